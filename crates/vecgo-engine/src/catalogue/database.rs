@@ -1,0 +1,246 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_lock::Mutex as AsyncMutex;
+use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity};
+use vecgo_io::{Access, Env, Spawn};
+use vecgo_kernels::{Kernels, Level};
+
+use super::{CollectionInfo, change, newest};
+use crate::collection::{Collection, WeakCollection, lock};
+use crate::verify::{VerifyReport, verify};
+use crate::{Error, ErrorKind, Options, Result};
+
+/// Longest name of a collection.
+const MAX_NAME_BYTES: usize = 64;
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    env: Env,
+    access: Access,
+    kernels: Kernels,
+    options: Arc<Options>,
+    /// Writers open in this process, so that a second open shares the first.
+    writers: AsyncMutex<BTreeMap<Identity, WeakCollection>>,
+}
+
+impl Database {
+    /// A database on the machine that `env` is.
+    ///
+    /// # Errors
+    /// `InvalidArgument` or `Unsupported` for options that cannot be had.
+    pub fn new(env: Env, access: Access, options: Options) -> Result<Self> {
+        options.check()?;
+        let level = Level::select(options.simd.as_deref());
+        let kernels =
+            level.and_then(Kernels::new).map_err(|error| Error::invalid(error.to_string()))?;
+        let (options, writers) = (Arc::new(options), AsyncMutex::default());
+        Ok(Self { inner: Arc::new(Inner { env, access, kernels, options, writers }) })
+    }
+
+    /// The database's threads.
+    pub fn threads(&self) -> Arc<dyn Spawn> {
+        Arc::clone(&self.inner.env.spawn)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        match self.inner.access {
+            Access::Write => Ok(()),
+            Access::Read => {
+                Err(Error::new(ErrorKind::ReadOnly, "the database is open for reading only"))
+            }
+        }
+    }
+
+    /// The collections, by name.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn collections(&self) -> Result<Vec<CollectionInfo>> {
+        let (catalogue, _) = newest(&self.inner.env).await?;
+        let entries = catalogue.collections.into_iter();
+        Ok(entries
+            .map(|(name, entry)| CollectionInfo {
+                name,
+                config: entry.config,
+                created_ms: entry.created_ms,
+            })
+            .collect())
+    }
+
+    /// Creates an empty collection.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
+    pub async fn create(&self, name: &str, config: Config) -> Result<()> {
+        self.check_writable()?;
+        check_name(name)?;
+        config.check()?;
+        let env = &self.inner.env;
+        let identity = Identity(env.rand.next_u128());
+        let entry = Entry { identity, config, created_ms: env.clock.wall_ms() };
+        change(env, |catalogue| {
+            if catalogue.collections.contains_key(name) {
+                let message = format!("collection `{name}` is there already");
+                return Err(Error::new(ErrorKind::AlreadyExists, message));
+            }
+            catalogue.collections.insert(name.to_owned(), entry);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Opens a collection, creating it if it is not there.
+    ///
+    /// # Errors
+    /// `Conflict` if it is there with another configuration; `Busy` if it has a writer already.
+    pub async fn open_or_create(&self, name: &str, config: Config) -> Result<Collection> {
+        check_name(name)?;
+        config.check()?;
+        let (catalogue, _) = newest(&self.inner.env).await?;
+        if !catalogue.collections.contains_key(name) {
+            match self.create(name, config).await {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                created => created?,
+            }
+        }
+        let collection = self.collection(name).await?;
+        if *collection.config() != config {
+            let found = collection.config();
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("collection `{name}` has {found}; asked for {config}"),
+            ));
+        }
+        Ok(collection)
+    }
+
+    /// Opens a collection: as its writer, or in a database open for reading as a replica.
+    ///
+    /// # Errors
+    /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
+    pub async fn collection(&self, name: &str) -> Result<Collection> {
+        let Inner { env, access, kernels, options, writers } = &*self.inner;
+        let (catalogue, _) = newest(env).await?;
+        let entry = *find(&catalogue, name)?;
+        if *access == Access::Read {
+            return Collection::open_replica(env, name, &entry, *kernels, options).await;
+        }
+        let mut writers = writers.lock().await;
+        if let Some(open) = writers.get(&entry.identity).and_then(WeakCollection::upgrade) {
+            return Ok(open);
+        }
+        let lock = lock(env, &CollectionNames(entry.identity), name).await?;
+        // It may have been dropped while we came to the lock.
+        let (catalogue, _) = newest(env).await?;
+        if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
+            return Err(not_found(name));
+        }
+        let opened = Collection::open_writer(env, name, &entry, lock, *kernels, options).await?;
+        writers.retain(|_, open| open.upgrade().is_some());
+        writers.insert(entry.identity, opened.downgrade());
+        Ok(opened)
+    }
+
+    /// Deletes a collection and all it holds.
+    ///
+    /// # Errors
+    /// `NotFound`; `Busy` while it has a writer.
+    pub async fn drop_collection(&self, name: &str) -> Result<()> {
+        self.check_writable()?;
+        let env = &self.inner.env;
+        let (catalogue, _) = newest(env).await?;
+        let identity = find(&catalogue, name)?.identity;
+        let _lock = lock(env, &CollectionNames(identity), name).await?;
+        change(env, |catalogue| {
+            if find(catalogue, name)?.identity != identity {
+                return Err(not_found(name));
+            }
+            catalogue.collections.remove(name);
+            catalogue.dropped.push(identity);
+            Ok(())
+        })
+        .await?;
+        self.finish_drops().await
+    }
+
+    /// Deletes the objects of dropped collections, those of a drop that was interrupted too.
+    async fn finish_drops(&self) -> Result<()> {
+        let env = &self.inner.env;
+        let (catalogue, _) = newest(env).await?;
+        let gone = catalogue.dropped;
+        for identity in &gone {
+            for listed in env.store.list(&CollectionNames(*identity).prefix()).await? {
+                env.store.delete(&listed.key).await?;
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        change(env, |catalogue| {
+            catalogue.dropped.retain(|dropped| !gone.contains(dropped));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a collection another name. Whoever has it open keeps it.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if the new name is taken.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.check_writable()?;
+        check_name(to)?;
+        change(&self.inner.env, |catalogue| {
+            let entry = *find(catalogue, from)?;
+            if catalogue.collections.contains_key(to) {
+                let message = format!("collection `{to}` is there already");
+                return Err(Error::new(ErrorKind::AlreadyExists, message));
+            }
+            catalogue.collections.remove(from);
+            catalogue.collections.insert(to.to_owned(), entry);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads everything that the database holds and checks every checksum.
+    ///
+    /// # Errors
+    /// What keeps it from looking; damage found is in the report.
+    pub async fn verify(&self) -> Result<VerifyReport> {
+        verify(&self.inner.env).await
+    }
+}
+
+fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {
+    catalogue.collections.get(name).ok_or_else(|| {
+        let names: Vec<&str> = catalogue.collections.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => not_found(name),
+            _ => not_found(name).context(format!("the database has {}", names.join(", "))),
+        }
+    })
+}
+
+fn not_found(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no collection `{name}`"))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(MAX_NAME_BYTES + 1).collect();
+    Err(Error::invalid(format!(
+        "collection name {shown:?}; expected 1 to {MAX_NAME_BYTES} of a-z, 0-9, _ and -"
+    )))
+}

@@ -1,0 +1,69 @@
+//! Which collections a database has, and opening them.
+
+mod database;
+
+use vecgo_format::{Catalogue, Config, FormatError, Parent, catalogue_key, number_of};
+use vecgo_io::{Env, StoreExt};
+
+pub use database::Database;
+
+use crate::manifest::{Decided, put_next};
+use crate::{Error, ErrorKind, Result};
+
+/// A collection, as the catalogue lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: String,
+    /// Its configuration.
+    pub config: Config,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// Conflicts in a row after which a change is given up: somebody changes the catalogue all the
+/// time.
+const MAX_TRIES: usize = 100;
+
+/// The newest catalogue and its checksum; the empty one if there is none yet.
+pub(crate) async fn newest(env: &Env) -> Result<(Catalogue, u64)> {
+    match env.store.list("catalogue/").await?.first() {
+        None => Ok((Catalogue::default(), 0)),
+        Some(newest) => read(env, &newest.key).await,
+    }
+}
+
+pub(crate) async fn read(env: &Env, key: &str) -> Result<(Catalogue, u64)> {
+    let bytes = env.store.get(key).await?;
+    let decoded = number_of(key).and_then(|number| {
+        let (catalogue, checksum) = Catalogue::decode(&bytes)?;
+        if catalogue.number != number {
+            let detail = format!("it is number {}", catalogue.number);
+            return Err(FormatError::Invalid { what: "catalogue", offset: 0, detail });
+        }
+        Ok((catalogue, checksum))
+    });
+    decoded.map_err(|error| Error::format(key, error))
+}
+
+/// Commits a change of the catalogue. `decide` is asked again whenever another change came first.
+pub(crate) async fn change<T>(
+    env: &Env,
+    decide: impl Fn(&mut Catalogue) -> Result<T>,
+) -> Result<T> {
+    for _ in 0..MAX_TRIES {
+        let (current, checksum) = newest(env).await?;
+        let parent = Parent { number: current.number, checksum };
+        let mut next = current;
+        let decided = decide(&mut next)?;
+        next.number = parent.number + 1;
+        next.nonce = env.rand.next_u64();
+        next.parent = parent;
+        let (bytes, _) = next.encode();
+        match put_next(&*env.store, &catalogue_key(next.number), bytes).await? {
+            Decided::Ours => return Ok(decided),
+            Decided::Theirs => {}
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
+}

@@ -1,0 +1,285 @@
+//! A collection: what a caller holds to write and read.
+
+mod open;
+mod stats;
+
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use async_lock::Mutex as AsyncMutex;
+use futures_channel::oneshot;
+use parking_lot::Mutex;
+use vecgo_format::{CollectionNames, Config, Id};
+use vecgo_io::{Env, Spawn};
+use vecgo_kernels::Kernels;
+
+pub(crate) use open::lock;
+pub use stats::{SegmentStats, Stats};
+
+use crate::query::{Fetch, Hit, SHORT_SCAN_BYTES, Scan, SearchParams, Snapshot, View};
+use crate::write::{Ack, Batch, Condition, Inbox, Message};
+use crate::{Error, ErrorKind, Options, Record, Result, Update};
+
+/// What all handles of a collection and its writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) env: Env,
+    pub(crate) names: CollectionNames,
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    pub(crate) kernels: Kernels,
+    pub(crate) options: Arc<Options>,
+    pub(crate) view: ArcSwap<View>,
+    /// Why the writer has stopped.
+    pub(crate) failure: Mutex<Option<Error>>,
+    /// Why the last flush came to nothing; it is tried again.
+    pub(crate) flush_failure: Mutex<Option<Error>>,
+}
+
+/// A collection of a database.
+///
+/// Clones are the same collection. When the last of a writer's handles is dropped the writer
+/// ends without a commit, as if the process had been killed; [`Collection::close`] commits.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    pub(crate) shared: Arc<Shared>,
+    role: Role,
+}
+
+#[derive(Debug, Clone)]
+enum Role {
+    Writer(Arc<WriterHandle>),
+    /// Follows the writer by [`Collection::refresh`], one at a time.
+    Replica(Arc<AsyncMutex<()>>),
+    /// One version for ever.
+    Version,
+}
+
+#[derive(Debug)]
+pub(crate) struct WriterHandle {
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+/// A writer that is open as long as somebody holds it.
+#[derive(Debug)]
+pub(crate) struct WeakCollection {
+    shared: Weak<Shared>,
+    handle: Weak<WriterHandle>,
+}
+
+impl WeakCollection {
+    /// The collection, unless it was dropped or closed.
+    pub(crate) fn upgrade(&self) -> Option<Collection> {
+        let (shared, handle) = (self.shared.upgrade()?, self.handle.upgrade()?);
+        (!handle.inbox.is_closed()).then_some(Collection { shared, role: Role::Writer(handle) })
+    }
+}
+
+impl Collection {
+    pub(crate) fn downgrade(&self) -> WeakCollection {
+        let handle = match &self.role {
+            Role::Writer(handle) => Arc::downgrade(handle),
+            Role::Replica(_) | Role::Version => Weak::new(),
+        };
+        WeakCollection { shared: Arc::downgrade(&self.shared), handle }
+    }
+
+    /// The name under which it was opened.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// The database's threads.
+    pub fn threads(&self) -> Arc<dyn Spawn> {
+        Arc::clone(&self.shared.env.spawn)
+    }
+
+    /// Whether a search for so many queries is done sooner here than handed to another thread.
+    pub fn is_short(&self, queries: usize) -> bool {
+        let snapshot = self.snapshot();
+        let row = self.shared.config.dim() as u64 * 4;
+        let bytes = snapshot.rows().saturating_mul(row).saturating_mul(queries as u64);
+        bytes <= SHORT_SCAN_BYTES
+            && snapshot.view.segments.iter().all(|live| live.segment.resident().is_some())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.shared)
+    }
+
+    fn writer(&self) -> Result<&Inbox> {
+        match &self.role {
+            Role::Writer(handle) => Ok(&handle.inbox),
+            Role::Replica(_) | Role::Version => Err(Error::new(
+                ErrorKind::ReadOnly,
+                format!("collection `{}` is open for reading only", self.shared.name),
+            )),
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T>>) -> Message,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.writer()?.send(message(reply)).await?;
+        answer.await.unwrap_or_else(|_| Err(Error::closed()))
+    }
+
+    async fn write(&self, batch: Batch) -> Result<Ack> {
+        self.ask(|reply| Message::Write { batch, reply }).await
+    }
+
+    /// Writes records; one whose id is there already is replaced. An empty batch does nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the row at fault; nothing of the batch is kept then.
+    pub async fn upsert(&self, records: Vec<Record>) -> Result<Ack> {
+        self.put(records, Condition::Any).await
+    }
+
+    /// Writes records whose ids are not there yet.
+    ///
+    /// # Errors
+    /// `AlreadyExists` names a row whose id is there; nothing of the batch is kept then.
+    pub async fn insert(&self, records: Vec<Record>) -> Result<Ack> {
+        self.put(records, Condition::Absent).await
+    }
+
+    async fn put(&self, records: Vec<Record>, condition: Condition) -> Result<Ack> {
+        self.writer()?;
+        let limit = self.shared.options.batch_bytes();
+        self.write(Batch::of_records(&self.shared.config, limit, records, condition)?).await
+    }
+
+    /// Changes parts of records that are there.
+    ///
+    /// # Errors
+    /// `NotFound` names a row whose id is not there; nothing of the batch is kept then.
+    pub async fn update(&self, updates: Vec<Update>) -> Result<Ack> {
+        self.writer()?;
+        let limit = self.shared.options.batch_bytes();
+        self.write(Batch::of_updates(&self.shared.config, limit, updates)?).await
+    }
+
+    /// Deletes records; an id that is not there is no error. The answer counts those that were.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an id that no record can have.
+    pub async fn delete(&self, ids: Vec<Id>) -> Result<Ack> {
+        self.writer()?;
+        self.write(Batch::of_deletes(self.shared.options.batch_bytes(), ids)?).await
+    }
+
+    /// Returns when every earlier write is durable and visible to other processes, with the
+    /// version that holds them; 0 if there never was a write.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` if the disk failed meanwhile; the writer has stopped then.
+    pub async fn commit(&self) -> Result<u64> {
+        self.ask(|reply| Message::Commit { reply }).await
+    }
+
+    /// Returns when every earlier write is in a segment, with the version that names it.
+    ///
+    /// # Errors
+    /// What the store can meet; the writes are in the log all the same.
+    pub async fn flush(&self) -> Result<u64> {
+        self.ask(|reply| Message::Flush { reply }).await
+    }
+
+    /// Commits, ends the writer and frees the collection for another. All handles are closed.
+    ///
+    /// # Errors
+    /// As [`Collection::commit`]; the writer has ended all the same.
+    pub async fn close(&self) -> Result<()> {
+        match self.role {
+            Role::Writer(_) => self.ask(|reply| Message::Close { reply }).await,
+            Role::Replica(_) | Role::Version => Ok(()),
+        }
+    }
+
+    /// The records of some ids, in their order.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
+        let snapshot = self.snapshot();
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.push(snapshot.get(id).await?);
+        }
+        Ok(records)
+    }
+
+    /// Whether some ids are there, in their order.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn exists(&self, ids: &[Id]) -> Result<Vec<bool>> {
+        let snapshot = self.snapshot();
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(snapshot.find(id).await?.is_some());
+        }
+        Ok(found)
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> u64 {
+        self.snapshot().count()
+    }
+
+    /// Reads all records a page at a time, in no particular order.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a page of 0 records.
+    pub fn scan(&self, fetch: Fetch, page: usize) -> Result<Scan> {
+        Scan::new(self.snapshot(), fetch, page)
+    }
+
+    /// The nearest records of one query.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a query that no record could equal.
+    pub async fn search(&self, query: Vec<f32>, params: SearchParams) -> Result<Vec<Hit>> {
+        if query.len() != self.shared.config.dim() {
+            let (found, expected) = (query.len(), self.shared.config.dim());
+            let message = format!("query: vector has {found} dimensions; expected {expected}");
+            return Err(Error::invalid(message));
+        }
+        Ok(self.snapshot().search(query, params).await?.pop().unwrap_or_default())
+    }
+
+    /// The nearest records of several queries, all seen at one moment.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the query at fault.
+    pub async fn search_batch(
+        &self,
+        queries: Vec<Vec<f32>>,
+        params: SearchParams,
+    ) -> Result<Vec<Vec<Hit>>> {
+        let dim = self.shared.config.dim();
+        for (number, query) in queries.iter().enumerate() {
+            if query.len() != dim {
+                let found = query.len();
+                return Err(Error::invalid(format!(
+                    "query {number}: vector has {found} dimensions; expected {dim}"
+                )));
+            }
+        }
+        self.snapshot().search(queries.concat(), params).await
+    }
+}

@@ -1,0 +1,196 @@
+//! Becoming the writer, a replica, or a reader of one version.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use vecgo_format::{CollectionNames, Entry};
+use vecgo_io::{Env, StoreErrorKind, StoreLock};
+use vecgo_kernels::Kernels;
+
+use super::{Collection, Role, Shared, WriterHandle};
+use crate::manifest::{self, Committed, VersionInfo};
+use crate::query::View;
+use crate::recover::{Extent, Recovered, Source};
+use crate::segment::LiveSegment;
+use crate::write::{Inbox, Writer};
+use crate::{Error, ErrorKind, Options, Result};
+
+/// How often a lock that this very process holds is tried again: a dropped handle may be a
+/// moment from letting go.
+const OWN_LOCK_TRIES: u32 = 40;
+const OWN_LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+impl Shared {
+    fn new(env: &Env, name: &str, entry: &Entry, kernels: Kernels, options: &Arc<Options>) -> Self {
+        let view = View {
+            version: 0,
+            sequence: Arc::new(AtomicU64::new(0)),
+            memtables: Vec::new(),
+            segments: Vec::new(),
+        };
+        Self {
+            env: env.clone(),
+            names: CollectionNames(entry.identity),
+            name: name.to_owned(),
+            config: entry.config,
+            kernels,
+            options: Arc::clone(options),
+            view: ArcSwap::from_pointee(view),
+            failure: Mutex::new(None),
+            flush_failure: Mutex::new(None),
+        }
+    }
+
+    fn source<'a>(&'a self, committed: Option<&'a Committed>, extent: Extent) -> Source<'a> {
+        Source { env: &self.env, names: self.names, config: &self.config, committed, extent }
+    }
+
+    /// Shows readers what was brought back of a committed version.
+    fn show(&self, committed: Option<&Committed>, recovered: Recovered) {
+        self.view.store(Arc::new(View {
+            version: committed.map_or(0, |committed| committed.manifest.number),
+            sequence: Arc::new(AtomicU64::new(recovered.sequence)),
+            memtables: vec![Arc::clone(recovered.memtable.table())],
+            segments: recovered.segments,
+        }));
+    }
+}
+
+impl Collection {
+    /// Recovers all of the log and starts the writer.
+    pub(crate) async fn open_writer(
+        env: &Env,
+        name: &str,
+        entry: &Entry,
+        lock: Option<StoreLock>,
+        kernels: Kernels,
+        options: &Arc<Options>,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
+        let committed = manifest::newest(&*env.store, shared.names).await?;
+        let recovered = shared.source(committed.as_ref(), Extent::Everything).recover(&[]).await?;
+        if recovered.tail.number > 0 {
+            // What was replayed is shown to readers, so it must outlive the machine from now on.
+            env.logs.sync(&shared.names.log(recovered.tail.number)).await?;
+        }
+        let inbox = Arc::new(Inbox::new(options.batch_bytes()));
+        let writer =
+            Writer::new(Arc::clone(&shared), Arc::clone(&inbox), lock, recovered, committed);
+        env.spawn.spawn(Box::pin(writer.run()));
+        Ok(Self { shared, role: Role::Writer(Arc::new(WriterHandle { inbox })) })
+    }
+
+    /// Reads the newest version, beside a writer or without.
+    pub(crate) async fn open_replica(
+        env: &Env,
+        name: &str,
+        entry: &Entry,
+        kernels: Kernels,
+        options: &Arc<Options>,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
+        let replica = Self { shared, role: Role::Replica(Arc::default()) };
+        replica.refresh().await?;
+        Ok(replica)
+    }
+
+    /// Moves a replica on to the newest version, and gives that version. Never goes back. On the
+    /// writer, which sees everything at once, it gives the last committed version.
+    ///
+    /// # Errors
+    /// What reading the store can meet; the replica then stays where it was.
+    pub async fn refresh(&self) -> Result<u64> {
+        let Role::Replica(refreshing) = &self.role else {
+            return Ok(self.version());
+        };
+        let _one_at_a_time = refreshing.lock().await;
+        let mut tries = 0;
+        loop {
+            match self.refresh_once().await {
+                // A writer may delete what it has replaced: look again while it moves on.
+                Err(error) if error.kind() == ErrorKind::Corruption && tries < 2 => {
+                    let newest =
+                        manifest::newest(&*self.shared.env.store, self.shared.names).await?;
+                    if newest.map_or(0, |newest| newest.manifest.number) <= self.version() {
+                        return Err(error);
+                    }
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn refresh_once(&self) -> Result<u64> {
+        let shared = &self.shared;
+        let committed = manifest::newest(&*shared.env.store, shared.names).await?;
+        let newest = committed.as_ref().map_or(0, |committed| committed.manifest.number);
+        let current = shared.view.load_full();
+        if newest > current.version || current.memtables.is_empty() {
+            let source = shared.source(committed.as_ref(), Extent::Version);
+            let recovered = source.recover(&current.segments).await?;
+            shared.show(committed.as_ref(), recovered);
+        }
+        Ok(self.version())
+    }
+
+    /// The collection as it was at a version that is still kept.
+    ///
+    /// # Errors
+    /// `VersionGone` if it is not kept.
+    pub async fn at_version(&self, version: u64) -> Result<Self> {
+        let env = &self.shared.env;
+        let entry =
+            Entry { identity: self.shared.names.0, config: self.shared.config, created_ms: 0 };
+        let (kernels, options) = (self.shared.kernels, &self.shared.options);
+        let shared = Arc::new(Shared::new(env, &self.shared.name, &entry, kernels, options));
+        let committed = Some(manifest::at(&*env.store, shared.names, version).await?);
+        let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
+        let recovered = shared.source(committed.as_ref(), Extent::Version).recover(&known).await?;
+        shared.show(committed.as_ref(), recovered);
+        Ok(Self { shared, role: Role::Version })
+    }
+
+    /// The version being read: the last committed one for the writer.
+    pub fn version(&self) -> u64 {
+        self.shared.view.load().version
+    }
+
+    /// The versions that are kept, newest first.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn versions(&self) -> Result<Vec<VersionInfo>> {
+        manifest::versions(&*self.shared.env.store, self.shared.names).await
+    }
+}
+
+/// Takes the writer's lock.
+pub(crate) async fn lock(
+    env: &Env,
+    names: &CollectionNames,
+    collection: &str,
+) -> Result<Option<StoreLock>> {
+    let process = format!("process {}", std::process::id());
+    let host = rustix::system::uname();
+    let holder = format!("{process} on host {}", host.nodename().to_string_lossy());
+    let mut tries = 0;
+    loop {
+        match env.store.lock(&names.lock(), &holder).await {
+            Ok(lock) => return Ok(lock),
+            Err(error) if error.kind() == StoreErrorKind::Busy => {
+                let ours = error.to_string().contains(&format!("{process} "));
+                if !ours || tries == OWN_LOCK_TRIES {
+                    let busy = format!("collection `{collection}` has a writer already");
+                    return Err(Error::from(error).context(busy));
+                }
+                tries += 1;
+                env.clock.sleep(OWN_LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

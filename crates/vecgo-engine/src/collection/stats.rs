@@ -1,0 +1,84 @@
+use vecgo_format::Config;
+
+use super::Collection;
+use crate::Error;
+
+/// A collection in numbers.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Its configuration.
+    pub config: Config,
+    /// Live records.
+    pub records: u64,
+    /// Rows in memory and in segments that were replaced or deleted.
+    pub dead_rows: u64,
+    /// The last committed version, 0 before the first.
+    pub version: u64,
+    /// Sequence number of the last write visible here.
+    pub sequence: u64,
+    /// Rows in memtables.
+    pub memtable_rows: u64,
+    /// Bytes in memtables.
+    pub memtable_bytes: u64,
+    /// Bytes of segments held in memory.
+    pub resident_bytes: u64,
+    /// Bytes in the block cache, which all collections share.
+    pub cache_bytes: u64,
+    /// The segments, oldest first.
+    pub segments: Vec<SegmentStats>,
+    /// Kernels in use.
+    pub simd: &'static str,
+    /// Why the writer has stopped, if it has.
+    pub failure: Option<Error>,
+    /// Why the last flush came to nothing, if it did.
+    pub flush_failure: Option<Error>,
+}
+
+/// A segment in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentStats {
+    /// Its number.
+    pub number: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Rows of it that were replaced or deleted.
+    pub dead_rows: u64,
+    /// Its bytes in the store.
+    pub bytes: u64,
+}
+
+impl Collection {
+    /// The collection in numbers.
+    pub fn stats(&self) -> Stats {
+        let snapshot = self.snapshot();
+        let sequence = snapshot.sequence;
+        let tables = &snapshot.view.memtables;
+        let segments: Vec<SegmentStats> = snapshot
+            .view
+            .segments
+            .iter()
+            .map(|live| SegmentStats {
+                number: live.segment.number,
+                rows: live.segment.rows().into(),
+                dead_rows: live.dead.count_at(sequence),
+                bytes: live.segment.length(),
+            })
+            .collect();
+        let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes() as u64);
+        Stats {
+            config: self.shared.config,
+            records: snapshot.count(),
+            dead_rows: snapshot.rows().saturating_sub(snapshot.count()),
+            version: snapshot.view.version,
+            sequence,
+            memtable_rows: tables.iter().map(|table| table.rows_at(sequence) as u64).sum(),
+            memtable_bytes: tables.iter().map(|table| table.bytes() as u64).sum(),
+            resident_bytes: resident.sum(),
+            cache_bytes: self.shared.env.cache.bytes(),
+            segments,
+            simd: self.shared.kernels.level().name(),
+            failure: self.shared.failure.lock().clone(),
+            flush_failure: self.shared.flush_failure.lock().clone(),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+use std::fmt;
+use std::sync::Arc;
+
+use vecgo_format::{ConfigError, DocumentError, FormatError, IdError};
+use vecgo_io::{OpenError, StoreError, StoreErrorKind};
+use vecgo_kernels::AllocError;
+
+/// What every fallible call of the engine returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the caller has to do about an error. The order is part of the command line's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// Correct the call.
+    InvalidArgument,
+    /// Name something that exists.
+    NotFound,
+    /// Choose another name or id.
+    AlreadyExists,
+    /// Decide again: the state is another than the call supposed.
+    Conflict,
+    /// Write through the writer.
+    ReadOnly,
+    /// Stop: another writer has taken over.
+    Fenced,
+    /// Wait for the holder that the message names.
+    Busy,
+    /// Free memory or disk, or ask for less.
+    ResourceExhausted,
+    /// Restore the object that the message names.
+    Corruption,
+    /// Try again later, or reopen.
+    Unavailable,
+    /// Find out whether the write is there before repeating it.
+    OutcomeUnknown,
+    /// Read a version that is still kept.
+    VersionGone,
+    /// Use a build that can.
+    Unsupported,
+    /// Open again.
+    Closed,
+    /// Report a bug.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of the exit codes 3 to 17.
+    pub const ALL: [ErrorKind; 15] = [
+        ErrorKind::InvalidArgument,
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::Conflict,
+        ErrorKind::ReadOnly,
+        ErrorKind::Fenced,
+        ErrorKind::Busy,
+        ErrorKind::ResourceExhausted,
+        ErrorKind::Corruption,
+        ErrorKind::Unavailable,
+        ErrorKind::OutcomeUnknown,
+        ErrorKind::VersionGone,
+        ErrorKind::Unsupported,
+        ErrorKind::Closed,
+        ErrorKind::Internal,
+    ];
+
+    /// Exit code of the command line.
+    pub fn exit_code(self) -> u8 {
+        let place = Self::ALL.iter().position(|kind| *kind == self).unwrap_or_default();
+        u8::try_from(place).unwrap_or_default() + 3
+    }
+
+    /// HTTP status of the server.
+    pub fn http_status(self) -> u16 {
+        match self {
+            ErrorKind::InvalidArgument => 400,
+            ErrorKind::NotFound => 404,
+            ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::Fenced => 409,
+            ErrorKind::ReadOnly => 403,
+            ErrorKind::Busy => 423,
+            ErrorKind::ResourceExhausted => 429,
+            ErrorKind::VersionGone => 410,
+            ErrorKind::Unsupported => 501,
+            ErrorKind::Unavailable | ErrorKind::Closed => 503,
+            ErrorKind::OutcomeUnknown => 504,
+            ErrorKind::Corruption | ErrorKind::Internal => 500,
+        }
+    }
+
+    /// Exception of the Python package.
+    pub fn python_exception(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidArgument => "ValueError",
+            ErrorKind::NotFound | ErrorKind::VersionGone => "KeyError",
+            ErrorKind::AlreadyExists => "FileExistsError",
+            ErrorKind::ReadOnly => "PermissionError",
+            ErrorKind::Busy => "BlockingIOError",
+            ErrorKind::ResourceExhausted => "MemoryError",
+            ErrorKind::Unavailable => "ConnectionError",
+            ErrorKind::Unsupported => "NotImplementedError",
+            ErrorKind::Conflict
+            | ErrorKind::Fenced
+            | ErrorKind::Corruption
+            | ErrorKind::OutcomeUnknown
+            | ErrorKind::Closed
+            | ErrorKind::Internal => "RuntimeError",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A failed call: what to do about it, what was expected and found, and the cause.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// What every call on a closed collection gets.
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the collection is closed; open it again")
+    }
+
+    /// The same failure seen from further up.
+    pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Bytes of `key` that could not be read as what they should be.
+    pub(crate) fn format(key: &str, source: FormatError) -> Self {
+        let kind = match source {
+            FormatError::Version { .. } => ErrorKind::Unsupported,
+            _ => ErrorKind::Corruption,
+        };
+        Self { kind, message: format!("{key}: {source}"), source: Some(Arc::new(source)) }
+    }
+
+    /// What the caller has to do.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(source: StoreError) -> Self {
+        let kind = match source.kind() {
+            StoreErrorKind::NotFound => ErrorKind::NotFound,
+            StoreErrorKind::AlreadyExists => ErrorKind::Conflict,
+            StoreErrorKind::Denied => ErrorKind::ReadOnly,
+            StoreErrorKind::NoSpace => ErrorKind::ResourceExhausted,
+            StoreErrorKind::Busy => ErrorKind::Busy,
+            StoreErrorKind::Io => ErrorKind::Unavailable,
+        };
+        Self { kind, message: source.to_string(), source: Some(Arc::new(source)) }
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(source: OpenError) -> Self {
+        match source {
+            OpenError::Store(source) => source.into(),
+            OpenError::System(_) => Self {
+                kind: ErrorKind::ResourceExhausted,
+                message: source.to_string(),
+                source: Some(Arc::new(source)),
+            },
+        }
+    }
+}
+
+impl From<AllocError> for Error {
+    fn from(source: AllocError) -> Self {
+        Self {
+            kind: ErrorKind::ResourceExhausted,
+            message: source.to_string(),
+            source: Some(Arc::new(source)),
+        }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(source: ConfigError) -> Self {
+        let kind = match source {
+            ConfigError::NotYet { .. } => ErrorKind::Unsupported,
+            _ => ErrorKind::InvalidArgument,
+        };
+        Self { kind, message: source.to_string(), source: Some(Arc::new(source)) }
+    }
+}
+
+impl From<IdError> for Error {
+    fn from(source: IdError) -> Self {
+        Self::invalid(source.to_string())
+    }
+}
+
+impl From<DocumentError> for Error {
+    fn from(source: DocumentError) -> Self {
+        Self::invalid(source.to_string())
+    }
+}

@@ -1,0 +1,40 @@
+//! The stateful heart of Vecgo.
+//!
+//! A version is a manifest that names immutable objects; everything here makes such versions,
+//! reads them, or brings one back. `ARCHITECTURE.md` at the root of the repository says which
+//! folder answers which question.
+
+#![forbid(unsafe_code)]
+
+#[cfg(target_endian = "big")]
+compile_error!(
+    "Vecgo reads its little-endian files in place and has not been built for big-endian machines"
+);
+
+mod catalogue;
+mod collection;
+mod error;
+mod manifest;
+mod memtable;
+mod options;
+mod query;
+mod record;
+mod recover;
+mod segment;
+mod verify;
+mod write;
+
+pub use catalogue::{CollectionInfo, Database};
+pub use collection::{Collection, SegmentStats, Stats};
+pub use error::{Error, ErrorKind, Result};
+pub use manifest::VersionInfo;
+pub use options::{Options, WalSync};
+pub use query::{Fetch, Hit, Scan, SearchParams};
+pub use record::{Patch, Record, Update};
+pub use verify::{Damage, VerifyReport};
+pub use write::Ack;
+
+pub use vecgo_format::{
+    Config, ConfigError, Document, Id, Index, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
+    MAX_ID_BYTES, Metric, Quantization,
+};

@@ -1,0 +1,128 @@
+//! Versions: finding, reading and committing the manifests of a collection.
+
+use bytes::Bytes;
+use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
+use vecgo_io::{PutOutcome, Store, StoreErrorKind, StoreExt};
+
+use crate::{Error, ErrorKind, Result};
+
+/// A version that is in the store, and the checksum that names its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Committed {
+    pub(crate) manifest: Manifest,
+    pub(crate) checksum: u64,
+}
+
+/// A version of a collection, as `versions` lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// The version's number.
+    pub version: u64,
+    /// When it was committed, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Sequence number of its last write.
+    pub sequence: u64,
+    /// How many segments it names.
+    pub segments: usize,
+}
+
+/// The newest version; `None` for a collection that was never committed.
+pub(crate) async fn newest(store: &dyn Store, names: CollectionNames) -> Result<Option<Committed>> {
+    match store.list(&names.manifests()).await?.first() {
+        None => Ok(None),
+        Some(newest) => read(store, names, &newest.key).await.map(Some),
+    }
+}
+
+/// Version `number`.
+pub(crate) async fn at(
+    store: &dyn Store,
+    names: CollectionNames,
+    number: u64,
+) -> Result<Committed> {
+    let gone = |error: Error| match error.kind() {
+        ErrorKind::NotFound => Error::new(
+            ErrorKind::VersionGone,
+            format!("version {number} is not kept; `versions` lists those that are"),
+        ),
+        _ => error,
+    };
+    if number == 0 {
+        return Err(Error::invalid("version 0; versions are numbered from 1"));
+    }
+    read(store, names, &names.manifest(number)).await.map_err(gone)
+}
+
+/// All versions, newest first.
+pub(crate) async fn versions(
+    store: &dyn Store,
+    names: CollectionNames,
+) -> Result<Vec<VersionInfo>> {
+    let mut versions = Vec::new();
+    for listed in store.list(&names.manifests()).await? {
+        let manifest = read(store, names, &listed.key).await?.manifest;
+        versions.push(VersionInfo {
+            version: manifest.number,
+            created_ms: manifest.created_ms,
+            sequence: manifest.sequence,
+            segments: manifest.segments.len(),
+        });
+    }
+    Ok(versions)
+}
+
+pub(crate) async fn read(
+    store: &dyn Store,
+    names: CollectionNames,
+    key: &str,
+) -> Result<Committed> {
+    let bytes = store.get(key).await?;
+    let decoded = number_of(key).and_then(|number| {
+        let (manifest, checksum) = Manifest::decode(&bytes)?;
+        if (manifest.number, manifest.collection) != (number, names.0) {
+            let detail = format!("it is version {} of {}", manifest.number, manifest.collection);
+            return Err(FormatError::Invalid { what: "manifest", offset: 0, detail });
+        }
+        Ok(Committed { manifest, checksum })
+    });
+    decoded.map_err(|error| Error::format(key, error))
+}
+
+/// Whether an object of a chain became the next of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decided {
+    Ours,
+    Theirs,
+}
+
+/// Puts the next object of a chain.
+///
+/// A store's doubt is final here: where a directory's sync failed, that the name can be read
+/// proves nothing, and a second sync proves nothing either.
+pub(crate) async fn put_next(store: &dyn Store, key: &str, bytes: Vec<u8>) -> Result<Decided> {
+    match store.put_if_absent(key, Bytes::from(bytes)).await? {
+        PutOutcome::Committed => Ok(Decided::Ours),
+        PutOutcome::Conflict => Ok(Decided::Theirs),
+        PutOutcome::Unknown(error) => Err(Error::from(error)
+            .with_kind(ErrorKind::OutcomeUnknown)
+            .context("a commit may or may not have happened")),
+    }
+}
+
+/// An object that something durable names is damage if it is not there.
+pub(crate) fn named_is_missing(error: Error, named_by: &str) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            error.with_kind(ErrorKind::Corruption).context(format!("{named_by} names what is gone"))
+        }
+        _ => error,
+    }
+}
+
+/// Reads an object that may have been deleted between being listed and being read.
+pub(crate) async fn get_if_there(store: &dyn Store, key: &str) -> Result<Option<Vec<u8>>> {
+    match store.get(key).await {
+        Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+        bytes => Ok(Some(bytes?)),
+    }
+}

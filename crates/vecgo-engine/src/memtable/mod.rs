@@ -1,0 +1,277 @@
+//! Rows that are not in a segment yet: blocks of vectors that one writer fills while readers scan.
+
+mod dead;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+use vecgo_format::Id;
+use vecgo_kernels::{Appended, Appender, append_only};
+
+pub(crate) use dead::DeadRows;
+
+use crate::Result;
+
+/// Rows of a block. At 1 536 dimensions a block is 6 MiB.
+const BLOCK_ROWS: usize = 1024;
+/// What a row costs beside its vector, document and payload.
+const ROW_OVERHEAD: usize = 96;
+
+/// What a row carries beside its vector.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: Id,
+    pub(crate) document: Box<[u8]>,
+    pub(crate) payload: Option<Box<[u8]>>,
+    /// The row that had this id before, so that an older view finds it.
+    previous: Option<u32>,
+}
+
+impl Row {
+    pub(crate) fn new(id: Id, document: Box<[u8]>, payload: Option<Box<[u8]>>) -> Self {
+        Self { id, document, payload, previous: None }
+    }
+}
+
+/// One block: parallel columns of up to [`BLOCK_ROWS`] rows.
+#[derive(Debug)]
+pub(crate) struct Block {
+    vectors: Arc<Appended<f32>>,
+    norms: Arc<Appended<f32>>,
+    sequences: Arc<Appended<u64>>,
+    rows: Box<[OnceLock<Row>]>,
+}
+
+impl Block {
+    /// The vectors of the first `rows` rows, and one over their lengths.
+    pub(crate) fn columns(&self, rows: usize, dim: usize) -> (&[f32], &[f32]) {
+        (&self.vectors.as_slice()[..rows * dim], &self.norms.as_slice()[..rows])
+    }
+}
+
+/// Blocks by number, in buckets that double: growing moves nothing, so readers need no lock.
+const BUCKETS: usize = 22;
+type Bucket = Box<[OnceLock<Block>]>;
+
+/// The readers' side of a memtable.
+#[derive(Debug)]
+pub(crate) struct Memtable {
+    dim: usize,
+    buckets: [OnceLock<Bucket>; BUCKETS],
+    ids: RwLock<HashTable<u32>>,
+    pub(crate) dead: DeadRows,
+    bytes: AtomicUsize,
+    /// Number of the first log that these rows are in.
+    pub(crate) first_log: u64,
+}
+
+fn place(block: usize) -> (usize, usize) {
+    let bucket = (block + 1).ilog2() as usize;
+    (bucket, block + 1 - (1 << bucket))
+}
+
+impl Memtable {
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn block(&self, number: usize) -> Option<&Block> {
+        let (bucket, offset) = place(number);
+        self.buckets.get(bucket)?.get()?.get(offset)?.get()
+    }
+
+    /// The blocks, each with its number of rows that are not newer than `sequence`.
+    pub(crate) fn blocks(&self, sequence: u64) -> impl Iterator<Item = (&Block, usize)> {
+        (0..).map_while(|number| self.block(number)).map_while(move |block| {
+            let sequences = block.sequences.as_slice();
+            let rows = match sequences.last() {
+                Some(last) if *last <= sequence => sequences.len(),
+                _ => sequences.partition_point(|written| *written <= sequence),
+            };
+            (rows > 0).then_some((block, rows))
+        })
+    }
+
+    /// Number of rows that are not newer than `sequence`, dead ones included.
+    pub(crate) fn rows_at(&self, sequence: u64) -> usize {
+        self.blocks(sequence).map(|(_, rows)| rows).sum()
+    }
+
+    pub(crate) fn row(&self, row: u32) -> Option<&Row> {
+        let row = row as usize;
+        self.block(row / BLOCK_ROWS)?.rows.get(row % BLOCK_ROWS)?.get()
+    }
+
+    pub(crate) fn vector(&self, row: u32) -> Option<&[f32]> {
+        let row = row as usize;
+        let start = (row % BLOCK_ROWS).checked_mul(self.dim)?;
+        self.block(row / BLOCK_ROWS)?.vectors.as_slice().get(start..start + self.dim)
+    }
+
+    pub(crate) fn norm(&self, row: u32) -> Option<f32> {
+        let row = row as usize;
+        self.block(row / BLOCK_ROWS)?.norms.as_slice().get(row % BLOCK_ROWS).copied()
+    }
+
+    fn written_at(&self, row: u32) -> Option<u64> {
+        let row = row as usize;
+        self.block(row / BLOCK_ROWS)?.sequences.as_slice().get(row % BLOCK_ROWS).copied()
+    }
+
+    /// The row that `id` named at `sequence`.
+    pub(crate) fn find(&self, id: &Id, sequence: u64) -> Option<u32> {
+        let mut row = self.newest(id);
+        while let Some(found) = row {
+            if self.written_at(found)? <= sequence {
+                return (!self.dead.is_dead(found, sequence)).then_some(found);
+            }
+            row = self.row(found)?.previous;
+        }
+        None
+    }
+
+    fn newest(&self, id: &Id) -> Option<u32> {
+        let same = |row: &u32| self.row(*row).is_some_and(|row| row.id == *id);
+        self.ids.read().find(id.lookup_hash(), same).copied()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The writer's side: one for each memtable.
+#[derive(Debug)]
+pub(crate) struct MemtableWriter {
+    table: Arc<Memtable>,
+    rows: u32,
+    /// The blocks that have room, the one being filled first.
+    open: std::collections::VecDeque<OpenBlock>,
+    blocks: usize,
+}
+
+#[derive(Debug)]
+struct OpenBlock {
+    vectors: Appender<f32>,
+    norms: Appender<f32>,
+    sequences: Appender<u64>,
+}
+
+impl MemtableWriter {
+    pub(crate) fn new(dim: usize, first_log: u64) -> Self {
+        let table = Memtable {
+            dim,
+            buckets: std::array::from_fn(|_| OnceLock::new()),
+            ids: RwLock::new(HashTable::new()),
+            dead: DeadRows::default(),
+            bytes: AtomicUsize::new(0),
+            first_log,
+        };
+        Self { table: Arc::new(table), rows: 0, open: std::collections::VecDeque::new(), blocks: 0 }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Memtable> {
+        &self.table
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows as usize
+    }
+
+    /// Makes room for so many rows, so that adding them cannot fail half-way.
+    pub(crate) fn reserve(&mut self, rows: usize) -> Result<()> {
+        let wanted = self.rows().saturating_add(rows);
+        if u32::try_from(wanted).is_err() {
+            return Err(crate::Error::internal(format!("{wanted} rows in one memtable")));
+        }
+        while self.blocks * BLOCK_ROWS < wanted {
+            self.add_block()?;
+        }
+        self.table
+            .ids
+            .write()
+            .reserve(rows, |row| self.table.row(*row).map_or(0, |row| row.id.lookup_hash()));
+        Ok(())
+    }
+
+    fn add_block(&mut self) -> Result<()> {
+        let values = self.table.dim.saturating_mul(BLOCK_ROWS);
+        let (vectors, published_vectors) = append_only(values)?;
+        let (norms, published_norms) = append_only(BLOCK_ROWS)?;
+        let (sequences, published_sequences) = append_only(BLOCK_ROWS)?;
+        let block = Block {
+            vectors: published_vectors,
+            norms: published_norms,
+            sequences: published_sequences,
+            rows: (0..BLOCK_ROWS).map(|_| OnceLock::new()).collect(),
+        };
+        let (bucket, offset) = place(self.blocks);
+        let slots = self.table.buckets.get(bucket).map(|slots| {
+            slots.get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::new()).collect())
+        });
+        let slot = slots.and_then(|slots| slots.get(offset));
+        let placed = slot.is_some_and(|slot| slot.set(block).is_ok());
+        if !placed {
+            return Err(crate::Error::internal(format!("no place for block {}", self.blocks)));
+        }
+        self.open.push_back(OpenBlock { vectors, norms, sequences });
+        self.blocks += 1;
+        Ok(())
+    }
+
+    /// Adds a row and returns its number. The row it replaces here, if any, is dead from then on.
+    /// Readers see it once the sequence number that they read at reaches `sequence`.
+    ///
+    /// # Errors
+    /// `Internal` if no room was reserved.
+    pub(crate) fn push(
+        &mut self,
+        vector: &[f32],
+        inverse_norm: f32,
+        sequence: u64,
+        mut row: Row,
+    ) -> Result<u32> {
+        let number = self.rows;
+        let place = number as usize % BLOCK_ROWS;
+        if number > 0 && place == 0 {
+            self.open.pop_front();
+        }
+        let full = || crate::Error::internal("a memtable row without room");
+        let open = self.open.front_mut().ok_or_else(full)?;
+        let block = self.table.block(number as usize / BLOCK_ROWS).ok_or_else(full)?;
+        let bytes = vector.len() * 4
+            + row.document.len()
+            + row.payload.as_ref().map_or(0, |payload| payload.len())
+            + ROW_OVERHEAD;
+        self.table.bytes.fetch_add(bytes, Ordering::Relaxed);
+
+        let hash = row.id.lookup_hash();
+        let replaced = self.table.newest(&row.id);
+        row.previous = replaced;
+        if let Some(replaced) = replaced {
+            self.table.dead.kill(replaced, sequence);
+        }
+        let id = row.id.clone();
+        block.rows[place].set(row).map_err(|_| full())?;
+        open.vectors.extend_from_slice(vector).map_err(|_| full())?;
+        open.norms.extend_from_slice(&[inverse_norm]).map_err(|_| full())?;
+        // Last: a row exists for readers once its sequence number does.
+        open.sequences.extend_from_slice(&[sequence]).map_err(|_| full())?;
+        self.index(hash, &id, number);
+        self.rows += 1;
+        Ok(number)
+    }
+
+    fn index(&self, hash: u64, id: &Id, number: u32) {
+        let same = |row: &u32| self.table.row(*row).is_some_and(|row| row.id == *id);
+        let rehash = |row: &u32| self.table.row(*row).map_or(0, |row| row.id.lookup_hash());
+        match self.table.ids.write().entry(hash, same, rehash) {
+            hashbrown::hash_table::Entry::Occupied(mut entry) => *entry.get_mut() = number,
+            hashbrown::hash_table::Entry::Vacant(entry) => {
+                entry.insert(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// When an acknowledged write is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WalSync {
+    /// When it is acknowledged. Writes that wait together share one sync of the log.
+    #[default]
+    EveryWrite,
+    /// At most this long after it was acknowledged.
+    Interval(Duration),
+    /// When a later `commit` returns.
+    OnCommit,
+}
+
+/// Settings of an open database. They belong to the process, not to the data.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// When acknowledged writes are durable.
+    pub wal_sync: WalSync,
+    /// A memtable is flushed to a segment when it holds so many bytes. Two may exist at a time.
+    pub memtable_bytes: usize,
+    /// A memtable is flushed when it holds so many rows.
+    pub memtable_rows: usize,
+    /// Bytes of verified blocks kept in memory.
+    pub cache_bytes: u64,
+    /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
+    pub simd: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wal_sync: WalSync::default(),
+            memtable_bytes: 64 << 20,
+            memtable_rows: 1 << 18,
+            cache_bytes: 64 << 20,
+            simd: None,
+        }
+    }
+}
+
+/// Below this a memtable could not hold a batch of one row of the largest kind.
+const MIN_MEMTABLE_BYTES: usize = 64 << 10;
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.memtable_bytes < MIN_MEMTABLE_BYTES {
+            let found = self.memtable_bytes;
+            let message =
+                format!("memtable_bytes is {found}; expected {MIN_MEMTABLE_BYTES} or more");
+            return Err(Error::invalid(message));
+        }
+        if self.memtable_rows == 0 {
+            return Err(Error::invalid("memtable_rows is 0; expected 1 or more"));
+        }
+        if self.wal_sync == WalSync::Interval(Duration::ZERO) {
+            return Err(Error::invalid(
+                "the interval of WalSync is 0; expected more, or EveryWrite",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Largest batch in bytes: half a memtable.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.memtable_bytes / 2
+    }
+}

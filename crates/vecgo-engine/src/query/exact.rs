@@ -1,0 +1,179 @@
+//! Exact search: every live row is scored by the kernels, the best are scored again in f64.
+
+use vecgo_format::Metric;
+use vecgo_kernels::Kernels;
+
+use super::top::{Candidate, Top};
+use super::vector::{exact_distance, inverse_norm};
+use super::view::{Address, RowSource, Snapshot};
+use crate::memtable::DeadRows;
+use crate::{Error, Result};
+
+/// Rows scored before any is looked at: their distances stay in the first-level cache.
+const TILE_ROWS: usize = 128;
+/// Queries that share one pass over a tile.
+const TILE_QUERIES: usize = 8;
+/// Candidates kept beyond k, so that two rows which f32 puts in the wrong order are both there
+/// to be put right.
+const SLACK: usize = 16;
+
+/// A candidate with its final distance and score.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scored {
+    pub(crate) distance: f32,
+    pub(crate) score: f32,
+    pub(crate) address: Address,
+}
+
+fn not_loaded() -> Error {
+    Error::internal("a segment's vectors are not loaded")
+}
+
+/// Some queries, and the nearest rows found for each.
+struct Scan<'a> {
+    kernels: Kernels,
+    metric: Metric,
+    dim: usize,
+    queries: &'a [f32],
+    inverse_norms: Vec<f32>,
+    tops: Vec<Top>,
+    distances: Vec<f32>,
+}
+
+impl Snapshot {
+    /// The k nearest live rows of each query, nearest first. `queries` are end to end. Every
+    /// segment's vectors must be resident.
+    pub(crate) fn exact_search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Scored>>> {
+        let config = &self.shared.config;
+        let dim = config.dim();
+        let limit = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX)).saturating_add(SLACK);
+        let count = queries.len() / dim;
+        let mut scan = Scan {
+            kernels: self.shared.kernels,
+            metric: config.metric(),
+            dim,
+            queries,
+            inverse_norms: queries.chunks_exact(dim).map(inverse_norm).collect(),
+            tops: (0..count).map(|_| Top::new(limit)).collect(),
+            distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
+        };
+        for (source, rows) in self.sources() {
+            let mut first = Address { source, row: 0 };
+            match rows {
+                RowSource::Memtable(table) => {
+                    for (block, rows) in table.blocks(self.sequence) {
+                        let (vectors, norms) = block.columns(rows, dim);
+                        scan.rows(first, vectors, norms, &table.dead, self.sequence);
+                        first.row += u32::try_from(rows).unwrap_or(u32::MAX);
+                    }
+                }
+                RowSource::Segment(live) => {
+                    let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
+                    scan.rows(first, vectors, norms, &live.dead, self.sequence);
+                }
+            }
+        }
+        let queries = queries.chunks_exact(dim);
+        queries.zip(scan.tops).map(|(query, top)| self.score_again(query, top, k)).collect()
+    }
+
+    fn score_again(&self, query: &[f32], top: Top, k: usize) -> Result<Vec<Scored>> {
+        let metric = self.shared.config.metric();
+        let mut scored = Vec::new();
+        for candidate in top.into_candidates() {
+            let vector = self.resident_vector(candidate.address);
+            let vector = vector.ok_or_else(|| Error::internal("a scored row has no vector"))?;
+            let (distance, score) = exact_distance(metric, query, vector);
+            scored.push(Scored { distance, score, address: candidate.address });
+        }
+        scored.sort_unstable_by(|a, b| {
+            a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
+        });
+        scored.truncate(k);
+        Ok(scored)
+    }
+
+    fn resident_vector(&self, address: Address) -> Option<&[f32]> {
+        match self.source(address.source)? {
+            RowSource::Memtable(table) => table.vector(address.row),
+            RowSource::Segment(live) => {
+                let dim = self.shared.config.dim();
+                let start = (address.row as usize).checked_mul(dim)?;
+                live.segment.resident()?.0.get(start..start + dim)
+            }
+        }
+    }
+}
+
+impl Scan<'_> {
+    /// Scores the rows of one block or segment, the first of which is `first`.
+    fn rows(
+        &mut self,
+        first: Address,
+        vectors: &[f32],
+        norms: &[f32],
+        dead: &DeadRows,
+        sequence: u64,
+    ) {
+        let mut row = first.row;
+        for (tile, vectors) in vectors.chunks(TILE_ROWS * self.dim).enumerate() {
+            let rows = vectors.len() / self.dim;
+            let norms = norms.get(tile * TILE_ROWS..).unwrap_or_default();
+            for group in (0..self.tops.len()).step_by(TILE_QUERIES) {
+                let queries = TILE_QUERIES.min(self.tops.len() - group);
+                self.score(group, queries, vectors, rows);
+                for query in 0..queries {
+                    let start = Address { source: first.source, row };
+                    self.collect(group + query, query * rows, rows, norms, |row| {
+                        let row = start.row + row;
+                        (!dead.is_dead(row, sequence)).then_some(Address { row, ..start })
+                    });
+                }
+            }
+            row = row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn score(&mut self, group: usize, queries: usize, vectors: &[f32], rows: usize) {
+        let out = &mut self.distances[..queries * rows];
+        let these = &self.queries[group * self.dim..(group + queries) * self.dim];
+        match (self.metric, queries) {
+            (Metric::L2, 1) => self.kernels.l2_rows(these, vectors, out),
+            (Metric::L2, _) => self.kernels.l2_tile(these, vectors, self.dim, out),
+            (_, 1) => self.kernels.dot_rows(these, vectors, out),
+            (_, _) => self.kernels.dot_tile(these, vectors, self.dim, out),
+        }
+    }
+
+    /// Turns a tile's scores into distances and keeps the rows that come near enough.
+    fn collect(
+        &mut self,
+        query: usize,
+        start: usize,
+        rows: usize,
+        norms: &[f32],
+        alive: impl Fn(u32) -> Option<Address>,
+    ) {
+        let distances = &mut self.distances[start..start + rows];
+        match self.metric {
+            Metric::L2 => {}
+            Metric::Dot => distances.iter_mut().for_each(|dot| *dot = -*dot),
+            Metric::Cosine => {
+                let query_norm = self.inverse_norms[query];
+                for (dot, norm) in distances.iter_mut().zip(norms) {
+                    *dot = 1.0 - *dot * query_norm * norm;
+                }
+            }
+        }
+        let top = &mut self.tops[query];
+        let mut bound = top.bound();
+        for (row, distance) in (0u32..).zip(distances.iter().copied()) {
+            if distance < bound
+                && let Some(address) = alive(row)
+            {
+                top.push(Candidate { distance, address });
+                bound = top.bound();
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The read path: one view, read at one sequence number, whatever is written meanwhile.
+
+mod exact;
+mod fetch;
+mod scroll;
+mod search;
+mod top;
+mod vector;
+mod view;
+
+pub use fetch::Fetch;
+pub use scroll::Scan;
+pub use search::{Hit, SearchParams};
+
+pub(crate) use search::SHORT_SCAN_BYTES;
+pub(crate) use vector::{check_vector, inverse_norm};
+pub(crate) use view::{Snapshot, View};

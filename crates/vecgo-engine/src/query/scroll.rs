@@ -1,0 +1,65 @@
+use super::fetch::Fetch;
+use super::view::{Address, RowSource, Snapshot};
+use crate::{Error, Record, Result};
+
+/// All records of one state of a collection, a page at a time.
+///
+/// However long it takes and whatever is written meanwhile, every record of that state comes
+/// once and nothing else does.
+#[derive(Debug)]
+pub struct Scan {
+    snapshot: Snapshot,
+    fetch: Fetch,
+    page: usize,
+    next: Address,
+}
+
+impl Scan {
+    pub(crate) fn new(snapshot: Snapshot, fetch: Fetch, page: usize) -> Result<Self> {
+        if page == 0 {
+            return Err(Error::invalid("a page of 0 records; expected 1 or more"));
+        }
+        Ok(Self { snapshot, fetch, page, next: Address { source: 0, row: 0 } })
+    }
+
+    /// The version that was newest when the scan began.
+    pub fn version(&self) -> u64 {
+        self.snapshot.view.version
+    }
+
+    /// Sequence number of the last write that the scan sees.
+    pub fn sequence(&self) -> u64 {
+        self.snapshot.sequence
+    }
+
+    /// The next records, `None` after the last. A part that was not asked for is empty.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<Record>>> {
+        let mut records = Vec::new();
+        while records.len() < self.page {
+            let Some(address) = self.next_live() else { break };
+            records.push(self.snapshot.fetch(address, self.fetch).await?.into_record());
+        }
+        Ok((!records.is_empty()).then_some(records))
+    }
+
+    fn next_live(&mut self) -> Option<Address> {
+        let sequence = self.snapshot.sequence;
+        loop {
+            let (rows, dead) = match self.snapshot.source(self.next.source)? {
+                RowSource::Memtable(table) => (table.rows_at(sequence), &table.dead),
+                RowSource::Segment(live) => (live.segment.rows() as usize, &*live.dead),
+            };
+            while (self.next.row as usize) < rows {
+                let address = self.next;
+                self.next.row += 1;
+                if !dead.is_dead(address.row, sequence) {
+                    return Some(address);
+                }
+            }
+            self.next = Address { source: self.next.source + 1, row: 0 };
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vecgo_format::Id;
+
+use crate::Result;
+use crate::collection::Shared;
+use crate::memtable::Memtable;
+use crate::segment::LiveSegment;
+
+/// What there is to read: replaced as a whole, never changed but for the sequence number.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The last committed version when the view was made.
+    pub(crate) version: u64,
+    /// Readers see the writes up to this one. Moves on with each acknowledged batch, until the
+    /// writer publishes another view.
+    pub(crate) sequence: Arc<AtomicU64>,
+    /// Oldest first.
+    pub(crate) memtables: Vec<Arc<Memtable>>,
+    /// Oldest first.
+    pub(crate) segments: Vec<LiveSegment>,
+}
+
+/// A view at one sequence number: what one read works on from begin to end.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) view: Arc<View>,
+    pub(crate) sequence: u64,
+}
+
+/// Where a row is within a snapshot: memtables first, then segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    pub(crate) source: u32,
+    pub(crate) row: u32,
+}
+
+/// What an address points into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowSource<'a> {
+    Memtable(&'a Memtable),
+    Segment(&'a LiveSegment),
+}
+
+impl Snapshot {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        let view = shared.view.load_full();
+        let sequence = view.sequence.load(Ordering::Acquire);
+        Self { shared: Arc::clone(shared), view, sequence }
+    }
+
+    pub(crate) fn source(&self, source: u32) -> Option<RowSource<'_>> {
+        let source = source as usize;
+        let memtables = &self.view.memtables;
+        match memtables.get(source) {
+            Some(table) => Some(RowSource::Memtable(table)),
+            None => self.view.segments.get(source - memtables.len()).map(RowSource::Segment),
+        }
+    }
+
+    /// All sources by number: memtables, then segments, each oldest first.
+    pub(crate) fn sources(&self) -> impl DoubleEndedIterator<Item = (u32, RowSource<'_>)> {
+        let count = self.view.memtables.len() + self.view.segments.len();
+        (0..u32::try_from(count).unwrap_or(u32::MAX))
+            .filter_map(|number| self.source(number).map(|source| (number, source)))
+    }
+
+    /// The live row of an id.
+    pub(crate) async fn find(&self, id: &Id) -> Result<Option<Address>> {
+        for (source, rows) in self.sources().rev() {
+            let row = match rows {
+                RowSource::Memtable(table) => table.find(id, self.sequence),
+                RowSource::Segment(live) => live.find(id, self.sequence).await?,
+            };
+            if let Some(row) = row {
+                return Ok(Some(Address { source, row }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Number of live records.
+    pub(crate) fn count(&self) -> u64 {
+        let in_tables = self.view.memtables.iter().map(|table| {
+            (table.rows_at(self.sequence) as u64).saturating_sub(table.dead.count_at(self.sequence))
+        });
+        let in_segments = self.view.segments.iter().map(|live| {
+            u64::from(live.segment.rows()).saturating_sub(live.dead.count_at(self.sequence))
+        });
+        in_tables.sum::<u64>() + in_segments.sum::<u64>()
+    }
+
+    /// Rows that an exact search reads, dead ones included.
+    pub(crate) fn rows(&self) -> u64 {
+        let in_tables = self.view.memtables.iter().map(|table| table.rows_at(self.sequence) as u64);
+        let in_segments = self.view.segments.iter().map(|live| u64::from(live.segment.rows()));
+        in_tables.sum::<u64>() + in_segments.sum::<u64>()
+    }
+}

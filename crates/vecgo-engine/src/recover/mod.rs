@@ -1,0 +1,155 @@
+//! Bringing a version back: segments and dead rows from the manifest, the rest from the log.
+
+mod chain;
+mod replay;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use vecgo_format::{
+    CollectionNames, Config, DeleteObject, FormatError, LogPosition, ObjectRef, Previous,
+    SegmentRef,
+};
+use vecgo_io::{Env, StoreExt};
+
+use crate::manifest::{Committed, named_is_missing};
+use crate::memtable::{DeadRows, MemtableWriter};
+use crate::segment::{LiveSegment, Segment, SegmentSource};
+use crate::{Error, Result};
+
+/// How far into the log to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// As far as the manifest says: what a reader sees.
+    Version,
+    /// To its end: what a writer starts from.
+    Everything,
+}
+
+/// A collection brought back.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<LiveSegment>,
+    pub(crate) memtable: MemtableWriter,
+    /// Sequence number of the last write.
+    pub(crate) sequence: u64,
+    /// Where the log ends.
+    pub(crate) tail: Previous,
+    /// A log number above all that were ever used.
+    pub(crate) next_log: u64,
+    /// An epoch above all that were ever used.
+    pub(crate) next_epoch: u64,
+}
+
+/// What is being brought back, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) names: CollectionNames,
+    pub(crate) config: &'a Config,
+    /// The version; `None` for a collection that was never committed.
+    pub(crate) committed: Option<&'a Committed>,
+    pub(crate) extent: Extent,
+}
+
+impl Source<'_> {
+    /// Brings it back. Segments already open are taken from `known`.
+    pub(crate) async fn recover(&self, known: &[LiveSegment]) -> Result<Recovered> {
+        let refs = self.committed.map_or(&[][..], |committed| &committed.manifest.segments);
+        let mut dead_rows = DeleteObjects::default();
+        let mut segments = Vec::new();
+        for named in refs {
+            let dead = match &named.deletes {
+                None => DeadRows::default(),
+                Some(object) => DeadRows::from_bitmap(&dead_rows.of(self, object, named).await?),
+            };
+            let segment = self.segment(named, known).await?;
+            segments.push(LiveSegment { segment, dead: Arc::new(dead) });
+        }
+        let range = self.committed.map(|committed| committed.manifest.log);
+        let first = range.map_or(1, |range| range.first);
+        let mut recovered = Recovered {
+            segments,
+            memtable: MemtableWriter::new(self.config.dim(), first),
+            sequence: range.map_or(0, |range| range.flushed),
+            tail: Previous::default(),
+            next_log: first,
+            next_epoch: self.committed.map_or(0, |committed| committed.manifest.epoch) + 1,
+        };
+        self.replay_logs(&mut recovered, range).await?;
+        if let Some(committed) = self.committed.filter(|_| self.extent == Extent::Version) {
+            // The manifest says where its version ends; the log ends there or is damaged.
+            debug_assert_eq!(recovered.sequence, committed.manifest.sequence);
+        }
+        Ok(recovered)
+    }
+
+    async fn segment(&self, named: &SegmentRef, known: &[LiveSegment]) -> Result<Arc<Segment>> {
+        if let Some(known) = known.iter().find(|known| known.segment.is(named)) {
+            return Ok(Arc::clone(&known.segment));
+        }
+        let source = SegmentSource {
+            store: Arc::clone(&self.env.store),
+            cache: Arc::clone(&self.env.cache),
+            key: self.names.segment(named.object.name),
+        };
+        let opened = Segment::open(source, named).await;
+        Ok(Arc::new(opened.map_err(|error| named_is_missing(error, "the manifest"))?))
+    }
+}
+
+/// Delete objects by name, each read once however many segments it serves.
+#[derive(Debug, Default)]
+struct DeleteObjects {
+    read: BTreeMap<vecgo_format::ObjectName, DeleteObject>,
+}
+
+impl DeleteObjects {
+    async fn of(
+        &mut self,
+        source: &Source<'_>,
+        object: &ObjectRef,
+        segment: &SegmentRef,
+    ) -> Result<RoaringBitmap> {
+        let key = source.names.deletes(object.name);
+        if let Entry::Vacant(place) = self.read.entry(object.name) {
+            place.insert(read_deletes(source, object, &key).await?);
+        }
+        let rows = self.read.get(&object.name).and_then(|read| read.dead.get(&segment.number));
+        let rows = rows.cloned().unwrap_or_default();
+        if rows.len() != u64::from(segment.dead_rows) {
+            let detail = format!(
+                "{} dead rows of segment {}, expected {}",
+                rows.len(),
+                segment.number,
+                segment.dead_rows
+            );
+            let error = FormatError::Invalid { what: "delete object", offset: 0, detail };
+            return Err(Error::format(&key, error));
+        }
+        Ok(rows)
+    }
+}
+
+async fn read_deletes(source: &Source<'_>, object: &ObjectRef, key: &str) -> Result<DeleteObject> {
+    let bytes = source.env.store.get(key).await;
+    let bytes = bytes.map_err(|error| named_is_missing(error.into(), "the manifest"))?;
+    let (decoded, found) =
+        DeleteObject::decode(&bytes).map_err(|error| Error::format(key, error))?;
+    if found != object.checksum {
+        let (what, expected) = ("delete object", object.checksum);
+        return Err(Error::format(key, FormatError::Checksum { what, offset: 0, expected, found }));
+    }
+    Ok(decoded)
+}
+
+/// Where a log must be read up to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    /// A place that the log must reach, whatever follows.
+    must_reach: Option<LogPosition>,
+    /// Whether reading stops there.
+    stop: bool,
+}

@@ -1,0 +1,29 @@
+//! Segments: immutable objects that hold rows.
+
+mod build;
+mod reader;
+
+use std::sync::Arc;
+
+pub(crate) use build::{Built, build};
+pub(crate) use reader::{Segment, SegmentSource};
+
+use vecgo_format::Id;
+
+use crate::Result;
+use crate::memtable::DeadRows;
+
+/// A segment as a view sees it: the rows, and which of them are dead.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveSegment {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) dead: Arc<DeadRows>,
+}
+
+impl LiveSegment {
+    /// The row that `id` named at `sequence`.
+    pub(crate) async fn find(&self, id: &Id, sequence: u64) -> Result<Option<u32>> {
+        let rows = self.segment.find(id).await?;
+        Ok(rows.into_iter().find(|row| !self.dead.is_dead(*row, sequence)))
+    }
+}

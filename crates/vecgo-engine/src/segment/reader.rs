@@ -1,0 +1,331 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_lock::OnceCell;
+use bytes::Bytes;
+use vecgo_format::{
+    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Section,
+    SectionKind, SegmentRef, Spans, checksum, segment_header,
+};
+use vecgo_io::{BlockCache, BlockKey, Object, Store};
+use vecgo_kernels::PageBuf;
+
+use crate::{Error, Result};
+
+/// Where a segment's bytes come from.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentSource {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) cache: Arc<BlockCache>,
+    pub(crate) key: String,
+}
+
+/// A segment open for reading. Sections that every search needs are loaded once, whole and
+/// verified; everything else is read in verified blocks through the cache.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    directory: Directory,
+    random: u64,
+    key: String,
+    object: Box<dyn Object>,
+    cache: Arc<BlockCache>,
+    tables: Vec<OnceCell<Vec<u8>>>,
+    vectors: OnceCell<PageBuf<f32>>,
+    norms: OnceCell<PageBuf<f32>>,
+    lookup: OnceCell<Lookup>,
+}
+
+impl Segment {
+    /// Opens the object, and keeps it open: where the store can, it stays readable when deleted.
+    pub(crate) async fn open(source: SegmentSource, named: &SegmentRef) -> Result<Self> {
+        let object = source.store.open(&source.key).await?;
+        if object.length() != named.object.length {
+            let detail =
+                format!("object of {} bytes, expected {}", object.length(), named.object.length);
+            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
+            return Err(Error::format(&source.key, error));
+        }
+        Ok(Self {
+            number: named.number,
+            directory: named.directory.clone(),
+            random: named.object.name.random,
+            key: source.key,
+            object,
+            cache: source.cache,
+            tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
+            vectors: OnceCell::new(),
+            norms: OnceCell::new(),
+            lookup: OnceCell::new(),
+        })
+    }
+
+    /// Whether this is the object that a manifest names.
+    pub(crate) fn is(&self, named: &SegmentRef) -> bool {
+        self.number == named.number && self.random == named.object.name.random
+    }
+
+    pub(crate) fn rows(&self) -> u32 {
+        self.directory.rows
+    }
+
+    fn dim(&self) -> usize {
+        self.directory.dim as usize
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.object.length()
+    }
+
+    /// Bytes that loaded sections take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let floats = [&self.vectors, &self.norms].into_iter().filter_map(OnceCell::get);
+        floats.map(|values| values.len() * 4).sum::<usize>()
+            + self.lookup.get().map_or(0, Lookup::memory_bytes)
+    }
+
+    fn section(&self, kind: SectionKind) -> Result<(usize, &Section)> {
+        let found = self.directory.sections.iter().position(|section| section.kind == kind);
+        found.map(|index| (index, &self.directory.sections[index])).ok_or_else(|| {
+            let detail = format!("no section {kind:?}");
+            Error::format(&self.key, FormatError::Invalid { what: "segment", offset: 0, detail })
+        })
+    }
+
+    /// The checksums of a section's blocks.
+    async fn table(&self, index: usize) -> Result<&[u8]> {
+        let section = &self.directory.sections[index];
+        let table = self.tables[index].get_or_try_init(|| async {
+            let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
+            let mut table = vec![0u8; length];
+            self.object.read_into(section.table_offset, &mut table).await?;
+            self.check(&table, section.table_checksum, section.table_offset)?;
+            Ok::<_, Error>(table)
+        });
+        Ok(table.await?)
+    }
+
+    fn check(&self, bytes: &[u8], expected: u64, offset: u64) -> Result<()> {
+        let found = checksum(bytes);
+        if found == expected {
+            return Ok(());
+        }
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let error = FormatError::Checksum { what: "segment", offset, expected, found };
+        Err(Error::format(&self.key, error))
+    }
+
+    fn check_block(
+        &self,
+        block: &[u8],
+        number: usize,
+        section: &Section,
+        table: &[u8],
+    ) -> Result<()> {
+        let mut expected = [0u8; 8];
+        expected.copy_from_slice(&table[number * 8..number * 8 + 8]);
+        let offset = section.offset + (number * BLOCK_BYTES) as u64;
+        self.check(block, u64::from_le_bytes(expected), offset)
+    }
+
+    /// Reads and verifies a whole section into `out`, which has its length.
+    async fn read_section(&self, kind: SectionKind, out: &mut [u8]) -> Result<()> {
+        let (index, section) = self.section(kind)?;
+        let table = self.table(index).await?;
+        self.object.read_into(section.offset, out).await?;
+        for (number, block) in out.chunks(BLOCK_BYTES).enumerate() {
+            self.check_block(block, number, section, table)?;
+        }
+        Ok(())
+    }
+
+    async fn floats(&self, kind: SectionKind) -> Result<PageBuf<f32>> {
+        let (_, section) = self.section(kind)?;
+        let mut values = PageBuf::<f32>::zeroed(usize::try_from(section.length / 4).unwrap_or(0))?;
+        self.read_section(kind, values.as_bytes_mut()).await?;
+        Ok(values)
+    }
+
+    /// All vectors, row after row.
+    pub(crate) async fn vectors(&self) -> Result<&[f32]> {
+        Ok(self.vectors.get_or_try_init(|| self.floats(SectionKind::Vectors)).await?)
+    }
+
+    /// One over each vector's length; empty where the metric needs none.
+    pub(crate) async fn norms(&self) -> Result<&[f32]> {
+        if self.directory.section(SectionKind::Norms).is_none() {
+            return Ok(&[]);
+        }
+        Ok(self.norms.get_or_try_init(|| self.floats(SectionKind::Norms)).await?)
+    }
+
+    /// The vectors and norms if both are loaded.
+    pub(crate) fn resident(&self) -> Option<(&[f32], &[f32])> {
+        let norms = match self.directory.section(SectionKind::Norms) {
+            Some(_) => self.norms.get()?,
+            None => [].as_slice(),
+        };
+        Some((self.vectors.get()?, norms))
+    }
+
+    async fn lookup(&self) -> Result<&Lookup> {
+        self.lookup
+            .get_or_try_init(|| async {
+                let (_, section) = self.section(SectionKind::Lookup)?;
+                let mut bytes = vec![0u8; usize::try_from(section.length).unwrap_or(0)];
+                self.read_section(SectionKind::Lookup, &mut bytes).await?;
+                Lookup::decode(&bytes, self.rows()).map_err(|e| Error::format(&self.key, e))
+            })
+            .await
+    }
+
+    /// The rows that have this id, dead ones included.
+    pub(crate) async fn find(&self, id: &Id) -> Result<Vec<u32>> {
+        let candidates = self.lookup().await?.candidates(id);
+        if matches!(id, Id::Number(_)) {
+            return Ok(candidates.to_vec());
+        }
+        let mut rows = Vec::new();
+        for row in candidates {
+            if self.id(*row).await? == *id {
+                rows.push(*row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Bytes of a section, through the cache.
+    async fn read(&self, kind: SectionKind, range: Range<u64>) -> Result<Bytes> {
+        let (index, section) = self.section(kind)?;
+        if range.end > section.length {
+            let detail = format!("bytes {range:?} of a section of {}", section.length);
+            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
+            return Err(Error::format(&self.key, error));
+        }
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let block_bytes = BLOCK_BYTES as u64;
+        let (first, last) = (range.start / block_bytes, (range.end - 1) / block_bytes);
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let skip = within(range.start - first * block_bytes);
+        let length = within(range.end - range.start);
+        if first == last {
+            return Ok(self.block(index, section, first).await?.slice(skip..skip + length));
+        }
+        let mut bytes = Vec::with_capacity(length + skip);
+        for number in first..=last {
+            bytes.extend_from_slice(&self.block(index, section, number).await?);
+        }
+        bytes.drain(..skip);
+        bytes.truncate(length);
+        Ok(bytes.into())
+    }
+
+    async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {
+        let start = number * BLOCK_BYTES as u64;
+        let key = BlockKey { object: self.random, offset: section.offset + start };
+        if let Some(block) = self.cache.get(key) {
+            return Ok(block);
+        }
+        let table = self.table(index).await?;
+        let length = (section.length - start).min(BLOCK_BYTES as u64);
+        let mut block = vec![0u8; usize::try_from(length).unwrap_or(0)];
+        self.object.read_into(section.offset + start, &mut block).await?;
+        self.check_block(&block, usize::try_from(number).unwrap_or(0), section, table)?;
+        let block = Bytes::from(block);
+        self.cache.insert(key, block.clone());
+        Ok(block)
+    }
+
+    async fn word(&self, kind: SectionKind, row: u32) -> Result<u64> {
+        let start = u64::from(row) * 8;
+        let mut word = [0u8; 8];
+        word.copy_from_slice(&self.read(kind, start..start + 8).await?);
+        Ok(u64::from_le_bytes(word))
+    }
+
+    /// The id of a row.
+    pub(crate) async fn id(&self, row: u32) -> Result<Id> {
+        let entry = self.word(SectionKind::Ids, row).await?;
+        if self.directory.section(SectionKind::IdKinds).is_none() {
+            return Ok(Id::Number(entry));
+        }
+        let byte = u64::from(row / 8);
+        let kinds = self.read(SectionKind::IdKinds, byte..byte + 1).await?;
+        if kinds[0] & (1 << (row % 8)) == 0 {
+            return Ok(Id::Number(entry));
+        }
+        let text = self.read(SectionKind::IdText, IdColumn::text_range(entry)).await?;
+        IdColumn::text_id(&text).map_err(|error| Error::format(&self.key, error))
+    }
+
+    /// The vector of a row.
+    pub(crate) async fn vector(&self, row: u32) -> Result<Vec<f32>> {
+        let start = row as usize * self.dim();
+        if let Some(values) = self.vectors.get().and_then(|all| all.get(start..start + self.dim()))
+        {
+            return Ok(values.to_vec());
+        }
+        let bytes = start as u64 * 4;
+        let range = bytes..bytes + self.dim() as u64 * 4;
+        Ok(vecgo_format::vector_of(&self.read(SectionKind::Vectors, range).await?))
+    }
+
+    async fn blob(
+        &self,
+        spans: SectionKind,
+        blobs: SectionKind,
+        row: u32,
+    ) -> Result<Option<Bytes>> {
+        if self.directory.section(spans).is_none() {
+            return Ok(None);
+        }
+        let start = u64::from(row) * 8;
+        let mut entries = [0u8; Spans::BYTES];
+        entries.copy_from_slice(&self.read(spans, start..start + Spans::BYTES as u64).await?);
+        let range = Spans::range(entries).map_err(|error| Error::format(&self.key, error))?;
+        match range {
+            None => Ok(None),
+            Some(range) => self.read(blobs, range).await.map(Some),
+        }
+    }
+
+    /// The encoded document of a row; no bytes for an empty one.
+    pub(crate) async fn document(&self, row: u32) -> Result<Bytes> {
+        let (spans, blobs) = (SectionKind::DocumentSpans, SectionKind::Documents);
+        Ok(self.blob(spans, blobs, row).await?.unwrap_or_default())
+    }
+
+    /// The payload of a row, if it has one.
+    pub(crate) async fn payload(&self, row: u32) -> Result<Option<Bytes>> {
+        self.blob(SectionKind::PayloadSpans, SectionKind::Payloads, row).await
+    }
+
+    /// Reads and verifies every byte but the padding, and gives the length.
+    pub(crate) async fn verify(&self, names: CollectionNames) -> Result<u64> {
+        self.compare(0, &segment_header(names.0, self.number)).await?;
+        let mut block = vec![0u8; BLOCK_BYTES];
+        for (index, section) in self.directory.sections.iter().enumerate() {
+            let table = self.table(index).await?;
+            for number in 0..section.blocks() {
+                let start = number * BLOCK_BYTES as u64;
+                let length = (section.length - start).min(BLOCK_BYTES as u64);
+                let block = &mut block[..usize::try_from(length).unwrap_or(0)];
+                self.object.read_into(section.offset + start, block).await?;
+                self.check_block(block, usize::try_from(number).unwrap_or(0), section, table)?;
+            }
+        }
+        let mut end = self.directory.encode();
+        end.extend(self.directory.trailer());
+        let start = self.length().saturating_sub(end.len() as u64);
+        self.compare(start, &end).await?;
+        Ok(self.length())
+    }
+
+    async fn compare(&self, offset: u64, expected: &[u8]) -> Result<()> {
+        let mut found = vec![0u8; expected.len()];
+        self.object.read_into(offset, &mut found).await?;
+        self.check(&found, checksum(expected), offset)
+    }
+}

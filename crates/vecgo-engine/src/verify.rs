@@ -1,0 +1,215 @@
+//! Reading everything there is and checking every checksum, with nothing taken on trust from the
+//! part of the engine that wrote it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vecgo_format::{
+    CollectionNames, Config, DeleteObject, FormatError, LogEnd, LogPosition, LogReader, ObjectName,
+    SegmentRef,
+};
+use vecgo_io::{Env, Listed};
+
+use crate::manifest::{self, get_if_there};
+use crate::segment::{Segment, SegmentSource};
+use crate::{Error, ErrorKind, Result, catalogue};
+
+/// What [`crate::Database::verify`] found.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyReport {
+    /// Objects read.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is not as it was written.
+    pub damage: Vec<Damage>,
+}
+
+/// An object that is not as it was written, or is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Its key.
+    pub key: String,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl VerifyReport {
+    fn count(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes += bytes;
+    }
+
+    /// Notes damage; any other failure ends the check.
+    fn note(&mut self, key: &str, error: Error) -> Result<()> {
+        match error.kind() {
+            ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::Unsupported => {
+                self.damage.push(Damage { key: key.to_owned(), message: error.to_string() });
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+}
+
+pub(crate) async fn verify(env: &Env) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    let mut collections = BTreeMap::new();
+    for (place, listed) in env.store.list("catalogue/").await?.iter().enumerate() {
+        match catalogue::read(env, &listed.key).await {
+            Ok((catalogue, _)) => {
+                report.count(listed.length);
+                if place == 0 {
+                    collections = catalogue.collections;
+                }
+            }
+            Err(error) => report.note(&listed.key, error)?,
+        }
+    }
+    for entry in collections.values() {
+        let check = Check { env, names: CollectionNames(entry.identity), config: &entry.config };
+        check.collection(&mut report).await?;
+    }
+    Ok(report)
+}
+
+struct Check<'a> {
+    env: &'a Env,
+    names: CollectionNames,
+    config: &'a Config,
+}
+
+/// Places that manifests and later logs say a log reached.
+type Vouched = BTreeMap<u64, BTreeSet<(u64, u64)>>;
+
+impl Check<'_> {
+    async fn collection(&self, report: &mut VerifyReport) -> Result<()> {
+        let mut segments: BTreeMap<ObjectName, SegmentRef> = BTreeMap::new();
+        let mut deletes = BTreeMap::new();
+        let mut vouched = Vouched::new();
+        let store = &*self.env.store;
+        for listed in store.list(&self.names.manifests()).await? {
+            let manifest = match manifest::read(store, self.names, &listed.key).await {
+                Ok(committed) => committed.manifest,
+                Err(error) => {
+                    report.note(&listed.key, error)?;
+                    continue;
+                }
+            };
+            report.count(listed.length);
+            if manifest.log.last >= manifest.log.first {
+                vouch(&mut vouched, manifest.log.last, manifest.log.end);
+            }
+            for segment in manifest.segments {
+                deletes.extend(segment.deletes.map(|object| (object.name, object)));
+                segments.insert(segment.object.name, segment);
+            }
+        }
+        for (name, segment) in &segments {
+            let key = self.names.segment(*name);
+            match self.segment(segment, &key).await {
+                Ok(bytes) => report.count(bytes),
+                Err(error) => report.note(&key, error)?,
+            }
+        }
+        for (name, object) in &deletes {
+            let key = self.names.deletes(*name);
+            match self.deletes(object.checksum, &key).await {
+                Ok(bytes) => report.count(bytes),
+                Err(error) => report.note(&key, error)?,
+            }
+        }
+        self.logs(vouched, report).await
+    }
+
+    async fn segment(&self, named: &SegmentRef, key: &str) -> Result<u64> {
+        let source = SegmentSource {
+            store: Arc::clone(&self.env.store),
+            cache: Arc::clone(&self.env.cache),
+            key: key.to_owned(),
+        };
+        Segment::open(source, named).await?.verify(self.names).await
+    }
+
+    async fn deletes(&self, expected: u64, key: &str) -> Result<u64> {
+        let bytes = self.read(key).await?;
+        let (_, found) = DeleteObject::decode(&bytes).map_err(|error| Error::format(key, error))?;
+        if found != expected {
+            let what = "delete object";
+            return Err(Error::format(
+                key,
+                FormatError::Checksum { what, offset: 0, expected, found },
+            ));
+        }
+        Ok(bytes.len() as u64)
+    }
+
+    async fn read(&self, key: &str) -> Result<Vec<u8>> {
+        let bytes = get_if_there(&*self.env.store, key).await?;
+        bytes.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{key}: gone, though named")))
+    }
+
+    /// Reads the logs from the last to the first: each says where the one before it ended.
+    async fn logs(&self, mut vouched: Vouched, report: &mut VerifyReport) -> Result<()> {
+        let mut listed = self.env.store.list(&self.names.logs()).await?;
+        while let Some(Listed { key, .. }) = listed.pop() {
+            let Ok(number) = self.names.log_number(&key) else { continue };
+            let must_reach = vouched.remove(&number).unwrap_or_default();
+            match self.log(&key, must_reach, &mut vouched).await {
+                Ok(bytes) => report.count(bytes),
+                Err(error) => report.note(&key, error)?,
+            }
+        }
+        for number in vouched.into_keys() {
+            let key = self.names.log(number);
+            let message = format!("{key}: gone, though named");
+            report.note(&key, Error::new(ErrorKind::NotFound, message))?;
+        }
+        Ok(())
+    }
+
+    async fn log(
+        &self,
+        key: &str,
+        mut must_reach: BTreeSet<(u64, u64)>,
+        vouched: &mut Vouched,
+    ) -> Result<u64> {
+        let format = |error| Error::format(key, error);
+        let bytes = self.read(key).await?;
+        let length = bytes.len() as u64;
+        let mut log = match LogReader::open(&bytes) {
+            Ok(log) => log,
+            // Cut short by a crash before anything in it was durable.
+            Err(FormatError::Truncated { .. }) if must_reach.is_empty() => return Ok(length),
+            Err(error) => return Err(format(error)),
+        };
+        let previous = log.header().previous;
+        if previous.number > 0 {
+            vouch(vouched, previous.number, previous.end);
+        }
+        loop {
+            let position = log.position();
+            must_reach.remove(&(position.length, position.checksum));
+            let Some(frame) = log.next_frame() else { break };
+            frame.ops(self.config.dim()).map_err(format)?;
+        }
+        let invalid = |offset: u64, detail: String| {
+            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+            format(FormatError::Invalid { what: "log", offset, detail })
+        };
+        if let Some((end, _)) = must_reach.first() {
+            let detail = format!("it does not hold what was committed up to byte {end}");
+            return Err(invalid(log.position().length, detail));
+        }
+        match log.end() {
+            LogEnd::Damaged { offset, synced_through } => {
+                Err(invalid(offset, format!("broken, though durable through {synced_through}")))
+            }
+            LogEnd::Clean | LogEnd::Torn { .. } => Ok(length),
+        }
+    }
+}
+
+fn vouch(vouched: &mut Vouched, number: u64, end: LogPosition) {
+    vouched.entry(number).or_default().insert((end.length, end.checksum));
+}

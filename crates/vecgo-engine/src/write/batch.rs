@@ -1,0 +1,207 @@
+//! Checking a batch, whole, before anything of it is kept.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasherDefault;
+
+use serde_json::Value;
+use vecgo_format::{Config, Document, Id, Metric, encode_document};
+
+use crate::query::{check_vector, inverse_norm};
+use crate::record::{Patch, Record, Update};
+use crate::{Error, Result};
+
+/// What a put supposes about its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Nothing: an upsert.
+    Any,
+    /// That it names nothing: an insert.
+    Absent,
+}
+
+/// A vector that passed the checks, and one over its length where the metric needs it.
+#[derive(Debug)]
+pub(crate) struct CheckedVector {
+    pub(crate) values: Vec<f32>,
+    pub(crate) inverse_norm: f32,
+}
+
+/// One change of a batch.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Put {
+        vector: CheckedVector,
+        document: Box<[u8]>,
+        payload: Option<Box<[u8]>>,
+        condition: Condition,
+    },
+    Update {
+        vector: Option<CheckedVector>,
+        document: Option<Box<[u8]>>,
+        merge: Option<Document>,
+        payload: Option<Option<Box<[u8]>>>,
+    },
+    Delete,
+}
+
+/// A batch that passed every check that needs no look at the collection.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// Row of the caller's batch, id, change; no id twice.
+    pub(crate) changes: Vec<(usize, Id, Change)>,
+    pub(crate) bytes: usize,
+}
+
+/// About what a row takes beside its vector, document and payload.
+const ROW_BYTES: usize = 64;
+
+impl Batch {
+    pub(crate) fn of_records(
+        config: &Config,
+        limit: usize,
+        records: Vec<Record>,
+        condition: Condition,
+    ) -> Result<Self> {
+        Self::collect(
+            limit,
+            records.len(),
+            records.into_iter().map(|record| {
+                let document = encode_metadata(&record.metadata)?;
+                let vector = checked(config, record.vector)?;
+                let payload = record.payload.map(Vec::into_boxed_slice);
+                Ok((record.id, Change::Put { vector, document, payload, condition }))
+            }),
+        )
+    }
+
+    pub(crate) fn of_updates(config: &Config, limit: usize, updates: Vec<Update>) -> Result<Self> {
+        Self::collect(
+            limit,
+            updates.len(),
+            updates.into_iter().map(|update| {
+                let document = match update.metadata {
+                    Patch::Keep => None,
+                    Patch::Set(metadata) => Some(encode_metadata(&metadata)?),
+                };
+                let merge = match update.merge {
+                    None => None,
+                    Some(Value::Object(patch)) => Some(patch),
+                    Some(other) => return Err(not_an_object("a merge patch", &other)),
+                };
+                let vector = match update.vector {
+                    Patch::Keep => None,
+                    Patch::Set(vector) => Some(checked(config, vector)?),
+                };
+                let payload = match update.payload {
+                    Patch::Keep => None,
+                    Patch::Set(payload) => Some(payload.map(Vec::into_boxed_slice)),
+                };
+                Ok((update.id, Change::Update { vector, document, merge, payload }))
+            }),
+        )
+    }
+
+    pub(crate) fn of_deletes(limit: usize, ids: Vec<Id>) -> Result<Self> {
+        Self::collect(limit, ids.len(), ids.into_iter().map(|id| Ok((id, Change::Delete))))
+    }
+
+    /// Of two rows with one id the last wins.
+    fn collect(
+        limit: usize,
+        rows: usize,
+        changes: impl Iterator<Item = Result<(Id, Change)>>,
+    ) -> Result<Self> {
+        let mut batch = Self { changes: Vec::with_capacity(rows), bytes: 0 };
+        let mut places: HashMap<Id, usize, BuildHasherDefault<std::hash::DefaultHasher>> =
+            HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default());
+        for (row, change) in changes.enumerate() {
+            let checked = change.and_then(|(id, change)| {
+                id.check()?;
+                Ok((id, change))
+            });
+            let (id, change) = checked.map_err(|error| error.context(format!("row {row}")))?;
+            batch.bytes += change.bytes() + ROW_BYTES;
+            if batch.bytes > limit {
+                return Err(Error::invalid(format!(
+                    "row {row}: the batch takes more than {limit} bytes, half a memtable; \
+                     split it or raise memtable_bytes"
+                )));
+            }
+            match places.entry(id.clone()) {
+                Entry::Occupied(place) => batch.changes[*place.get()] = (row, id, change),
+                Entry::Vacant(place) => {
+                    place.insert(batch.changes.len());
+                    batch.changes.push((row, id, change));
+                }
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Change::Put { vector, document, payload, .. } => {
+                vector.values.len() * 4
+                    + document.len()
+                    + payload.as_ref().map_or(0, |payload| payload.len())
+            }
+            Change::Update { vector, document, payload, .. } => {
+                vector.as_ref().map_or(0, |vector| vector.values.len() * 4)
+                    + document.as_ref().map_or(0, |document| document.len())
+                    + payload.iter().flatten().map(|payload| payload.len()).sum::<usize>()
+            }
+            Change::Delete => 0,
+        }
+    }
+}
+
+fn checked(config: &Config, values: Vec<f32>) -> Result<CheckedVector> {
+    check_vector(config, &values)?;
+    let inverse_norm = match config.metric() {
+        Metric::Cosine => inverse_norm(&values),
+        Metric::L2 | Metric::Dot => 0.0,
+    };
+    Ok(CheckedVector { values, inverse_norm })
+}
+
+fn encode_metadata(metadata: &Value) -> Result<Box<[u8]>> {
+    match metadata {
+        Value::Object(document) => Ok(encode_document(document)?.into_boxed_slice()),
+        other => Err(not_an_object("metadata", other)),
+    }
+}
+
+fn not_an_object(what: &str, found: &Value) -> Error {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    Error::invalid(format!("{what} is {found}; expected a JSON object"))
+}
+
+/// RFC 7396.
+pub(crate) fn merge(document: &mut Document, patch: Document) {
+    for (key, value) in patch {
+        match (value, document.get_mut(&key)) {
+            (Value::Null, _) => {
+                document.remove(&key);
+            }
+            (Value::Object(patch), Some(Value::Object(inner))) => merge(inner, patch),
+            (Value::Object(patch), _) => {
+                let mut inner = Document::new();
+                merge(&mut inner, patch);
+                document.insert(key, Value::Object(inner));
+            }
+            (value, _) => {
+                document.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use vecgo_format::{LogRange, Manifest, Parent, SegmentRef};
+
+use super::writer::Writer;
+use crate::manifest::{Committed, Decided, put_next};
+use crate::{Error, ErrorKind, Result};
+
+impl Writer {
+    /// Makes every write so far durable and visible to other processes; gives the version that
+    /// holds them. Without a write since the last one that is the last version, and 0 for a
+    /// collection that never had any.
+    pub(super) async fn commit(&mut self) -> Result<u64> {
+        self.check_alive()?;
+        if let Err(error) = self.tail.sync().await {
+            self.fail(&error);
+            return Err(error
+                .with_kind(ErrorKind::OutcomeUnknown)
+                .context("the writes before this commit may or may not survive"));
+        }
+        let last = self.committed.as_ref().map(|committed| &committed.manifest);
+        if last.map_or(0, |manifest| manifest.sequence) == self.tail.synced().sequence {
+            return Ok(last.map_or(0, |manifest| manifest.number));
+        }
+        let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
+        let range = self.log_range(last.map_or(0, |manifest| manifest.log.flushed));
+        self.put_manifest(range, segments).await
+    }
+
+    /// The logs that a version needs whose memtables begin with the oldest unflushed one.
+    pub(super) fn log_range(&self, flushed: u64) -> LogRange {
+        let oldest = self.sealed.as_ref().map_or(self.active.table(), |sealed| &sealed.table);
+        let first = oldest.first_log;
+        let synced = self.tail.synced().at;
+        let (last, end) = match synced.number >= first {
+            true => (synced.number, synced.end),
+            false => (first - 1, Default::default()),
+        };
+        LogRange { first, last, end, epoch: self.epoch, flushed }
+    }
+
+    /// Commits the version that holds everything durable, and shows it to readers.
+    pub(super) async fn put_manifest(
+        &mut self,
+        log: LogRange,
+        segments: Vec<SegmentRef>,
+    ) -> Result<u64> {
+        let parent = self.committed.as_ref().map_or(Parent::default(), |committed| Parent {
+            number: committed.manifest.number,
+            checksum: committed.checksum,
+        });
+        let manifest = Manifest {
+            collection: self.shared.names.0,
+            number: parent.number + 1,
+            epoch: self.epoch,
+            nonce: self.shared.env.rand.next_u64(),
+            parent,
+            created_ms: self.shared.env.clock.wall_ms(),
+            sequence: self.tail.synced().sequence,
+            oldest: 1,
+            next_segment: self.next_segment,
+            config: self.shared.config,
+            log,
+            segments,
+        };
+        let number = manifest.number;
+        let (bytes, checksum) = manifest.encode();
+        let key = self.shared.names.manifest(number);
+        let decided = match put_next(&*self.shared.env.store, &key, bytes).await {
+            Ok(Decided::Ours) => Ok(number),
+            Ok(Decided::Theirs) => Err(Error::new(
+                ErrorKind::Fenced,
+                format!("another writer committed version {number} of this collection"),
+            )),
+            Err(error) => Err(error),
+        };
+        match &decided {
+            Ok(_) => {
+                self.committed = Some(Committed { manifest, checksum });
+                self.publish_view();
+            }
+            // A version that surely was not created can be tried again; every other answer ends
+            // this writer.
+            Err(error) if error.kind() == ErrorKind::ResourceExhausted => {}
+            Err(error) => self.fail(error),
+        }
+        decided
+    }
+}

@@ -1,0 +1,25 @@
+//! The write path: one task a collection gives sequence numbers, appends to the log, applies to
+//! the memtable and acknowledges; flushes run beside it.
+
+mod batch;
+mod commit;
+mod flush;
+mod inbox;
+mod resolve;
+mod tail;
+mod writer;
+
+pub(crate) use batch::{Batch, Condition};
+pub(crate) use inbox::{Inbox, Message};
+pub(crate) use writer::Writer;
+
+/// What a write call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    /// Sequence number of the batch's last write.
+    pub sequence: u64,
+    /// Whether the batch already survives a crash of this machine.
+    pub durable: bool,
+    /// Records written or deleted.
+    pub records: usize,
+}

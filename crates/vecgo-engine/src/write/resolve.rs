@@ -1,0 +1,141 @@
+//! What a batch does to the collection as it is: which rows it replaces, whether its conditions
+//! hold, what an update makes of the record.
+
+use std::sync::Arc;
+
+use vecgo_format::{Document, Id, Kill, decode_document, encode_document};
+
+use super::batch::{Batch, Change, CheckedVector, Condition, merge};
+use super::writer::Writer;
+use crate::memtable::Memtable;
+use crate::query::inverse_norm;
+use crate::segment::LiveSegment;
+use crate::{Error, ErrorKind, Result};
+
+/// Where a live row is.
+#[derive(Debug, Clone)]
+pub(super) enum Location {
+    Memtable { table: Arc<Memtable>, row: u32 },
+    Segment { live: LiveSegment, row: u32 },
+}
+
+impl Location {
+    pub(super) fn hint(&self) -> Kill {
+        match self {
+            Location::Memtable { table, .. } => Kill::Log { number: table.first_log },
+            Location::Segment { live, row } => {
+                Kill::Segment { segment: live.segment.number, row: *row }
+            }
+        }
+    }
+
+    pub(super) fn kill(&self, sequence: u64) {
+        match self {
+            Location::Memtable { table, row } => table.dead.kill(*row, sequence),
+            Location::Segment { live, row } => live.dead.kill(*row, sequence),
+        }
+    }
+}
+
+/// A put or a delete that will happen.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) id: Id,
+    pub(super) replaces: Option<Location>,
+    /// `None` deletes.
+    pub(super) put: Option<Put>,
+}
+
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) vector: CheckedVector,
+    pub(super) document: Box<[u8]>,
+    pub(super) payload: Option<Box<[u8]>>,
+}
+
+impl Writer {
+    /// Decides every change of a batch, or refuses the batch and changes nothing.
+    pub(super) async fn resolve(&self, batch: Batch) -> Result<Vec<Resolved>> {
+        let mut resolved = Vec::with_capacity(batch.changes.len());
+        for (row, id, change) in batch.changes {
+            let replaces = self.locate(&id).await?;
+            let put = match change {
+                Change::Put { condition: Condition::Absent, .. } if replaces.is_some() => {
+                    let message = format!("row {row}: id {id} is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                }
+                Change::Put { vector, document, payload, .. } => {
+                    Some(Put { vector, document, payload })
+                }
+                update @ Change::Update { .. } => match &replaces {
+                    Some(old) => Some(
+                        updated(old, update)
+                            .await
+                            .map_err(|error| error.context(format!("row {row}: id {id}")))?,
+                    ),
+                    None => {
+                        let message = format!("row {row}: id {id} is not in the collection");
+                        return Err(Error::new(ErrorKind::NotFound, message));
+                    }
+                },
+                Change::Delete if replaces.is_none() => continue,
+                Change::Delete => None,
+            };
+            resolved.push(Resolved { id, replaces, put });
+        }
+        Ok(resolved)
+    }
+
+    /// The live row of an id. Newest first, though only one can be live.
+    async fn locate(&self, id: &Id) -> Result<Option<Location>> {
+        let tables =
+            std::iter::once(self.active.table()).chain(self.sealed.iter().map(|s| &s.table));
+        for table in tables {
+            if let Some(row) = table.find(id, u64::MAX) {
+                return Ok(Some(Location::Memtable { table: Arc::clone(table), row }));
+            }
+        }
+        for (live, _) in self.segments.iter().rev() {
+            if let Some(row) = live.find(id, u64::MAX).await? {
+                return Ok(Some(Location::Segment { live: live.clone(), row }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The record that an update makes of the one at `old`.
+async fn updated(old: &Location, update: Change) -> Result<Put> {
+    let Change::Update { vector, document, merge: patch, payload } = update else {
+        return Err(Error::internal("not an update"));
+    };
+    let missing = || Error::internal("a memtable row is missing");
+    let (old_document, old_payload, old_vector) = match old {
+        Location::Memtable { table, row } => {
+            let entry = table.row(*row).ok_or_else(missing)?;
+            let vector = table.vector(*row).ok_or_else(missing)?.to_vec();
+            (entry.document.clone(), entry.payload.clone(), vector)
+        }
+        Location::Segment { live, row } => {
+            let document = live.segment.document(*row).await?.as_ref().into();
+            let payload = live.segment.payload(*row).await?.map(|bytes| bytes.as_ref().into());
+            (document, payload, live.segment.vector(*row).await?)
+        }
+    };
+    let mut document = document.unwrap_or(old_document);
+    if let Some(patch) = patch {
+        document = patched(&document, patch)?;
+    }
+    let vector = vector.unwrap_or_else(|| CheckedVector {
+        inverse_norm: inverse_norm(&old_vector),
+        values: old_vector,
+    });
+    Ok(Put { vector, document, payload: payload.unwrap_or(old_payload) })
+}
+
+fn patched(document: &[u8], patch: Document) -> Result<Box<[u8]>> {
+    let mut document = decode_document(document)
+        .map_err(|error| Error::new(ErrorKind::Corruption, error.to_string()))?;
+    merge(&mut document, patch);
+    Ok(encode_document(&document)?.into_boxed_slice())
+}

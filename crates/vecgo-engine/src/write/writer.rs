@@ -1,0 +1,284 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use vecgo_format::{FrameBuilder, Kill, SegmentRef};
+use vecgo_io::StoreLock;
+
+use super::Ack;
+use super::batch::Batch;
+use super::flush::Sealed;
+use super::inbox::{Inbox, Message};
+use super::tail::LogTail;
+use crate::collection::Shared;
+use crate::manifest::Committed;
+use crate::memtable::{MemtableWriter, Row};
+use crate::query::View;
+use crate::recover::Recovered;
+use crate::segment::LiveSegment;
+use crate::{Error, ErrorKind, Result, WalSync};
+
+/// The one task that writes a collection.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: Arc<Inbox>,
+    /// Kept for life; `None` where the store has no locks.
+    _lock: Option<StoreLock>,
+    pub(super) epoch: u64,
+    pub(super) tail: LogTail,
+    pub(super) active: MemtableWriter,
+    /// A memtable being flushed. Never more than one: when the next is full, writes wait.
+    pub(super) sealed: Option<Sealed>,
+    pub(super) segments: Vec<(LiveSegment, SegmentRef)>,
+    pub(super) committed: Option<Committed>,
+    pub(super) next_segment: u64,
+    /// Sequence number of the last write applied.
+    pub(super) sequence: u64,
+    /// What readers of the current view read at.
+    visible: Arc<AtomicU64>,
+    /// When the oldest write that is not durable was acknowledged.
+    unsynced_since: Option<Duration>,
+    /// Answered when nothing is left to flush.
+    pub(super) flush_waiters: Vec<oneshot::Sender<Result<u64>>>,
+    /// Why nothing can be written any more.
+    failed: Option<Error>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+    }
+}
+
+/// A write that is applied but not acknowledged.
+type Pending = (oneshot::Sender<Result<Ack>>, Ack);
+
+impl Writer {
+    /// A writer that goes on where the recovered collection ends, with its first view published.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
+        lock: Option<StoreLock>,
+        recovered: Recovered,
+        committed: Option<Committed>,
+    ) -> Self {
+        let refs = committed.iter().flat_map(|committed| committed.manifest.segments.clone());
+        let Recovered { segments, memtable, sequence, tail, next_log, next_epoch } = recovered;
+        let tail =
+            LogTail::new(shared.env.clone(), shared.names, next_epoch, tail, next_log, sequence);
+        let mut writer = Self {
+            segments: segments.into_iter().zip(refs).collect(),
+            next_segment: committed.as_ref().map_or(1, |c| c.manifest.next_segment),
+            shared,
+            inbox,
+            _lock: lock,
+            epoch: next_epoch,
+            tail,
+            active: memtable,
+            sealed: None,
+            committed,
+            sequence,
+            visible: Arc::default(),
+            unsynced_since: None,
+            flush_waiters: Vec::new(),
+            failed: None,
+        };
+        writer.publish_view();
+        writer
+    }
+
+    /// Serves the inbox until it is closed.
+    pub(crate) async fn run(mut self) {
+        while let Some(messages) = self.next_messages().await {
+            if let Some(reply) = self.serve(messages).await {
+                let closed = self.close().await;
+                // The lock is free before the caller learns that the collection is closed.
+                drop(self);
+                let _ = reply.send(closed);
+                return;
+            }
+        }
+    }
+
+    /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`].
+    async fn next_messages(&mut self) -> Option<VecDeque<Message>> {
+        let inbox = Arc::clone(&self.inbox);
+        loop {
+            let (WalSync::Interval(interval), Some(since)) =
+                (self.shared.options.wal_sync, self.unsynced_since)
+            else {
+                return inbox.take().await;
+            };
+            let waited = self.shared.env.clock.monotonic().saturating_sub(since);
+            let left = interval.saturating_sub(waited);
+            let sleep = self.shared.env.clock.sleep(left);
+            let taken = async { Some(inbox.take().await) };
+            let slept = async {
+                sleep.await;
+                None
+            };
+            // The sleeper first: a busy inbox must not put the sync off.
+            if let Some(messages) = futures_lite::future::or(slept, taken).await {
+                return messages;
+            }
+            self.sync().await;
+        }
+    }
+
+    /// Does what waited as one group; gives back a request to close, which comes last.
+    async fn serve(&mut self, messages: VecDeque<Message>) -> Option<oneshot::Sender<Result<()>>> {
+        let mut pending: Vec<Pending> = Vec::new();
+        let (mut commits, mut flushes) = (Vec::new(), Vec::new());
+        let (mut flushed, mut close) = (None, None);
+        for message in messages {
+            match message {
+                Message::Write { batch, reply } => match self.write(batch).await {
+                    Ok(ack) => pending.push((reply, ack)),
+                    Err(error) => drop(reply.send(Err(error))),
+                },
+                Message::Commit { reply } => commits.push(reply),
+                Message::Flush { reply } => flushes.push(reply),
+                Message::Flushed(ended) => flushed = Some(ended),
+                Message::Close { reply } => close = Some(reply),
+            }
+        }
+        self.acknowledge(pending, !commits.is_empty()).await;
+        if !commits.is_empty() {
+            let version = self.commit().await;
+            for reply in commits {
+                let _ = reply.send(version.clone());
+            }
+        }
+        // Not before: a new view shows all that is applied.
+        if let Some(flushed) = flushed {
+            self.flushed(*flushed).await;
+        }
+        self.flush_if_due(flushes).await;
+        close
+    }
+
+    /// Applies a batch so that no reader sees it yet, and adds it to the log's buffer.
+    async fn write(&mut self, batch: Batch) -> Result<Ack> {
+        self.check_alive()?;
+        if self.is_full() && self.sealed.is_some() {
+            let failure = self.shared.flush_failure.lock().clone();
+            return Err(failure.unwrap_or_else(|| Error::internal("no room in the memtable")));
+        }
+        let resolved = self.resolve(batch).await?;
+        let puts = resolved.iter().filter(|change| change.put.is_some()).count();
+        self.active.reserve(puts)?;
+        let records = resolved.len();
+        if records > 0 {
+            let applied = self.apply(resolved);
+            // Half a batch in memory must never become visible.
+            applied.inspect_err(|error| self.fail(error))?;
+        }
+        Ok(Ack { sequence: self.sequence, durable: false, records })
+    }
+
+    fn apply(&mut self, resolved: Vec<super::resolve::Resolved>) -> Result<()> {
+        let mut frame = FrameBuilder::new(self.sequence + 1);
+        for change in resolved {
+            let sequence = self.sequence + 1;
+            let hint = change.replaces.as_ref().map_or(Kill::Nothing, |old| old.hint());
+            if let Some(old) = &change.replaces {
+                old.kill(sequence);
+            }
+            match change.put {
+                Some(put) => {
+                    let payload = put.payload.as_deref();
+                    frame.put(&change.id, hint, &put.vector.values, &put.document, payload);
+                    let row = Row::new(change.id, put.document, put.payload);
+                    let norm = put.vector.inverse_norm;
+                    self.active.push(&put.vector.values, norm, sequence, row)?;
+                }
+                None => frame.delete(&change.id, hint),
+            }
+            self.sequence = sequence;
+        }
+        self.tail.append(frame, self.sequence)
+    }
+
+    /// Makes what was applied as durable as was promised, then visible, then acknowledges it.
+    async fn acknowledge(&mut self, pending: Vec<Pending>, committing: bool) {
+        if pending.is_empty() {
+            return;
+        }
+        let sync = committing || self.shared.options.wal_sync == WalSync::EveryWrite;
+        let logged = if sync { self.tail.sync().await } else { self.tail.write().await };
+        if let Err(error) = &logged {
+            self.fail(error);
+        }
+        if let Some(failed) = &self.failed {
+            let unknown = failed
+                .clone()
+                .with_kind(ErrorKind::OutcomeUnknown)
+                .context("the write may or may not survive");
+            for (reply, _) in pending {
+                let _ = reply.send(Err(unknown.clone()));
+            }
+            return;
+        }
+        self.visible.store(self.sequence, Ordering::Release);
+        let durable = self.tail.is_synced();
+        self.unsynced_since = match (durable, self.unsynced_since) {
+            (true, _) => None,
+            (false, None) => Some(self.shared.env.clock.monotonic()),
+            (false, since) => since,
+        };
+        for (reply, ack) in pending {
+            let durable = ack.sequence <= self.tail.synced().sequence;
+            let _ = reply.send(Ok(Ack { durable, ..ack }));
+        }
+    }
+
+    async fn sync(&mut self) {
+        self.unsynced_since = None;
+        if let Err(error) = self.tail.sync().await {
+            self.fail(&error);
+        }
+    }
+
+    /// Gives readers a view of the collection as it is now.
+    ///
+    /// The old view's sequence number stays where it is for ever: whoever still reads by it sees
+    /// no kill of a row whose replacement is only in the new one.
+    pub(super) fn publish_view(&mut self) {
+        self.visible = Arc::new(AtomicU64::new(self.sequence));
+        let sealed = self.sealed.iter().map(|sealed| Arc::clone(&sealed.table));
+        self.shared.view.store(Arc::new(View {
+            version: self.committed.as_ref().map_or(0, |c| c.manifest.number),
+            sequence: Arc::clone(&self.visible),
+            memtables: sealed.chain([Arc::clone(self.active.table())]).collect(),
+            segments: self.segments.iter().map(|(live, _)| live.clone()).collect(),
+        }));
+    }
+
+    pub(super) fn check_alive(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(error) => Err(error
+                .clone()
+                .with_kind(match error.kind() {
+                    ErrorKind::Fenced => ErrorKind::Fenced,
+                    _ => ErrorKind::Unavailable,
+                })
+                .context("the writer has stopped, reopen the collection")),
+        }
+    }
+
+    /// Stops the writer for good: later writes fail, reads go on, `stats` reports it.
+    pub(super) fn fail(&mut self, error: &Error) {
+        if self.failed.is_none() {
+            self.failed = Some(error.clone());
+            *self.shared.failure.lock() = Some(error.clone());
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.commit().await.map(drop)
+    }
+}

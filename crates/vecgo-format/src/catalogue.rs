@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+
+use crate::codec::{Decoder, Encoder};
+use crate::envelope::{self, CATALOGUE};
+use crate::{Config, FormatError, Identity, Parent};
+
+/// A collection as the catalogue knows it. One without a manifest is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// What its objects live under.
+    pub identity: Identity,
+    /// Its configuration.
+    pub config: Config,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// The database's own manifest chain: which collections there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    /// Number in the chain, from 1; 0 is the empty catalogue before the first.
+    pub number: u64,
+    /// Tells one attempt at a number from every other.
+    pub nonce: u64,
+    /// The catalogue before.
+    pub parent: Parent,
+    /// Collections by name.
+    pub collections: BTreeMap<String, Entry>,
+    /// Dropped collections whose objects may still be there.
+    pub dropped: Vec<Identity>,
+}
+
+impl Catalogue {
+    /// The object's bytes and the checksum that names them.
+    pub fn encode(&self) -> (Vec<u8>, u64) {
+        let mut out = Encoder::new();
+        out.u64(self.number);
+        out.u64(self.nonce);
+        out.u64(self.parent.number);
+        out.u64(self.parent.checksum);
+        out.length(self.collections.len());
+        for (name, entry) in &self.collections {
+            out.bytes(name.as_bytes());
+            out.u128(entry.identity.0);
+            entry.config.encode(&mut out);
+            out.u64(entry.created_ms);
+        }
+        out.length(self.dropped.len());
+        for identity in &self.dropped {
+            out.u128(identity.0);
+        }
+        let bytes = envelope::seal(CATALOGUE, &out.finish());
+        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+        (bytes, sum)
+    }
+
+    /// Reads a catalogue and the checksum that names its bytes.
+    ///
+    /// # Errors
+    /// [`FormatError`] if the bytes are anything else.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), FormatError> {
+        let (body, sum) = envelope::open(CATALOGUE, bytes)?;
+        let mut body = Decoder::new(CATALOGUE.what, body);
+        let mut catalogue = Self {
+            number: body.u64()?,
+            nonce: body.u64()?,
+            parent: Parent { number: body.u64()?, checksum: body.u64()? },
+            ..Self::default()
+        };
+        for _ in 0..body.length()? {
+            let name = body.text()?.to_owned();
+            let entry = Entry {
+                identity: Identity(body.u128()?),
+                config: Config::decode(&mut body)?,
+                created_ms: body.u64()?,
+            };
+            if catalogue.collections.insert(name, entry).is_some() {
+                return Err(body.invalid("a collection named twice"));
+            }
+        }
+        for _ in 0..body.length()? {
+            catalogue.dropped.push(Identity(body.u128()?));
+        }
+        body.expect_end()?;
+        Ok((catalogue, sum))
+    }
+}

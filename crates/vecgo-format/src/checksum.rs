@@ -1,0 +1,54 @@
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::BLOCK_BYTES;
+
+/// The checksum of everything stored: XXH3, 64 bits, seed 0.
+pub fn checksum(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
+}
+
+/// Folds the checksum of the next frame into that of all frames before it, so that one number
+/// stands for a whole log without reading it twice.
+pub(crate) fn chain(so_far: u64, next: u64) -> u64 {
+    let mut both = [0u8; 16];
+    both[..8].copy_from_slice(&so_far.to_le_bytes());
+    both[8..].copy_from_slice(&next.to_le_bytes());
+    xxh3_64(&both)
+}
+
+/// Checksums of a section, one for each [`BLOCK_BYTES`], taken while the section is written.
+#[derive(Debug, Default)]
+pub struct BlockChecksums {
+    partial: Vec<u8>,
+    sums: Vec<u64>,
+}
+
+impl BlockChecksums {
+    /// Takes the section's next bytes.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = BLOCK_BYTES.saturating_sub(self.partial.len());
+            if self.partial.is_empty() && bytes.len() >= BLOCK_BYTES {
+                let (block, rest) = bytes.split_at(BLOCK_BYTES);
+                self.sums.push(checksum(block));
+                bytes = rest;
+                continue;
+            }
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.partial.extend_from_slice(now);
+            bytes = rest;
+            if self.partial.len() == BLOCK_BYTES {
+                self.sums.push(checksum(&self.partial));
+                self.partial.clear();
+            }
+        }
+    }
+
+    /// The table of checksums, little-endian, one for each block begun.
+    pub fn finish(mut self) -> Vec<u8> {
+        if !self.partial.is_empty() {
+            self.sums.push(checksum(&self.partial));
+        }
+        self.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect()
+    }
+}

@@ -1,0 +1,53 @@
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+
+use crate::FormatError;
+use crate::codec::{Decoder, Encoder};
+use crate::envelope::{self, DELETES};
+
+/// The dead rows of several segments, as one flush found them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeleteObject {
+    /// Every dead row, by segment number.
+    pub dead: BTreeMap<u64, RoaringBitmap>,
+}
+
+impl DeleteObject {
+    /// The object's bytes and the checksum that names them.
+    pub fn encode(&self) -> (Vec<u8>, u64) {
+        let mut out = Encoder::new();
+        out.length(self.dead.len());
+        for (segment, rows) in &self.dead {
+            out.u64(*segment);
+            let mut bytes = Vec::with_capacity(rows.serialized_size());
+            // Writing to a vector does not fail.
+            let written = rows.serialize_into(&mut bytes);
+            debug_assert!(written.is_ok());
+            out.bytes(&bytes);
+        }
+        let bytes = envelope::seal(DELETES, &out.finish());
+        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+        (bytes, sum)
+    }
+
+    /// Reads a delete object and the checksum that names its bytes.
+    ///
+    /// # Errors
+    /// [`FormatError`] if the bytes are anything else.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), FormatError> {
+        let (body, sum) = envelope::open(DELETES, bytes)?;
+        let mut body = Decoder::new(DELETES.what, body);
+        let mut dead = BTreeMap::new();
+        for _ in 0..body.length()? {
+            let segment = body.u64()?;
+            let rows = RoaringBitmap::deserialize_from(body.bytes()?)
+                .map_err(|error| body.invalid(format!("dead rows: {error}")))?;
+            if dead.insert(segment, rows).is_some() {
+                return Err(body.invalid(format!("segment {segment} twice")));
+            }
+        }
+        body.expect_end()?;
+        Ok((Self { dead }, sum))
+    }
+}

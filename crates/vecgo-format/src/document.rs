@@ -1,0 +1,192 @@
+//! Metadata documents: JSON objects with 64-bit integers kept apart from floats.
+
+use serde_json::{Map, Number, Value};
+use thiserror::Error;
+
+use crate::FormatError;
+use crate::codec::{Decoder, put_length};
+
+/// A metadata document: a JSON object.
+pub type Document = Map<String, Value>;
+
+/// Largest encoded document.
+pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Deepest nesting of lists and objects, the document itself counted.
+pub const MAX_DOCUMENT_DEPTH: usize = 64;
+
+const NULL: u8 = 0;
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+const INT: u8 = 3;
+const FLOAT: u8 = 4;
+const TEXT: u8 = 5;
+const LIST: u8 = 6;
+const OBJECT: u8 = 7;
+
+/// Why a document cannot be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DocumentError {
+    /// An integer that neither `i64` nor `f64` holds exactly.
+    #[error(
+        "metadata field `{field}` is {found}; integers range from {} to {}",
+        i64::MIN,
+        i64::MAX
+    )]
+    Integer {
+        /// Dotted path of the field.
+        field: String,
+        /// The number.
+        found: String,
+    },
+    /// Nesting beyond [`MAX_DOCUMENT_DEPTH`].
+    #[error("metadata is nested more than {MAX_DOCUMENT_DEPTH} deep at field `{field}`")]
+    Depth {
+        /// Dotted path of the field.
+        field: String,
+    },
+    /// An encoding beyond [`MAX_DOCUMENT_BYTES`].
+    #[error("metadata takes more than {MAX_DOCUMENT_BYTES} bytes")]
+    Size,
+}
+
+/// Encodes a document; the empty one takes no bytes.
+///
+/// # Errors
+/// [`DocumentError`] names the field that cannot be stored, or the limit that was passed.
+pub fn encode_document(document: &Document) -> Result<Vec<u8>, DocumentError> {
+    let mut out = Vec::new();
+    if !document.is_empty() {
+        let mut path = Vec::new();
+        encode_object(document, &mut out, &mut path)?;
+    }
+    Ok(out)
+}
+
+fn encode_object<'a>(
+    object: &'a Document,
+    out: &mut Vec<u8>,
+    path: &mut Vec<&'a str>,
+) -> Result<(), DocumentError> {
+    let mut fields: Vec<_> = object.iter().collect();
+    fields.sort_unstable_by_key(|(key, _)| key.as_str());
+    put_length(out, fields.len());
+    for (key, value) in fields {
+        put_length(out, key.len());
+        out.extend_from_slice(key.as_bytes());
+        path.push(key);
+        encode_value(value, out, path)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+fn encode_value<'a>(
+    value: &'a Value,
+    out: &mut Vec<u8>,
+    path: &mut Vec<&'a str>,
+) -> Result<(), DocumentError> {
+    // The path holds one entry a level, so its length is the depth.
+    if path.len() >= MAX_DOCUMENT_DEPTH && (value.is_array() || value.is_object()) {
+        return Err(DocumentError::Depth { field: path.join(".") });
+    }
+    match value {
+        Value::Null => out.push(NULL),
+        Value::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
+        Value::Number(number) => encode_number(number, out, path)?,
+        Value::String(text) => {
+            out.push(TEXT);
+            put_length(out, text.len());
+            out.extend_from_slice(text.as_bytes());
+        }
+        Value::Array(items) => {
+            out.push(LIST);
+            put_length(out, items.len());
+            path.push("[]");
+            for item in items {
+                encode_value(item, out, path)?;
+            }
+            path.pop();
+        }
+        Value::Object(object) => {
+            out.push(OBJECT);
+            encode_object(object, out, path)?;
+        }
+    }
+    if out.len() > MAX_DOCUMENT_BYTES {
+        return Err(DocumentError::Size);
+    }
+    Ok(())
+}
+
+fn encode_number(number: &Number, out: &mut Vec<u8>, path: &[&str]) -> Result<(), DocumentError> {
+    if let Some(int) = number.as_i64() {
+        out.push(INT);
+        out.extend_from_slice(&int.to_le_bytes());
+        return Ok(());
+    }
+    match number.as_f64() {
+        Some(float) if number.is_f64() => {
+            out.push(FLOAT);
+            out.extend_from_slice(&float.to_le_bytes());
+            Ok(())
+        }
+        _ => Err(DocumentError::Integer { field: path.join("."), found: number.to_string() }),
+    }
+}
+
+/// Decodes what [`encode_document`] made.
+///
+/// # Errors
+/// [`FormatError`] if the bytes are anything else.
+pub fn decode_document(bytes: &[u8]) -> Result<Document, FormatError> {
+    if bytes.is_empty() {
+        return Ok(Document::new());
+    }
+    let mut decoder = Decoder::new("metadata document", bytes);
+    let document = decode_object(&mut decoder, 1)?;
+    decoder.expect_end()?;
+    Ok(document)
+}
+
+fn decode_object(bytes: &mut Decoder<'_>, depth: usize) -> Result<Document, FormatError> {
+    let fields = bytes.length()?;
+    let mut object = Document::new();
+    let mut last: Option<&str> = None;
+    for _ in 0..fields {
+        let key = bytes.text()?;
+        if last.is_some_and(|last| last >= key) {
+            return Err(bytes.invalid(format!("key {key:?} out of order")));
+        }
+        last = Some(key);
+        object.insert(key.to_owned(), decode_value(bytes, depth)?);
+    }
+    Ok(object)
+}
+
+fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatError> {
+    if depth > MAX_DOCUMENT_DEPTH {
+        return Err(bytes.invalid(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
+    }
+    Ok(match bytes.u8()? {
+        NULL => Value::Null,
+        FALSE => Value::Bool(false),
+        TRUE => Value::Bool(true),
+        INT => Value::from(i64::from_le_bytes(bytes.u64()?.to_le_bytes())),
+        FLOAT => {
+            let float = f64::from_bits(bytes.u64()?);
+            let number = Number::from_f64(float);
+            Value::Number(number.ok_or_else(|| bytes.invalid(format!("float {float}")))?)
+        }
+        TEXT => Value::String(bytes.text()?.to_owned()),
+        LIST => {
+            let items = bytes.length()?;
+            let mut list = Vec::new();
+            for _ in 0..items {
+                list.push(decode_value(bytes, depth + 1)?);
+            }
+            Value::Array(list)
+        }
+        OBJECT => Value::Object(decode_object(bytes, depth + 1)?),
+        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 7"))),
+    })
+}

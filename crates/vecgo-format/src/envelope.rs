@@ -1,0 +1,69 @@
+//! What every small object has around its body: a mark, the format version, the body, and a
+//! checksum over all of it.
+
+use crate::checksum::checksum;
+use crate::codec::{Decoder, Encoder};
+use crate::{FORMAT_VERSION, FormatError};
+
+/// A kind of small object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) what: &'static str,
+    pub(crate) magic: [u8; 4],
+}
+
+pub(crate) const MANIFEST: Kind = Kind { what: "manifest", magic: *b"VGMF" };
+pub(crate) const CATALOGUE: Kind = Kind { what: "catalogue", magic: *b"VGCT" };
+pub(crate) const DELETES: Kind = Kind { what: "delete object", magic: *b"VGDL" };
+
+const PREFIX_BYTES: usize = 8;
+const CHECKSUM_BYTES: usize = 8;
+
+pub(crate) fn seal(kind: Kind, body: &[u8]) -> Vec<u8> {
+    let mut out = Encoder::new();
+    out.raw(&kind.magic);
+    out.u32(FORMAT_VERSION);
+    out.raw(body);
+    let mut bytes = out.finish();
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// The body, and the checksum that names these very bytes.
+pub(crate) fn open(kind: Kind, bytes: &[u8]) -> Result<(&[u8], u64), FormatError> {
+    let what = kind.what;
+    let Some(covered) = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|n| *n >= PREFIX_BYTES)
+    else {
+        return Err(FormatError::Truncated {
+            what,
+            offset: 0,
+            needed: PREFIX_BYTES + CHECKSUM_BYTES,
+            found: bytes.len(),
+        });
+    };
+    let mut prefix = Decoder::new(what, bytes);
+    check_prefix(&mut prefix, kind.magic, what)?;
+    let expected = Decoder::new(what, &bytes[covered..]).u64()?;
+    let found = checksum(&bytes[..covered]);
+    if expected != found {
+        return Err(FormatError::Checksum { what, offset: 0, expected, found });
+    }
+    Ok((&bytes[PREFIX_BYTES..covered], found))
+}
+
+pub(crate) fn check_prefix(
+    bytes: &mut Decoder<'_>,
+    magic: [u8; 4],
+    what: &'static str,
+) -> Result<(), FormatError> {
+    let mut found = [0u8; 4];
+    found.copy_from_slice(bytes.raw(4)?);
+    if found != magic {
+        return Err(FormatError::Magic { what, found });
+    }
+    match bytes.u32()? {
+        FORMAT_VERSION => Ok(()),
+        found => Err(FormatError::Version { what, found, supported: FORMAT_VERSION }),
+    }
+}

@@ -1,0 +1,45 @@
+//! Bytes to structs and back.
+//!
+//! Everything Vecgo stores is encoded and decoded here, and nothing here does I/O. Every decoder
+//! treats its input as hostile: it checks lengths before it allocates, never panics, and says
+//! what it expected and what it found. `docs/format.md` specifies every byte.
+
+#![forbid(unsafe_code)]
+
+mod catalogue;
+mod checksum;
+mod codec;
+mod config;
+mod deletes;
+mod document;
+mod envelope;
+mod error;
+mod id;
+mod log;
+mod manifest;
+mod names;
+mod segment;
+
+pub use catalogue::{Catalogue, Entry};
+pub use checksum::{BlockChecksums, checksum};
+pub use config::{Config, ConfigError, Index, MAX_DIM, Metric, Quantization};
+pub use deletes::DeleteObject;
+pub use document::{
+    Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, decode_document,
+    encode_document,
+};
+pub use error::FormatError;
+pub use id::{Id, IdError, MAX_ID_BYTES};
+pub use log::{
+    Frame, FrameBuilder, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, Previous, vector_of,
+};
+pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
+pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
+pub use segment::{
+    BLOCK_BYTES, Directory, IdColumn, Lookup, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
+    SectionKind, Spans, encode_spans, segment_header,
+};
+
+/// Version of every format in this crate. Until the first release it stays 0 and changes freely:
+/// a database of another build is refused, not guessed at.
+pub const FORMAT_VERSION: u32 = 0;

@@ -1,0 +1,250 @@
+use super::LogPosition;
+use crate::checksum::{chain, checksum};
+use crate::codec::{Decoder, Encoder};
+use crate::{FormatError, Id};
+
+pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"VGFR");
+/// magic, payload length, first sequence, count, synced_through
+pub(super) const COVERED_HEADER: usize = 28;
+pub(super) const HEADER: usize = COVERED_HEADER + 8;
+const WHAT: &str = "log frame";
+
+const PUT: u8 = 1;
+const DELETE: u8 = 2;
+
+/// Which older row a write replaced, as far as the writer knew: a hint that spares whoever reads
+/// the log later a search for the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kill {
+    /// The id was not in the collection.
+    Nothing,
+    /// A row of a segment.
+    Segment {
+        /// The segment's number.
+        segment: u64,
+        /// The row within it.
+        row: u32,
+    },
+    /// A row that was in a memtable, so in the log with this number.
+    Log {
+        /// The log's number.
+        number: u64,
+    },
+}
+
+/// One write of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op<'a> {
+    /// The record that the id now names.
+    Put {
+        /// The id.
+        id: Id,
+        /// What it replaces.
+        kill: Kill,
+        /// `dim` little-endian f32.
+        vector: &'a [u8],
+        /// An encoded document.
+        document: &'a [u8],
+        /// Bytes stored with the record.
+        payload: Option<&'a [u8]>,
+    },
+    /// The id names nothing any more.
+    Delete {
+        /// The id.
+        id: Id,
+        /// What it removes.
+        kill: Kill,
+    },
+}
+
+/// Encodes one batch.
+#[derive(Debug)]
+pub struct FrameBuilder {
+    body: Encoder,
+    first_sequence: u64,
+    count: u32,
+}
+
+impl FrameBuilder {
+    /// A batch whose first write has sequence number `first_sequence`.
+    pub fn new(first_sequence: u64) -> Self {
+        Self { body: Encoder::new(), first_sequence, count: 0 }
+    }
+
+    /// Adds a record. `vector` is stored little-endian.
+    pub fn put(
+        &mut self,
+        id: &Id,
+        kill: Kill,
+        vector: &[f32],
+        document: &[u8],
+        payload: Option<&[u8]>,
+    ) {
+        self.body.u8(PUT);
+        id.encode(&mut self.body);
+        self.kill(kill);
+        self.body.bytes(document);
+        match payload {
+            None => self.body.u8(0),
+            Some(payload) => {
+                self.body.u8(1);
+                self.body.bytes(payload);
+            }
+        }
+        for value in vector {
+            self.body.raw(&value.to_le_bytes());
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Adds a deletion.
+    pub fn delete(&mut self, id: &Id, kill: Kill) {
+        self.body.u8(DELETE);
+        id.encode(&mut self.body);
+        self.kill(kill);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn kill(&mut self, kill: Kill) {
+        match kill {
+            Kill::Nothing => self.body.u8(0),
+            Kill::Segment { segment, row } => {
+                self.body.u8(1);
+                self.body.u64(segment);
+                self.body.u32(row);
+            }
+            Kill::Log { number } => {
+                self.body.u8(2);
+                self.body.u64(number);
+            }
+        }
+    }
+
+    /// Appends the frame to `out` and gives the position after it. `before` is where it goes and
+    /// `synced_through` the last sequence number known durable.
+    ///
+    /// # Errors
+    /// A batch of 4 GiB or more has no frame; the writer's own limit is far below.
+    pub fn finish(
+        self,
+        before: LogPosition,
+        synced_through: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<LogPosition, FormatError> {
+        let body = self.body.finish();
+        let Ok(length) = u32::try_from(body.len()) else {
+            let detail = format!("{} bytes; expected fewer than 4 GiB", body.len());
+            return Err(FormatError::Invalid { what: WHAT, offset: 0, detail });
+        };
+        let mut covered = Encoder::new();
+        covered.u32(MAGIC);
+        covered.u32(length);
+        covered.u64(self.first_sequence);
+        covered.u32(self.count);
+        covered.u64(synced_through);
+        let covered = covered.finish();
+        let sum = frame_checksum(&covered, &body);
+        out.extend_from_slice(&covered);
+        out.extend_from_slice(&sum.to_le_bytes());
+        out.extend_from_slice(&body);
+        Ok(LogPosition {
+            length: before.length.saturating_add((HEADER + body.len()) as u64),
+            checksum: chain(before.checksum, sum),
+        })
+    }
+}
+
+fn frame_checksum(covered: &[u8], body: &[u8]) -> u64 {
+    chain(checksum(covered), checksum(body))
+}
+
+/// One batch as it stands in the log.
+#[derive(Debug, Clone)]
+pub struct Frame<'a> {
+    /// Sequence number of its first write; the others follow it one by one.
+    pub first_sequence: u64,
+    /// How many writes it holds.
+    pub count: u32,
+    /// The last sequence number that was known durable when the frame was written.
+    pub synced_through: u64,
+    /// The position after the frame.
+    pub end: LogPosition,
+    body: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The sequence number of the last write, or of the one before an empty frame.
+    pub fn last_sequence(&self) -> u64 {
+        self.first_sequence.saturating_add(self.count.into()).saturating_sub(1)
+    }
+
+    /// The whole frame that begins at `bytes[0]`, if one does.
+    pub(super) fn read(bytes: &'a [u8], before: LogPosition) -> Option<Self> {
+        let mut header = Decoder::new(WHAT, bytes);
+        if header.u32().ok()? != MAGIC {
+            return None;
+        }
+        let length = usize::try_from(header.u32().ok()?).ok()?;
+        let first_sequence = header.u64().ok()?;
+        let count = header.u32().ok()?;
+        let synced_through = header.u64().ok()?;
+        let expected = header.u64().ok()?;
+        let body = header.raw(length).ok()?;
+        if frame_checksum(&bytes[..COVERED_HEADER], body) != expected {
+            return None;
+        }
+        let end = LogPosition {
+            length: before.length.checked_add(u64::try_from(HEADER + length).ok()?)?,
+            checksum: chain(before.checksum, expected),
+        };
+        Some(Self { first_sequence, count, synced_through, end, body })
+    }
+
+    /// The writes, in order. `dim` is the collection's.
+    ///
+    /// # Errors
+    /// [`FormatError`] at the first write that is not one, or if their number is not `count`.
+    pub fn ops(&self, dim: usize) -> Result<Vec<Op<'a>>, FormatError> {
+        let mut bytes = Decoder::new(WHAT, self.body);
+        let mut ops = Vec::new();
+        for _ in 0..self.count {
+            ops.push(decode_op(&mut bytes, dim)?);
+        }
+        bytes.expect_end()?;
+        Ok(ops)
+    }
+}
+
+fn decode_op<'a>(bytes: &mut Decoder<'a>, dim: usize) -> Result<Op<'a>, FormatError> {
+    match bytes.u8()? {
+        PUT => {
+            let id = Id::decode(bytes)?;
+            let kill = decode_kill(bytes)?;
+            let document = bytes.bytes()?;
+            let payload = match bytes.u8()? {
+                0 => None,
+                1 => Some(bytes.bytes()?),
+                tag => return Err(bytes.invalid(format!("payload tag {tag}, expected 0 or 1"))),
+            };
+            let vector = bytes.raw(dim.saturating_mul(4))?;
+            Ok(Op::Put { id, kill, vector, document, payload })
+        }
+        DELETE => Ok(Op::Delete { id: Id::decode(bytes)?, kill: decode_kill(bytes)? }),
+        tag => Err(bytes.invalid(format!("write tag {tag}, expected 1 or 2"))),
+    }
+}
+
+fn decode_kill(bytes: &mut Decoder<'_>) -> Result<Kill, FormatError> {
+    match bytes.u8()? {
+        0 => Ok(Kill::Nothing),
+        1 => Ok(Kill::Segment { segment: bytes.u64()?, row: bytes.u32()? }),
+        2 => Ok(Kill::Log { number: bytes.u64()? }),
+        tag => Err(bytes.invalid(format!("hint tag {tag}, expected 0 to 2"))),
+    }
+}
+
+/// The vector of an [`Op::Put`] or of a segment, from its little-endian bytes.
+pub fn vector_of(bytes: &[u8]) -> Vec<f32> {
+    let value = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+    bytes.chunks_exact(4).map(value).collect()
+}

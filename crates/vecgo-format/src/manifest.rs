@@ -1,0 +1,196 @@
+//! A version of a collection: the objects that it consists of.
+
+use crate::codec::{Decoder, Encoder};
+use crate::envelope::{self, MANIFEST};
+use crate::{Config, Directory, FormatError, Identity, ObjectName};
+
+/// The manifest that another one was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parent {
+    /// Its number, 0 if there was none.
+    pub number: u64,
+    /// Its checksum.
+    pub checksum: u64,
+}
+
+/// An object that a manifest names, so that it can be checked before it is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Checksum of all its bytes; for a segment, of its directory, which holds the rest.
+    pub checksum: u64,
+}
+
+/// The part of the log that a version contains beside its segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRange {
+    /// First log to replay. It may not exist yet, then it is `last + 1`.
+    pub first: u64,
+    /// Last log to replay.
+    pub last: u64,
+    /// How far into the last log.
+    pub end: crate::LogPosition,
+    /// The epoch in force at the first log.
+    pub epoch: u64,
+    /// Sequence number of the last write that is in segments and no longer in these logs.
+    pub flushed: u64,
+}
+
+/// One segment of a version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentRef {
+    /// Number by which hints in the log name it; counted through all segments of a collection.
+    pub number: u64,
+    /// The object.
+    pub object: ObjectRef,
+    /// Its sections, so that opening a version reads no segment.
+    pub directory: Directory,
+    /// The delete object with its dead rows, if any are dead.
+    pub deletes: Option<ObjectRef>,
+    /// Rows dead in that object.
+    pub dead_rows: u32,
+}
+
+/// A version: created once, never changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The collection.
+    pub collection: Identity,
+    /// The version's number, from 1.
+    pub number: u64,
+    /// Epoch of the writer that committed it.
+    pub epoch: u64,
+    /// Tells this writer's attempt at the number from every other's.
+    pub nonce: u64,
+    /// The version before.
+    pub parent: Parent,
+    /// When it was committed, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Sequence number of the last write that the version contains.
+    pub sequence: u64,
+    /// Oldest version of the unbroken row that ends here.
+    pub oldest: u64,
+    /// Number for the next segment.
+    pub next_segment: u64,
+    /// The collection's configuration.
+    pub config: Config,
+    /// The log beside the segments.
+    pub log: LogRange,
+    /// The segments, oldest first.
+    pub segments: Vec<SegmentRef>,
+}
+
+impl Manifest {
+    /// The object's bytes and the checksum that names them.
+    pub fn encode(&self) -> (Vec<u8>, u64) {
+        let mut out = Encoder::new();
+        out.u128(self.collection.0);
+        out.u64(self.number);
+        out.u64(self.epoch);
+        out.u64(self.nonce);
+        out.u64(self.parent.number);
+        out.u64(self.parent.checksum);
+        out.u64(self.created_ms);
+        out.u64(self.sequence);
+        out.u64(self.oldest);
+        out.u64(self.next_segment);
+        self.config.encode(&mut out);
+        out.u64(self.log.first);
+        out.u64(self.log.last);
+        out.u64(self.log.end.length);
+        out.u64(self.log.end.checksum);
+        out.u64(self.log.epoch);
+        out.u64(self.log.flushed);
+        out.length(self.segments.len());
+        for segment in &self.segments {
+            out.u64(segment.number);
+            encode_object(&segment.object, &mut out);
+            out.bytes(&segment.directory.encode());
+            out.u32(segment.dead_rows);
+            match &segment.deletes {
+                None => out.u8(0),
+                Some(deletes) => {
+                    out.u8(1);
+                    encode_object(deletes, &mut out);
+                }
+            }
+        }
+        let bytes = envelope::seal(MANIFEST, &out.finish());
+        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+        (bytes, sum)
+    }
+
+    /// Reads a manifest and the checksum that names its bytes.
+    ///
+    /// # Errors
+    /// [`FormatError`] if the bytes are anything else.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, u64), FormatError> {
+        let (body, sum) = envelope::open(MANIFEST, bytes)?;
+        let mut body = Decoder::new(MANIFEST.what, body);
+        let mut manifest = Self {
+            collection: Identity(body.u128()?),
+            number: body.u64()?,
+            epoch: body.u64()?,
+            nonce: body.u64()?,
+            parent: Parent { number: body.u64()?, checksum: body.u64()? },
+            created_ms: body.u64()?,
+            sequence: body.u64()?,
+            oldest: body.u64()?,
+            next_segment: body.u64()?,
+            config: Config::decode(&mut body)?,
+            log: LogRange {
+                first: body.u64()?,
+                last: body.u64()?,
+                end: crate::LogPosition { length: body.u64()?, checksum: body.u64()? },
+                epoch: body.u64()?,
+                flushed: body.u64()?,
+            },
+            segments: Vec::new(),
+        };
+        for _ in 0..body.length()? {
+            manifest.segments.push(decode_segment(&mut body)?);
+        }
+        body.expect_end()?;
+        if manifest.number == 0 || manifest.parent.number >= manifest.number {
+            return Err(body.invalid(format!(
+                "version {} after version {}",
+                manifest.number, manifest.parent.number
+            )));
+        }
+        Ok((manifest, sum))
+    }
+}
+
+fn encode_object(object: &ObjectRef, out: &mut Encoder) {
+    out.u64(object.name.epoch);
+    out.u64(object.name.random);
+    out.u64(object.length);
+    out.u64(object.checksum);
+}
+
+fn decode_object(bytes: &mut Decoder<'_>) -> Result<ObjectRef, FormatError> {
+    Ok(ObjectRef {
+        name: ObjectName { epoch: bytes.u64()?, random: bytes.u64()? },
+        length: bytes.u64()?,
+        checksum: bytes.u64()?,
+    })
+}
+
+fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
+    let number = bytes.u64()?;
+    let object = decode_object(bytes)?;
+    let directory = Directory::decode(bytes.bytes()?, object.length)?;
+    if directory.checksum() != object.checksum {
+        return Err(bytes.invalid("directory of another segment"));
+    }
+    let dead_rows = bytes.u32()?;
+    let deletes = match bytes.u8()? {
+        0 => None,
+        1 => Some(decode_object(bytes)?),
+        tag => return Err(bytes.invalid(format!("delete tag {tag}, expected 0 or 1"))),
+    };
+    Ok(SegmentRef { number, object, directory, deletes, dead_rows })
+}

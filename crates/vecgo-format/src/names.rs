@@ -1,0 +1,109 @@
+//! Where things are: the keys of every object of a database.
+
+use std::fmt;
+
+use crate::FormatError;
+
+/// The random 128 bits that a collection is known by, whatever it is called. Never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub u128);
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The part of a name that is never used again: the creator's epoch and random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Epoch of the writer that created the object.
+    pub epoch: u64,
+    /// Random bits.
+    pub random: u64,
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{:016x}", self.epoch, self.random)
+    }
+}
+
+/// Key of catalogue manifest `number`. The newest comes first in a listing.
+pub fn catalogue_key(number: u64) -> String {
+    format!("catalogue/{:020}", u64::MAX - number)
+}
+
+/// Reads the number back from the key of a manifest or catalogue manifest.
+///
+/// # Errors
+/// [`FormatError::Invalid`] if the last part of the key is no such name.
+pub fn number_of(key: &str) -> Result<u64, FormatError> {
+    plain_number_of(key).map(|inverted| u64::MAX - inverted)
+}
+
+fn plain_number_of(key: &str) -> Result<u64, FormatError> {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let number = (name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| name.parse::<u64>().ok())
+        .flatten();
+    number.ok_or_else(|| FormatError::Invalid {
+        what: "object name",
+        offset: 0,
+        detail: format!("{key:?}; expected it to end in 20 digits"),
+    })
+}
+
+/// The keys of one collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectionNames(pub Identity);
+
+impl CollectionNames {
+    /// What all its keys begin with.
+    pub fn prefix(&self) -> String {
+        format!("collections/{}/", self.0)
+    }
+
+    /// Prefix of its manifests.
+    pub fn manifests(&self) -> String {
+        format!("{}manifest/", self.prefix())
+    }
+
+    /// Key of manifest `number`. The newest comes first in a listing.
+    pub fn manifest(&self, number: u64) -> String {
+        format!("{}{:020}", self.manifests(), u64::MAX - number)
+    }
+
+    /// Prefix of its logs.
+    pub fn logs(&self) -> String {
+        format!("{}log/", self.prefix())
+    }
+
+    /// Key of log `number`.
+    pub fn log(&self, number: u64) -> String {
+        format!("{}{number:020}", self.logs())
+    }
+
+    /// Reads the number back from a key of [`CollectionNames::log`].
+    ///
+    /// # Errors
+    /// [`FormatError::Invalid`] if the last part of the key is no such name.
+    pub fn log_number(&self, key: &str) -> Result<u64, FormatError> {
+        plain_number_of(key)
+    }
+
+    /// Key of a segment.
+    pub fn segment(&self, name: ObjectName) -> String {
+        format!("{}segment/{name}", self.prefix())
+    }
+
+    /// Key of a delete object.
+    pub fn deletes(&self, name: ObjectName) -> String {
+        format!("{}deletes/{name}", self.prefix())
+    }
+
+    /// Key of the file that the writer holds locked, in a directory.
+    pub fn lock(&self) -> String {
+        format!("{}lock", self.prefix())
+    }
+}

@@ -1,0 +1,220 @@
+use super::BLOCK_BYTES;
+use crate::FormatError;
+use crate::checksum::checksum;
+use crate::codec::{Decoder, Encoder};
+
+const WHAT: &str = "segment directory";
+const TRAILER_MAGIC: [u8; 4] = *b"VGSE";
+
+/// What a section holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SectionKind {
+    /// `rows * dim` f32.
+    Vectors,
+    /// One f32 a row: one over the vector's length. Cosine only.
+    Norms,
+    /// One u64 a row: a number id, or where a text id stands in [`SectionKind::IdText`].
+    Ids,
+    /// One bit a row: set for a text id. Absent if all ids are numbers.
+    IdKinds,
+    /// The text ids, end to end. Absent if all ids are numbers.
+    IdText,
+    /// Hashes of the ids, sorted, with their rows.
+    Lookup,
+    /// Where each row's document stands in [`SectionKind::Documents`]. Absent if all are empty.
+    DocumentSpans,
+    /// The encoded documents, end to end.
+    Documents,
+    /// Where each row's payload stands in [`SectionKind::Payloads`]. Absent if there are none.
+    PayloadSpans,
+    /// The payloads, end to end.
+    Payloads,
+    /// A section of a later version that can be ignored.
+    Other(u16),
+}
+
+impl SectionKind {
+    const KNOWN: [(u16, SectionKind); 10] = [
+        (1, SectionKind::Vectors),
+        (2, SectionKind::Norms),
+        (3, SectionKind::Ids),
+        (4, SectionKind::IdKinds),
+        (5, SectionKind::IdText),
+        (6, SectionKind::Lookup),
+        (7, SectionKind::DocumentSpans),
+        (8, SectionKind::Documents),
+        (9, SectionKind::PayloadSpans),
+        (10, SectionKind::Payloads),
+    ];
+
+    fn code(self) -> u16 {
+        if let SectionKind::Other(code) = self {
+            return code;
+        }
+        Self::KNOWN.iter().find(|(_, kind)| *kind == self).map_or(0, |(code, _)| *code)
+    }
+
+    fn of(code: u16) -> Self {
+        let known = Self::KNOWN.iter().find(|(known, _)| *known == code);
+        known.map_or(SectionKind::Other(code), |(_, kind)| *kind)
+    }
+}
+
+/// Where a section is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// What it holds.
+    pub kind: SectionKind,
+    /// A reader that does not know a required section must refuse the segment.
+    pub required: bool,
+    /// Where it begins in the object.
+    pub offset: u64,
+    /// Its length.
+    pub length: u64,
+    /// Where its table of block checksums begins.
+    pub table_offset: u64,
+    /// Checksum of that table.
+    pub table_checksum: u64,
+}
+
+impl Section {
+    /// Number of blocks, and of checksums in the table.
+    pub fn blocks(&self) -> u64 {
+        self.length.div_ceil(BLOCK_BYTES as u64)
+    }
+}
+
+/// What a segment holds and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Number of rows.
+    pub rows: u32,
+    /// Dimensions of a vector.
+    pub dim: u32,
+    /// The sections, in file order.
+    pub sections: Vec<Section>,
+}
+
+impl Directory {
+    /// Length of the trailer.
+    pub const TRAILER_BYTES: u64 = 16;
+
+    /// The section of a kind, if the segment has one.
+    pub fn section(&self, kind: SectionKind) -> Option<&Section> {
+        self.sections.iter().find(|section| section.kind == kind)
+    }
+
+    /// The directory's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.u32(self.rows);
+        out.u32(self.dim);
+        out.length(self.sections.len());
+        for section in &self.sections {
+            out.u16(section.kind.code());
+            out.u8(u8::from(section.required));
+            out.u64(section.offset);
+            out.u64(section.length);
+            out.u64(section.table_offset);
+            out.u64(section.table_checksum);
+        }
+        out.finish()
+    }
+
+    /// Checksum of the directory's bytes: it stands for the whole segment, since the directory
+    /// holds the checksums of the tables and they those of the blocks.
+    pub fn checksum(&self) -> u64 {
+        checksum(&self.encode())
+    }
+
+    /// The trailer that follows the directory at the end of the object.
+    pub fn trailer(&self) -> Vec<u8> {
+        let bytes = self.encode();
+        let mut out = Encoder::new();
+        out.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        out.u64(checksum(&bytes));
+        out.raw(&TRAILER_MAGIC);
+        out.finish()
+    }
+
+    /// Length and checksum of the directory, from the trailer.
+    ///
+    /// # Errors
+    /// [`FormatError`] if `bytes` is not a trailer.
+    pub fn read_trailer(bytes: &[u8]) -> Result<(u32, u64), FormatError> {
+        let mut trailer = Decoder::new("segment trailer", bytes);
+        let (length, sum) = (trailer.u32()?, trailer.u64()?);
+        let mut found = [0u8; 4];
+        found.copy_from_slice(trailer.raw(4)?);
+        trailer.expect_end()?;
+        if found != TRAILER_MAGIC {
+            return Err(FormatError::Magic { what: "segment trailer", found });
+        }
+        Ok((length, sum))
+    }
+
+    /// Reads a directory of an object of `object_length` bytes.
+    ///
+    /// # Errors
+    /// [`FormatError`] if the bytes are no directory, if a section lies outside the object or
+    /// has another length than the rows demand, or if a required section is of an unknown kind.
+    pub fn decode(bytes: &[u8], object_length: u64) -> Result<Self, FormatError> {
+        let mut bytes = Decoder::new(WHAT, bytes);
+        let mut directory = Self { rows: bytes.u32()?, dim: bytes.u32()?, sections: Vec::new() };
+        for _ in 0..bytes.length()? {
+            let section = Section {
+                kind: SectionKind::of(bytes.u16()?),
+                required: bytes.u8()? != 0,
+                offset: bytes.u64()?,
+                length: bytes.u64()?,
+                table_offset: bytes.u64()?,
+                table_checksum: bytes.u64()?,
+            };
+            directory.check(&section, object_length).map_err(|why| bytes.invalid(why))?;
+            directory.sections.push(section);
+        }
+        bytes.expect_end()?;
+        for needed in [SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup] {
+            if directory.section(needed).is_none() {
+                return Err(bytes.invalid(format!("no section {needed:?}")));
+            }
+        }
+        Ok(directory)
+    }
+
+    fn check(&self, section: &Section, object_length: u64) -> Result<(), String> {
+        let kind = section.kind;
+        if section.required && matches!(kind, SectionKind::Other(_)) {
+            return Err(format!("required section of unknown kind {}", kind.code()));
+        }
+        if self.section(kind).is_some() {
+            return Err(format!("two sections {kind:?}"));
+        }
+        let table_length = section.blocks().checked_mul(8);
+        let ends = [
+            section.offset.checked_add(section.length),
+            table_length.and_then(|length| section.table_offset.checked_add(length)),
+        ];
+        if ends.iter().any(|end| end.is_none_or(|end| end > object_length)) {
+            return Err(format!("section {kind:?} lies beyond the object's {object_length} bytes"));
+        }
+        let rows = u64::from(self.rows);
+        let expected = match kind {
+            SectionKind::Vectors => {
+                rows.checked_mul(u64::from(self.dim)).and_then(|n| n.checked_mul(4))
+            }
+            SectionKind::Norms => rows.checked_mul(4),
+            SectionKind::Ids => rows.checked_mul(8),
+            SectionKind::IdKinds => Some(rows.div_ceil(8)),
+            SectionKind::DocumentSpans | SectionKind::PayloadSpans => {
+                rows.checked_add(1).and_then(|n| n.checked_mul(8))
+            }
+            SectionKind::Lookup => rows.checked_mul(12).and_then(|n| n.checked_add(8)),
+            _ => return Ok(()),
+        };
+        if expected != Some(section.length) {
+            return Err(format!("section {kind:?} has {} bytes for {rows} rows", section.length));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! A segment: one immutable object that holds rows of a collection.
+//!
+//! Header, then sections, then one table of block checksums a section, then the directory that
+//! says where they are, then a trailer by which a segment can be read without a manifest.
+
+mod directory;
+mod lookup;
+mod rows;
+
+pub use directory::{Directory, Section, SectionKind};
+pub use lookup::Lookup;
+pub use rows::{IdColumn, Spans, encode_spans};
+
+use crate::Identity;
+use crate::checksum::checksum;
+use crate::codec::Encoder;
+
+/// Bytes covered by one checksum within a section.
+pub const BLOCK_BYTES: usize = 64 << 10;
+/// Sections begin at multiples of this.
+pub const SECTION_ALIGN: u64 = 64;
+/// Length of the header.
+pub const SEGMENT_HEADER_BYTES: u64 = 64;
+
+const MAGIC: [u8; 4] = *b"VGSG";
+
+/// The first [`SEGMENT_HEADER_BYTES`] bytes: mark, version, collection, number, zeros, checksum.
+pub fn segment_header(collection: Identity, number: u64) -> Vec<u8> {
+    let mut out = Encoder::new();
+    out.raw(&MAGIC);
+    out.u32(crate::FORMAT_VERSION);
+    out.u128(collection.0);
+    out.u64(number);
+    out.raw(&[0; 24]);
+    let mut bytes = out.finish();
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}

@@ -1,0 +1,81 @@
+use std::hash::{BuildHasherDefault, Hasher};
+
+use bytes::Bytes;
+use quick_cache::sync::Cache;
+use quick_cache::{Weighter};
+
+/// Which block: the random bits of its object's name, the section's offset, the block's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    /// Stands for the object.
+    pub object: u64,
+    /// Byte of the object where the block begins.
+    pub offset: u64,
+}
+
+/// Verified blocks of immutable objects, bounded in bytes, shared by all collections.
+#[derive(Debug)]
+pub struct BlockCache {
+    blocks: Cache<BlockKey, Bytes, ByLength, BuildHasherDefault<KeyHasher>>,
+}
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<BlockKey, Bytes> for ByLength {
+    fn weight(&self, _: &BlockKey, block: &Bytes) -> u64 {
+        block.len() as u64 + OVERHEAD_BYTES
+    }
+}
+
+/// About what the cache keeps beside the block itself.
+const OVERHEAD_BYTES: u64 = 96;
+/// Only a hint for the cache's tables.
+const TYPICAL_BLOCK_BYTES: u64 = 64 << 10;
+
+impl BlockCache {
+    /// A cache of at most `bytes` bytes.
+    pub fn new(bytes: u64) -> Self {
+        let items = usize::try_from(bytes / TYPICAL_BLOCK_BYTES).unwrap_or(usize::MAX).max(16);
+        let hasher = BuildHasherDefault::default();
+        let lifecycle = quick_cache::sync::DefaultLifecycle::default();
+        Self { blocks: Cache::with(items, bytes, ByLength, hasher, lifecycle) }
+    }
+
+    /// A block, if it is here.
+    pub fn get(&self, key: BlockKey) -> Option<Bytes> {
+        self.blocks.get(&key)
+    }
+
+    /// Keeps a block that was verified.
+    pub fn insert(&self, key: BlockKey, block: Bytes) {
+        self.blocks.insert(key, block);
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.blocks.weight()
+    }
+}
+
+/// Unlike the standard one the same in every process, so that a simulation evicts the same blocks
+/// for the same seed. Keys are random already.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+}

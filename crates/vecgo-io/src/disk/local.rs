@@ -1,0 +1,165 @@
+#![expect(clippy::disallowed_methods, reason = "this is the seam that the ban points to")]
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LockAttempt};
+
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// More than any holder's line; a lock file is not trusted further.
+const MAX_HOLDER_BYTES: u64 = 1024;
+
+/// A directory of this machine.
+#[derive(Debug)]
+pub struct LocalDisk {
+    root: PathBuf,
+}
+
+impl LocalDisk {
+    /// A directory that is there.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, or the operating system's.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        if !fs::metadata(root)?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a directory"));
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// A directory that is made, durably and with its parents, if it is not there.
+    ///
+    /// # Errors
+    /// `NotADirectory`, or the operating system's.
+    pub fn create(root: &Path) -> io::Result<Self> {
+        let missing: Vec<&Path> = root
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .collect();
+        for path in missing.into_iter().rev() {
+            match DirBuilder::new().mode(DIR_MODE).create(path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Self::open(root)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+impl Disk for LocalDisk {
+    fn create_new(&self, path: &str) -> io::Result<Box<dyn DiskWriter>> {
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create_new(true).mode(FILE_MODE).open(self.path(path))?;
+        Ok(Box::new(LocalFile(file)))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn DiskReader>> {
+        Ok(Box::new(LocalFile(File::open(self.path(path))?)))
+    }
+
+    fn sync_file(&self, path: &str) -> io::Result<()> {
+        File::open(self.path(path))?.sync_all()
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        DirBuilder::new().mode(DIR_MODE).create(self.path(path))
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        File::open(self.path(path))?.sync_all()
+    }
+
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::hard_link(self.path(from), self.path(to))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.path(path))
+    }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        fs::remove_dir(self.path(path))
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.path(path))? {
+            let entry = entry?;
+            // A name that is not UTF-8 is not one of ours.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            entries.push(DiskEntry { name, is_dir: metadata.is_dir(), length: metadata.len() });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn lock(&self, path: &str, holder: &str) -> io::Result<LockAttempt> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let mut file = options.open(self.path(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                (&file).take(MAX_HOLDER_BYTES).read_to_string(&mut holder)?;
+                return Ok(LockAttempt::Held(holder));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // The text only informs, so it needs no sync.
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(holder.as_bytes())?;
+        Ok(LockAttempt::Taken(Box::new(LocalLock(file))))
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct LocalFile(File);
+
+impl DiskWriter for LocalFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl DiskReader for LocalFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+}
+
+#[derive(Debug)]
+struct LocalLock(#[expect(dead_code, reason = "closing the file frees the lock")] File);
+
+impl DiskLock for LocalLock {}

@@ -1,0 +1,64 @@
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// What kind of failure a store met, by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// There is no such object.
+    NotFound,
+    /// There already is such an object.
+    AlreadyExists,
+    /// The file system or its permissions forbid it.
+    Denied,
+    /// The disk or quota is full.
+    NoSpace,
+    /// Another holder has the lock.
+    Busy,
+    /// The operating system gave some other error.
+    Io,
+}
+
+/// A failed operation on an object: which, and why.
+#[derive(Debug, Clone, Error)]
+#[error("{key}: {source}")]
+pub struct StoreError {
+    key: String,
+    kind: StoreErrorKind,
+    source: Arc<io::Error>,
+}
+
+impl StoreError {
+    /// An operating system's error about `key`.
+    pub fn new(key: impl Into<String>, source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound => StoreErrorKind::NotFound,
+            io::ErrorKind::AlreadyExists => StoreErrorKind::AlreadyExists,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                StoreErrorKind::Denied
+            }
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => StoreErrorKind::NoSpace,
+            _ => StoreErrorKind::Io,
+        };
+        Self { key: key.into(), kind, source: Arc::new(source) }
+    }
+
+    /// The lock `key` is held; `holder` says by whom.
+    pub fn busy(key: impl Into<String>, holder: &str) -> Self {
+        let source = io::Error::new(io::ErrorKind::ResourceBusy, format!("held by {holder}"));
+        Self { key: key.into(), kind: StoreErrorKind::Busy, source: Arc::new(source) }
+    }
+
+    /// The object or file.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,104 @@
+#![expect(clippy::disallowed_methods, reason = "this is the seam that the ban points to")]
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+
+use async_executor::Executor;
+use futures_channel::oneshot;
+use futures_lite::future::block_on;
+
+use crate::BoxFuture;
+
+/// Where background tasks run.
+pub trait Spawn: Debug + Send + Sync + 'static {
+    /// Starts a task. It may block its thread on a disk.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+
+    /// How many tasks can compute at once.
+    fn parallelism(&self) -> usize;
+}
+
+/// Tasks with a result.
+pub trait SpawnExt: Spawn {
+    /// Starts a task whose result is awaited elsewhere. Dropping the handle before the task has
+    /// begun keeps it from running; afterwards its result is thrown away.
+    fn start<T, F>(&self, task: F) -> Task<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (send, receive) = oneshot::channel();
+        self.spawn(Box::pin(async move {
+            if !send.is_canceled() {
+                // Nobody waits any more: the result has no use.
+                let _ = send.send(task.await);
+            }
+        }));
+        Task { receive }
+    }
+}
+
+impl<S: Spawn + ?Sized> SpawnExt for S {}
+
+/// The result of a task to come; `None` if the pool stopped before it ended.
+#[derive(Debug)]
+pub struct Task<T> {
+    receive: oneshot::Receiver<T>,
+}
+
+impl<T> Future for Task<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        Pin::new(&mut self.receive).poll(context).map(Result::ok)
+    }
+}
+
+/// The database's own threads. They end when the pool is dropped and their task is done.
+#[derive(Debug)]
+pub struct ThreadPool {
+    executor: Arc<Executor<'static>>,
+    parallelism: usize,
+    // Closed on drop; each thread holds one receiver.
+    _stop: Vec<oneshot::Sender<()>>,
+}
+
+/// A disk call blocks its thread, so there are some threads more than cores.
+const THREADS_BESIDE_CORES: usize = 2;
+
+impl ThreadPool {
+    /// Starts a thread for each core and two more.
+    ///
+    /// # Errors
+    /// The operating system gives no more threads.
+    pub fn new() -> io::Result<Self> {
+        let parallelism = thread::available_parallelism().map_or(1, usize::from);
+        let executor = Arc::new(Executor::new());
+        let mut stop = Vec::new();
+        for number in 0..parallelism + THREADS_BESIDE_CORES {
+            let (send, receive) = oneshot::channel::<()>();
+            let executor = Arc::clone(&executor);
+            thread::Builder::new().name(format!("vecgo-{number}")).spawn(move || {
+                // An error means that the pool was dropped, which is the signal to end.
+                let _ = block_on(executor.run(receive));
+            })?;
+            stop.push(send);
+        }
+        Ok(Self { executor, parallelism, _stop: stop })
+    }
+}
+
+impl Spawn for ThreadPool {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.executor.spawn(task).detach();
+    }
+
+    fn parallelism(&self) -> usize {
+        self.parallelism
+    }
+}

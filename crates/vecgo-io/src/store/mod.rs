@@ -1,0 +1,166 @@
+//! Objects: written once under a name, then read or deleted.
+
+mod directory;
+mod memory;
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+pub use directory::DirectoryStore;
+pub use memory::MemoryStore;
+
+use crate::{BoxFuture, DiskLock, StoreError};
+
+/// Whether a store may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only; works on a medium that cannot be written.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// A flat space of immutable objects. Keys are parts joined by `/`.
+///
+/// An object becomes visible whole or not at all, and once a call has reported it written it is
+/// durable. What is listed, opened or deleted after that call returned reflects it.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Creates a small object if no object has the key. Of several at once exactly one wins.
+    ///
+    /// # Errors
+    /// [`StoreError`] only where nothing was created; all doubt is [`PutOutcome::Unknown`].
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        body: Bytes,
+    ) -> BoxFuture<'a, Result<PutOutcome, StoreError>>;
+
+    /// Begins an object of any size under a key that nothing ever had.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn create<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn ObjectWriter>, StoreError>>;
+
+    /// Opens an object. Where the store can, it stays readable when it is deleted.
+    ///
+    /// # Errors
+    /// Of kind `NotFound` if there is none.
+    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>>;
+
+    /// The objects whose keys begin with `prefix`, which ends in `/`, sorted by key.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a prefix without objects is an empty list.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
+
+    /// Deletes an object; one that is not there is deleted already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes a lock that no other process can hold at the same time, and leaves `holder` for
+    /// others to read. `None` if the store has no locks and its writers fence each other.
+    ///
+    /// # Errors
+    /// Of kind `Busy`, naming the holder, if the lock is held.
+    fn lock<'a>(
+        &'a self,
+        key: &'a str,
+        holder: &'a str,
+    ) -> BoxFuture<'a, Result<Option<StoreLock>, StoreError>>;
+
+    /// Bytes that can still be written, if there is a bound.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn free_space(&self) -> Result<Option<u64>, StoreError>;
+}
+
+/// What came of a conditional put.
+#[derive(Debug)]
+pub enum PutOutcome {
+    /// The object is there, durably, with these bytes.
+    Committed,
+    /// Another object had the key.
+    Conflict,
+    /// The object may be there or not, now or later.
+    Unknown(StoreError),
+}
+
+/// An object being written. Dropped before [`ObjectWriter::finish`] it never appears.
+pub trait ObjectWriter: Debug + Send {
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the object can then only be dropped.
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Makes the object visible and durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the object may be there or not.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>>;
+}
+
+/// An object being read.
+pub trait Object: Debug + Send + Sync {
+    /// Length in bytes. A log that is still written may have grown since.
+    fn length(&self) -> u64;
+
+    /// Reads at `offset` until `out` is full.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if the object ends first.
+    fn read_into<'a>(
+        &'a self,
+        offset: u64,
+        out: &'a mut [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// An object's key and length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// A lock, free again when this is dropped.
+#[derive(Debug)]
+pub struct StoreLock {
+    _guard: Box<dyn DiskLock>,
+}
+
+/// What can be said in terms of [`Store`].
+pub trait StoreExt: Store {
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Object::read_into`].
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
+        Box::pin(async move {
+            let object = self.open(key).await?;
+            read(&*object, key, 0..object.length()).await
+        })
+    }
+}
+
+impl<S: Store + ?Sized> StoreExt for S {}
+
+async fn read(object: &dyn Object, key: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+    let no_memory = || StoreError::new(key, std::io::ErrorKind::OutOfMemory.into());
+    let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| no_memory())?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| no_memory())?;
+    bytes.resize(length, 0);
+    object.read_into(range.start, &mut bytes).await?;
+    Ok(bytes)
+}

@@ -1,0 +1,278 @@
+use std::sync::Arc;
+
+use async_lock::Mutex;
+use vecgo_engine::Fetch;
+use vecgo_io::Spawn;
+
+use crate::call::awaitable;
+use crate::{Ack, Call, Config, Id, Record, Search, SearchBatch, Stats, Update, VersionInfo};
+
+/// A collection of a database, held by its writer or by a reader.
+///
+/// Clones are the same collection. When the last of a writer's handles is dropped the writer ends
+/// without a commit, as if the process had been killed: what was acknowledged as durable is there
+/// at the next open. [`Collection::close`] commits first.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    inner: vecgo_engine::Collection,
+}
+
+impl Collection {
+    pub(crate) fn new(inner: vecgo_engine::Collection) -> Self {
+        Self { inner }
+    }
+
+    fn threads(&self) -> Arc<dyn Spawn> {
+        self.inner.threads()
+    }
+
+    /// The name under which it was opened.
+    pub fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        self.inner.config()
+    }
+
+    /// Writes records; one whose id is there already is replaced. Of two with one id the last
+    /// wins. An empty batch does nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the row at fault; nothing of the batch is kept then.
+    pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Call<Ack> {
+        let (inner, records) = (self.inner.clone(), records.into_iter().collect());
+        Call::on(self.threads(), async move { inner.upsert(records).await })
+    }
+
+    /// Writes records whose ids are not there yet.
+    ///
+    /// # Errors
+    /// `AlreadyExists` names a row whose id is there; nothing of the batch is kept then.
+    pub fn insert(&self, records: impl IntoIterator<Item = Record>) -> Call<Ack> {
+        let (inner, records) = (self.inner.clone(), records.into_iter().collect());
+        Call::on(self.threads(), async move { inner.insert(records).await })
+    }
+
+    /// Changes parts of records that are there.
+    ///
+    /// # Errors
+    /// `NotFound` names a row whose id is not there; nothing of the batch is kept then.
+    pub fn update(&self, updates: impl IntoIterator<Item = Update>) -> Call<Ack> {
+        let (inner, updates) = (self.inner.clone(), updates.into_iter().collect());
+        Call::on(self.threads(), async move { inner.update(updates).await })
+    }
+
+    /// Deletes records; an id that is not there is no error. [`Ack::records`] counts those that
+    /// were.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an id that no record can have.
+    pub fn delete<I: Into<Id>>(&self, ids: impl IntoIterator<Item = I>) -> Call<Ack> {
+        let (inner, ids) = (self.inner.clone(), ids.into_iter().map(Into::into).collect());
+        Call::on(self.threads(), async move { inner.delete(ids).await })
+    }
+
+    /// Returns when every earlier write is durable and visible to other processes, with the
+    /// version that holds them; 0 if there never was a write.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` if the disk failed meanwhile; the writer has stopped then.
+    pub fn commit(&self) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.commit().await })
+    }
+
+    /// Returns when every earlier write is in a segment, with the version that names it. Happens
+    /// by itself when a memtable is full.
+    ///
+    /// # Errors
+    /// What the store can meet; the writes are in the log all the same.
+    pub fn flush(&self) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.flush().await })
+    }
+
+    /// Commits, ends the writer and frees the collection for another. All handles are closed.
+    ///
+    /// # Errors
+    /// As [`Collection::commit`]; the writer has ended all the same.
+    pub fn close(&self) -> Call<()> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.close().await })
+    }
+
+    /// The record of an id, if it is there: vector, metadata and payload as they were given.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn get(&self, id: impl Into<Id>) -> Call<Option<Record>> {
+        let (inner, id) = (self.inner.clone(), id.into());
+        Call::on(self.threads(), async move { Ok(inner.get(&[id]).await?.pop().flatten()) })
+    }
+
+    /// The records of some ids, in their order, all seen at one moment.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn get_many<I: Into<Id>>(
+        &self,
+        ids: impl IntoIterator<Item = I>,
+    ) -> Call<Vec<Option<Record>>> {
+        let ids: Vec<Id> = ids.into_iter().map(Into::into).collect();
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.get(&ids).await })
+    }
+
+    /// Whether an id is there.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn exists(&self, id: impl Into<Id>) -> Call<bool> {
+        let (inner, id) = (self.inner.clone(), id.into());
+        Call::on(
+            self.threads(),
+            async move { Ok(inner.exists(&[id]).await?.pop().unwrap_or_default()) },
+        )
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> u64 {
+        self.inner.count()
+    }
+
+    /// Reads all records, a page at a time.
+    pub fn scan(&self) -> ScanBuilder {
+        let fetch = Fetch { metadata: true, ..Fetch::default() };
+        ScanBuilder { inner: self.inner.clone(), fetch, page: 1000 }
+    }
+
+    /// Searches for the records nearest to `query`.
+    pub fn search(&self, query: impl AsRef<[f32]>) -> Search {
+        Search::new(self.inner.clone(), query.as_ref().to_vec())
+    }
+
+    /// Searches for the records nearest to each query; all cores share the work.
+    pub fn search_batch<Q: AsRef<[f32]>>(
+        &self,
+        queries: impl IntoIterator<Item = Q>,
+    ) -> SearchBatch {
+        let queries = queries.into_iter().map(|query| query.as_ref().to_vec()).collect();
+        SearchBatch::new(self.inner.clone(), queries)
+    }
+
+    /// Moves a reader on to the newest version, and gives that version. It never goes back. For
+    /// the writer, which sees everything at once, this is the last committed version.
+    ///
+    /// # Errors
+    /// What reading the store can meet; the reader then stays where it was.
+    pub fn refresh(&self) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.refresh().await })
+    }
+
+    /// The collection as it was at a version that is still kept, for reading only.
+    ///
+    /// # Errors
+    /// `VersionGone` if it is not kept.
+    pub fn at_version(&self, version: u64) -> Call<Collection> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { Ok(Self::new(inner.at_version(version).await?)) })
+    }
+
+    /// The version being read; for the writer the last committed one.
+    pub fn version(&self) -> u64 {
+        self.inner.version()
+    }
+
+    /// The versions that are kept, newest first.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn versions(&self) -> Call<Vec<VersionInfo>> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.versions().await })
+    }
+
+    /// The collection in numbers.
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+}
+
+/// A scan about to begin.
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is awaited or waited for"]
+pub struct ScanBuilder {
+    inner: vecgo_engine::Collection,
+    fetch: Fetch,
+    page: usize,
+}
+
+impl ScanBuilder {
+    /// Records a page (1000); the last page may hold fewer.
+    pub fn page_size(mut self, records: usize) -> Self {
+        self.page = records;
+        self
+    }
+
+    /// Reads vectors too.
+    pub fn with_vector(mut self) -> Self {
+        self.fetch.vector = true;
+        self
+    }
+
+    /// Reads payloads too.
+    pub fn with_payload(mut self) -> Self {
+        self.fetch.payload = true;
+        self
+    }
+
+    fn call(self) -> Call<Scan> {
+        let threads = self.inner.threads();
+        let scan = self.inner.scan(self.fetch, self.page);
+        Call::here(async move {
+            let scan = scan?;
+            Ok(Scan {
+                version: scan.version(),
+                sequence: scan.sequence(),
+                inner: Arc::new(Mutex::new(scan)),
+                threads,
+            })
+        })
+    }
+}
+
+awaitable!(ScanBuilder => Scan);
+
+/// A scan: every record of one state of the collection once, whatever is written meanwhile.
+#[derive(Debug)]
+pub struct Scan {
+    inner: Arc<Mutex<vecgo_engine::Scan>>,
+    threads: Arc<dyn Spawn>,
+    version: u64,
+    sequence: u64,
+}
+
+impl Scan {
+    /// The version that was newest when the scan began.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Sequence number of the last write that the scan sees.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The next records, in no particular order; `None` after the last.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn next_page(&mut self) -> Call<Option<Vec<Record>>> {
+        let inner = Arc::clone(&self.inner);
+        let next = async move { inner.lock().await.next_page().await };
+        Call::on(Arc::clone(&self.threads), next)
+    }
+}

@@ -1,0 +1,175 @@
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vecgo_engine::Options;
+use vecgo_io::{Access, Env, Spawn};
+
+use crate::call::awaitable;
+use crate::{
+    Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, VerifyReport, WalSync,
+};
+
+/// Opens a database: a directory, or `memory://` for one that is gone with its last handle.
+///
+/// Options are set on what is returned, which is then awaited or waited for. A directory that is
+/// not there is made, unless the database is opened for reading only.
+///
+/// # Errors
+/// `ReadOnly` or `NotFound` for a directory that cannot be used; `Unsupported` for a kind of
+/// address that this build does not know; `InvalidArgument` for an option or a `VECGO_SIMD` that
+/// cannot be had.
+pub fn open(uri: impl AsRef<Path>) -> Open {
+    Open { uri: uri.as_ref().to_owned(), access: Access::Write, options: Options::default() }
+}
+
+/// Options of a database about to be opened.
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is awaited or waited for"]
+pub struct Open {
+    uri: PathBuf,
+    access: Access,
+    options: Options,
+}
+
+impl Open {
+    /// For reading only: no lock is taken and nothing is written, so it works beside a writer
+    /// and on a medium that cannot be written. Collections are replicas, which
+    /// [`Collection::refresh`] moves on.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.access = if read_only { Access::Read } else { Access::Write };
+        self
+    }
+
+    /// When acknowledged writes are durable.
+    pub fn wal_sync(mut self, wal_sync: WalSync) -> Self {
+        self.options.wal_sync = wal_sync;
+        self
+    }
+
+    /// Bytes at which a memtable is flushed to a segment (64 MiB). Each open collection may hold
+    /// two, and half of one is the largest batch.
+    pub fn memtable_bytes(mut self, bytes: usize) -> Self {
+        self.options.memtable_bytes = bytes;
+        self
+    }
+
+    /// Bytes of the cache of blocks that all collections share (64 MiB).
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.options.cache_bytes = bytes;
+        self
+    }
+
+    /// Which kernels to use: `none`, `avx2` or `avx512`. Without it the environment variable
+    /// `VECGO_SIMD` decides, and without that the CPU.
+    pub fn simd(mut self, simd: impl Into<String>) -> Self {
+        self.options.simd = Some(simd.into());
+        self
+    }
+
+    fn call(self) -> Call<Database> {
+        Call::here(async move { self.open() })
+    }
+
+    fn open(mut self) -> Result<Database> {
+        if self.options.simd.is_none() {
+            self.options.simd = env::var("VECGO_SIMD").ok();
+        }
+        let env = self.env()?;
+        Ok(Database { inner: vecgo_engine::Database::new(env, self.access, self.options)? })
+    }
+
+    fn env(&self) -> Result<Env> {
+        let cache = self.options.cache_bytes;
+        match self.uri.to_str().and_then(|uri| uri.split_once("://")) {
+            None => Ok(Env::local(&self.uri, self.access, cache)?),
+            Some(("memory", "")) => Ok(Env::memory(cache)?),
+            Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, cache)?),
+            Some((scheme, _)) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{scheme}:// is not in this build; expected a path, file:// or memory://"),
+            )),
+        }
+    }
+}
+
+awaitable!(Open => Database);
+
+/// An open database. Clones are the same database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    inner: vecgo_engine::Database,
+}
+
+impl Database {
+    fn threads(&self) -> Arc<dyn Spawn> {
+        self.inner.threads()
+    }
+
+    /// Opens a collection, creating it if it is not there.
+    ///
+    /// # Errors
+    /// `Conflict` if it is there with another configuration; `Busy`, naming the holder, if it has
+    /// a writer already.
+    pub fn open_or_create(&self, name: impl Into<String>, config: Config) -> Call<Collection> {
+        let (inner, name) = (self.inner.clone(), name.into());
+        Call::on(self.threads(), async move {
+            Ok(Collection::new(inner.open_or_create(&name, config).await?))
+        })
+    }
+
+    /// Opens a collection that is there: as its writer, or in a database opened for reading only
+    /// as a replica.
+    ///
+    /// # Errors
+    /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
+    pub fn collection(&self, name: impl Into<String>) -> Call<Collection> {
+        let (inner, name) = (self.inner.clone(), name.into());
+        Call::on(self.threads(), async move { Ok(Collection::new(inner.collection(&name).await?)) })
+    }
+
+    /// Creates an empty collection.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
+    pub fn create(&self, name: impl Into<String>, config: Config) -> Call<()> {
+        let (inner, name) = (self.inner.clone(), name.into());
+        Call::on(self.threads(), async move { inner.create(&name, config).await })
+    }
+
+    /// Deletes a collection and all it holds.
+    ///
+    /// # Errors
+    /// `NotFound`; `Busy` while it has a writer.
+    pub fn drop_collection(&self, name: impl Into<String>) -> Call<()> {
+        let (inner, name) = (self.inner.clone(), name.into());
+        Call::on(self.threads(), async move { inner.drop_collection(&name).await })
+    }
+
+    /// Gives a collection another name. Whoever has it open keeps it.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if the new name is taken.
+    pub fn rename(&self, from: impl Into<String>, to: impl Into<String>) -> Call<()> {
+        let (inner, from, to) = (self.inner.clone(), from.into(), to.into());
+        Call::on(self.threads(), async move { inner.rename(&from, &to).await })
+    }
+
+    /// The collections, by name.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub fn collections(&self) -> Call<Vec<CollectionInfo>> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.collections().await })
+    }
+
+    /// Reads everything that the database holds and checks every checksum.
+    ///
+    /// # Errors
+    /// What keeps it from looking; damage found is in the report.
+    pub fn verify(&self) -> Call<VerifyReport> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.verify().await })
+    }
+}
