@@ -45,13 +45,6 @@ pub(crate) enum VectorFileError {
     },
 }
 
-impl VectorFileError {
-    /// Whether reading failed, rather than the file's content being refused.
-    pub(crate) fn is_io(&self) -> bool {
-        matches!(self, Self::Io { .. })
-    }
-}
-
 /// A [`VectorFileError`] that does not know its file yet.
 #[derive(Debug)]
 enum Fault {

@@ -1,0 +1,235 @@
+//! The command line. Scripts depend on it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use vecgo::Metric;
+
+/// An embedded vector database.
+#[derive(Debug, Parser)]
+#[command(name = "vecgo", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Print one JSON object on stdout, for a failure too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The collection.
+    #[arg(long, global = true, default_value = "default", value_name = "NAME")]
+    pub(crate) collection: String,
+}
+
+/// What a verb works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) uri: PathBuf,
+    pub(crate) collection: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show what Vecgo does, on real texts: import, search, reopen, a kill, recall and speed.
+    Demo(Demo),
+    /// Create a collection.
+    Create(Create),
+    /// List the collections.
+    Collections { uri: PathBuf },
+    /// Delete a collection and all it holds.
+    Drop { uri: PathBuf },
+    /// Give a collection another name.
+    Rename {
+        uri: PathBuf,
+        /// The new name.
+        #[arg(long)]
+        to: String,
+    },
+    /// Write the records of files: .npy, .fvecs, .bvecs, .jsonl.
+    Import(Import),
+    /// Find the nearest records.
+    Search(Search),
+    /// Measure recall and speed.
+    Bench(Bench),
+    /// Print records.
+    Get(Ids),
+    /// Delete records.
+    Delete(Ids),
+    /// Count records.
+    Count {
+        uri: PathBuf,
+        /// Count only records that match.
+        #[arg(long, value_name = "JSON")]
+        filter: Option<String>,
+    },
+    /// Print a collection in numbers.
+    Stats { uri: PathBuf },
+    /// List the versions that are kept, newest first.
+    Versions { uri: PathBuf },
+    /// Read everything and check every checksum.
+    Verify { uri: PathBuf },
+    /// Check what a directory and this machine can do.
+    Doctor { uri: PathBuf },
+    /// Print a completion script.
+    Completions { shell: Shell },
+    /// Write records and print their acknowledgements until killed.
+    #[command(hide = true)]
+    DemoWriter { uri: PathBuf },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Keep the database in this directory; without it a temporary one is used and removed.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print the licence of the texts instead.
+    #[arg(long)]
+    pub(crate) license: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Create {
+    pub(crate) uri: PathBuf,
+    /// Dimensions of a vector.
+    #[arg(long)]
+    pub(crate) dim: usize,
+    /// cosine, l2 or dot.
+    #[arg(long)]
+    pub(crate) metric: Metric,
+    /// flat: exact scan.
+    #[arg(long, default_value = "flat")]
+    pub(crate) index: String,
+    /// none: the vectors themselves.
+    #[arg(long, default_value = "none")]
+    pub(crate) quantization: String,
+    /// A schema of the metadata.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Succeed if it is there already with the same configuration.
+    #[arg(long)]
+    pub(crate) if_not_exists: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    pub(crate) uri: PathBuf,
+    /// .npy (f32, f16, f64, u8, i8), .fvecs, .bvecs: vectors; .jsonl: records.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// One JSON object a vector; its `id`, if it has one, is the record's.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) metadata: Option<PathBuf>,
+    /// Number the rows that have no id from here (default 0).
+    #[arg(long, value_name = "N")]
+    pub(crate) first_id: Option<u64>,
+    /// Store number ids as texts.
+    #[arg(long)]
+    pub(crate) string_ids: bool,
+    /// Return once the rows are durable, not when they are in their final index.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Bytes of a memtable; about twice as much is held at a time.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memtable_bytes: Option<usize>,
+    /// When writes are durable: at the end, at every write, or so many milliseconds later.
+    #[arg(long, value_name = "commit|every|MS", default_value = "commit")]
+    pub(crate) wal_sync: String,
+}
+
+/// Settings of a search that some index has.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Knobs {
+    /// Effort of a graph search.
+    #[arg(long, value_name = "N")]
+    pub(crate) ef: Option<usize>,
+    /// Clusters that an IVF search looks into.
+    #[arg(long, value_name = "N")]
+    pub(crate) nprobe: Option<usize>,
+    /// Candidates scored again by their vectors.
+    #[arg(long, value_name = "N")]
+    pub(crate) rerank: Option<usize>,
+    /// Score every record.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Find only records that match.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Search {
+    pub(crate) uri: PathBuf,
+    /// The query, a JSON list of numbers.
+    #[arg(long, value_name = "JSON", required_unless_present = "query_file")]
+    pub(crate) vector: Option<String>,
+    /// A file of queries; with --json one object a query, a line each.
+    #[arg(long, value_name = "F.npy", conflicts_with = "vector")]
+    pub(crate) query_file: Option<PathBuf>,
+    /// How many records to find.
+    #[arg(short, default_value_t = 10)]
+    pub(crate) k: usize,
+    /// Search the collection as it was at a version.
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+    #[command(flatten)]
+    pub(crate) knobs: Knobs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    pub(crate) uri: PathBuf,
+    /// The queries.
+    #[arg(long, value_name = "F.npy")]
+    pub(crate) queries: PathBuf,
+    /// Row numbers of each query's nearest rows, best first; -1 ends a row.
+    #[arg(long, value_name = "F.npy")]
+    pub(crate) truth: PathBuf,
+    /// How many records to find.
+    #[arg(short, default_value_t = 10)]
+    pub(crate) k: usize,
+    /// Settings to measure: ef=16,32,… or nprobe=…
+    #[arg(long, value_name = "KNOB=N,…")]
+    pub(crate) sweep: Option<String>,
+    /// Threads that search at the same time.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Hand over all queries in one call instead of one call each.
+    #[arg(long)]
+    pub(crate) batch: bool,
+    #[command(flatten)]
+    pub(crate) knobs: Knobs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ids {
+    pub(crate) uri: PathBuf,
+    /// Digits name a number, anything else a text.
+    #[arg(required = true, allow_hyphen_values = true)]
+    pub(crate) ids: Vec<String>,
+    /// Digits name a text too.
+    #[arg(long)]
+    pub(crate) string_ids: bool,
+}
+
+impl Args {
+    pub(crate) fn target(&self) -> Target {
+        let uri = match &self.verb {
+            Verb::Create(Create { uri, .. })
+            | Verb::Import(Import { uri, .. })
+            | Verb::Search(Search { uri, .. })
+            | Verb::Bench(Bench { uri, .. })
+            | Verb::Get(Ids { uri, .. })
+            | Verb::Delete(Ids { uri, .. })
+            | Verb::Collections { uri }
+            | Verb::Drop { uri }
+            | Verb::Rename { uri, .. }
+            | Verb::Count { uri, .. }
+            | Verb::Stats { uri }
+            | Verb::Versions { uri }
+            | Verb::Verify { uri }
+            | Verb::Doctor { uri }
+            | Verb::DemoWriter { uri } => uri.clone(),
+            Verb::Demo(_) | Verb::Completions { .. } => PathBuf::new(),
+        };
+        Target { uri, collection: self.collection.clone() }
+    }
+}

@@ -1,0 +1,63 @@
+//! The `vecgo` command.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod failure;
+mod output;
+mod progress;
+mod record_json;
+mod vector_file;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Verb};
+use failure::Failure;
+use output::Output;
+
+/// What a verb that ran to its end answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    /// Damage was found, an id was missing: exit code 1.
+    No,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let out = Output::new(args.json);
+    match run(args, &out) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(failure) => {
+            out.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
+    let target = args.target();
+    match args.verb {
+        Verb::Create(create) => verbs::collections::create(&target, create, out),
+        Verb::Collections { .. } => verbs::collections::list(&target, out),
+        Verb::Drop { .. } => verbs::collections::drop(&target, out),
+        Verb::Rename { to, .. } => verbs::collections::rename(&target, to, out),
+        Verb::Import(import) => verbs::import::run(&target, import, out),
+        Verb::Search(search) => verbs::search::run(&target, search, out),
+        Verb::Bench(bench) => verbs::bench::run(&target, bench, out),
+        Verb::Get(ids) => verbs::records::get(&target, &ids, out),
+        Verb::Delete(ids) => verbs::records::delete(&target, &ids, out),
+        Verb::Count { filter, .. } => verbs::records::count(&target, filter, out),
+        Verb::Stats { .. } => verbs::inspect::stats(&target, out),
+        Verb::Versions { .. } => verbs::inspect::versions(&target, out),
+        Verb::Verify { .. } => verbs::inspect::verify(&target, out),
+        Verb::Doctor { .. } => verbs::doctor::run(&target, out),
+        Verb::Demo(demo) => verbs::demo::run(demo, out),
+        Verb::DemoWriter { .. } => verbs::demo::write_until_killed(&target, out),
+        Verb::Completions { shell } => verbs::completions(shell, out),
+    }
+}

@@ -1,0 +1,290 @@
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vecgo::{Collection, Id, Record, WalSync};
+
+use crate::Answer;
+use crate::args::{Import, Target};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::record_json::{from_json, id_from_json};
+use crate::vector_file::VectorFile;
+
+/// About the bytes of a batch, and the most rows in one.
+const BATCH_BYTES: usize = 4 << 20;
+const BATCH_ROWS: usize = 4096;
+/// About what a row without a vector takes.
+const ROW_BYTES: usize = 256;
+/// A document is at most so many times as long as its text: `1,` takes nine bytes.
+const DOCUMENT_GROWTH: usize = 5;
+/// A longer line is no record that could be stored.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer, Failure> {
+    let total = check_files(&args)?;
+    super::reading(target)?;
+    let mut open = vecgo::open(&target.uri).wal_sync(wal_sync(&args.wal_sync)?);
+    if let Some(bytes) = args.memtable_bytes {
+        open = open.memtable_bytes(bytes);
+    }
+    let batch_bytes = BATCH_BYTES.min(args.memtable_bytes.map_or(BATCH_BYTES, |bytes| bytes / 4));
+    let collection = open.wait()?.collection(&target.collection).wait()?;
+    let mut import = Importer {
+        ids: Numbering::new(&args, &collection),
+        progress: Progress::new(*out, "import", total),
+        metadata: args.metadata.as_deref().map(Lines::open).transpose()?,
+        batch_bytes,
+        batch: Vec::new(),
+        pending_bytes: 0,
+        collection,
+        rows: 0,
+    };
+    for file in &args.files {
+        let imported = if is_jsonl(file) { import.records(file) } else { import.vectors(file) };
+        imported.map_err(|failure| match import.rows {
+            0 => failure,
+            rows => failure.context(format!("after {rows} rows were stored")),
+        })?;
+    }
+    import.write()?;
+    let Importer { collection, progress, rows, .. } = import;
+    if !args.no_wait {
+        collection.flush().wait()?;
+    }
+    collection.close().wait()?;
+    let seconds = progress.finish();
+    out.object(&json!({"rows": rows, "seconds": seconds}));
+    #[expect(clippy::cast_precision_loss, reason = "a rate is shown in whole numbers")]
+    let rate = rows as f64 / seconds.max(1e-9);
+    out.line(format!("{rows} rows in {seconds:.2} s, {rate:.0} a second"));
+    Ok(Answer::Yes)
+}
+
+fn wal_sync(argument: &str) -> Result<WalSync, Failure> {
+    match argument {
+        "commit" => Ok(WalSync::OnCommit),
+        "every" => Ok(WalSync::EveryWrite),
+        ms => match ms.parse() {
+            Ok(ms) => Ok(WalSync::Interval(Duration::from_millis(ms))),
+            Err(_) => Err(Failure::usage(format!(
+                "--wal-sync {ms}; expected `commit`, `every` or milliseconds"
+            ))),
+        },
+    }
+}
+
+fn is_jsonl(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
+}
+
+/// Opens every file before anything is stored. Gives the number of rows if that can be known.
+fn check_files(args: &Import) -> Result<Option<u64>, Failure> {
+    let (jsonl, vectors): (Vec<&PathBuf>, Vec<_>) =
+        args.files.iter().partition(|file| is_jsonl(file));
+    for file in &jsonl {
+        Lines::open(file)?;
+    }
+    let mut rows = 0u64;
+    for file in &vectors {
+        rows = rows.saturating_add(VectorFile::open(file)?.rows());
+    }
+    if let Some(metadata) = &args.metadata {
+        if !jsonl.is_empty() {
+            let message = "--metadata goes with files of vectors; a .jsonl file has its own";
+            return Err(Failure::usage(message));
+        }
+        let mut lines = Lines::open(metadata)?;
+        let mut count = 0u64;
+        while lines.next_line()?.is_some() {
+            count += 1;
+        }
+        if count != rows {
+            let path = metadata.display();
+            return Err(Failure::invalid(format!("{path}: {count} lines for {rows} vectors")));
+        }
+    }
+    Ok(jsonl.is_empty().then_some(rows))
+}
+
+/// Lines of a file of JSON, one at a time.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: BufReader<File>,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    #[expect(clippy::disallowed_methods, reason = "a file named on the command line")]
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| Failure::file(path, &error))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Failure::invalid(format!("{}: a directory", path.display())));
+        }
+        let file = BufReader::with_capacity(1 << 20, file);
+        Ok(Self { path: path.to_owned(), file, number: 0, line: Vec::new() })
+    }
+
+    /// The next line that is not blank.
+    fn next_line(&mut self) -> Result<Option<&[u8]>, Failure> {
+        loop {
+            self.line.clear();
+            let read = (&mut self.file).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.line);
+            let read = read.map_err(|error| Failure::file(&self.path, &error))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if read as u64 == MAX_LINE_BYTES {
+                return Err(self.at(Failure::invalid(format!("over {MAX_LINE_BYTES} bytes"))));
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(&self.line));
+            }
+        }
+    }
+
+    fn next_value(&mut self) -> Result<Option<Value>, Failure> {
+        let Some(line) = self.next_line()? else { return Ok(None) };
+        match serde_json::from_slice(line) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(self.at(Failure::invalid(error.to_string()))),
+        }
+    }
+
+    /// Says where in the file something went wrong.
+    fn at(&self, failure: Failure) -> Failure {
+        failure.context(format!("{} line {}", self.path.display(), self.number))
+    }
+}
+
+/// Ids for rows that have none.
+#[derive(Debug)]
+struct Numbering {
+    next: Option<u64>,
+    /// Into a collection that is not empty, numbers must be chosen.
+    allowed: bool,
+    as_text: bool,
+}
+
+impl Numbering {
+    fn new(args: &Import, collection: &Collection) -> Self {
+        Self {
+            next: Some(args.first_id.unwrap_or(0)),
+            allowed: args.first_id.is_some() || collection.count() == 0,
+            as_text: args.string_ids,
+        }
+    }
+
+    fn id(&mut self, given: Option<Id>) -> Result<Id, Failure> {
+        let id = match given {
+            Some(id) => id,
+            None if !self.allowed => {
+                return Err(Failure::invalid(
+                    "the collection is not empty and the rows have no ids; \
+                     say with --first-id where to number them from",
+                ));
+            }
+            None => {
+                let number = self.next.ok_or_else(|| Failure::invalid("no ids are left"))?;
+                self.next = number.checked_add(1);
+                Id::from(number)
+            }
+        };
+        match id {
+            Id::Number(number) if self.as_text => Ok(Id::from(number.to_string())),
+            id => Ok(id),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Importer {
+    collection: Collection,
+    ids: Numbering,
+    metadata: Option<Lines>,
+    progress: Progress,
+    batch_bytes: usize,
+    batch: Vec<Record>,
+    pending_bytes: usize,
+    rows: u64,
+}
+
+impl Importer {
+    fn vectors(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut file = VectorFile::open(path)?;
+        let dim = file.dim();
+        let at_a_time = (self.batch_bytes / (dim * 4 + ROW_BYTES)).clamp(1, BATCH_ROWS);
+        let (mut values, mut row, mut first) = (Vec::new(), 0u64, 0u64);
+        let place = |row: u64| format!("{} from row {row}", path.display());
+        while file.read_rows(at_a_time, &mut values)? > 0 {
+            for vector in values.chunks_exact(dim) {
+                let (given, metadata, text_bytes) = self.side()?;
+                let id = self.ids.id(given)?;
+                self.add(Record { metadata, ..Record::new(id, vector) }, text_bytes);
+                row += 1;
+                if self.is_due() {
+                    self.write().map_err(|failure| failure.context(place(first)))?;
+                    first = row;
+                }
+            }
+        }
+        self.write().map_err(|failure| failure.context(place(first)))
+    }
+
+    /// The next line of the side file: an id, if it has one, the rest of it, and its length.
+    fn side(&mut self) -> Result<(Option<Id>, Value, usize), Failure> {
+        let Some(lines) = &mut self.metadata else { return Ok((None, json!({}), 0)) };
+        match lines.next_value()? {
+            Some(Value::Object(mut fields)) => {
+                let id = fields.remove("id").map(|id| id_from_json(&id)).transpose();
+                let id = id.map_err(|failure| lines.at(failure))?;
+                Ok((id, Value::Object(fields), lines.line.len()))
+            }
+            Some(_) => Err(lines.at(Failure::invalid("expected a JSON object"))),
+            None => Err(lines.at(Failure::invalid("the file has become shorter"))),
+        }
+    }
+
+    fn records(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut lines = Lines::open(path)?;
+        let mut first = 1;
+        let place = |line: u64| format!("{} from line {line}", path.display());
+        while let Some(value) = lines.next_value()? {
+            let parsed = from_json(value).and_then(|(given, mut record)| {
+                record.id = self.ids.id(given)?;
+                Ok(record)
+            });
+            self.add(parsed.map_err(|failure| lines.at(failure))?, lines.line.len());
+            if self.is_due() {
+                self.write().map_err(|failure| failure.context(place(first)))?;
+                first = lines.number + 1;
+            }
+        }
+        self.write().map_err(|failure| failure.context(place(first)))
+    }
+
+    fn add(&mut self, record: Record, text_bytes: usize) {
+        self.pending_bytes += record.vector.len() * 4 + text_bytes * DOCUMENT_GROWTH + ROW_BYTES;
+        self.batch.push(record);
+    }
+
+    fn is_due(&self) -> bool {
+        self.batch.len() >= BATCH_ROWS || self.pending_bytes >= self.batch_bytes
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        let batch = std::mem::take(&mut self.batch);
+        self.pending_bytes = 0;
+        let rows = batch.len() as u64;
+        self.collection.upsert(batch).wait()?;
+        self.rows += rows;
+        self.progress.advance(rows);
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+use serde_json::json;
+
+use super::{reader, reading};
+use crate::Answer;
+use crate::args::Target;
+use crate::failure::Failure;
+use crate::output::{Output, bytes};
+
+pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
+    let stats = reader(target)?.stats();
+    let segments: Vec<_> = stats
+        .segments
+        .iter()
+        .map(|segment| {
+            json!({
+                "number": segment.number,
+                "rows": segment.rows,
+                "dead_rows": segment.dead_rows,
+                "bytes": segment.bytes,
+            })
+        })
+        .collect();
+    let segment_bytes: u64 = stats.segments.iter().map(|segment| segment.bytes).sum();
+    out.object(&json!({
+        "collection": target.collection,
+        "dim": stats.config.dim(),
+        "metric": stats.config.metric().to_string(),
+        "index": stats.config.index().to_string(),
+        "quantization": stats.config.quantization().to_string(),
+        "records": stats.records,
+        "dead_rows": stats.dead_rows,
+        "version": stats.version,
+        "sequence": stats.sequence,
+        "memtable_rows": stats.memtable_rows,
+        "memtable_bytes": stats.memtable_bytes,
+        "segment_bytes": segment_bytes,
+        "segments": segments,
+        "simd": stats.simd,
+    }));
+    out.line(format!("collection    {}: {}", target.collection, stats.config));
+    out.line(format!("records       {} live, {} dead rows", stats.records, stats.dead_rows));
+    out.line(format!("version       {}, write {}", stats.version, stats.sequence));
+    let (rows, size) = (stats.memtable_rows, bytes(stats.memtable_bytes));
+    out.line(format!("in the log    {rows} rows, {size} in memory"));
+    out.line(format!("segments      {}, {}", stats.segments.len(), bytes(segment_bytes)));
+    for segment in &stats.segments {
+        let (number, rows, dead) = (segment.number, segment.rows, segment.dead_rows);
+        out.line(format!("  {number:>6}  {rows} rows, {dead} dead, {}", bytes(segment.bytes)));
+    }
+    out.line(format!("kernels       {}", stats.simd));
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn versions(target: &Target, out: &Output) -> Result<Answer, Failure> {
+    let versions = reader(target)?.versions().wait()?;
+    let listed: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            json!({
+                "version": version.version,
+                "created_ms": version.created_ms,
+                "sequence": version.sequence,
+                "segments": version.segments,
+            })
+        })
+        .collect();
+    out.object(&json!({"versions": listed}));
+    for version in &versions {
+        out.line(format!(
+            "{:>8}  {}.{:03} s since 1970, write {}, {} segments",
+            version.version,
+            version.created_ms / 1000,
+            version.created_ms % 1000,
+            version.sequence,
+            version.segments
+        ));
+    }
+    if versions.is_empty() {
+        out.line("no versions yet");
+    }
+    Ok(Answer::Yes)
+}
+
+pub(crate) fn verify(target: &Target, out: &Output) -> Result<Answer, Failure> {
+    let report = reading(target)?.verify().wait()?;
+    let damage: Vec<_> = report
+        .damage
+        .iter()
+        .map(|damage| json!({"object": damage.key, "message": damage.message}))
+        .collect();
+    out.object(&json!({
+        "ok": damage.is_empty(),
+        "objects": report.objects,
+        "bytes": report.bytes,
+        "damage": damage,
+    }));
+    out.line(format!("{} objects, {} read", report.objects, bytes(report.bytes)));
+    for damage in &report.damage {
+        out.line(format!("DAMAGED {}", damage.message));
+    }
+    if report.damage.is_empty() {
+        out.line("every checksum is right");
+        return Ok(Answer::Yes);
+    }
+    Ok(Answer::No)
+}

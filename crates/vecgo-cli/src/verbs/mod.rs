@@ -1,0 +1,55 @@
+//! What each verb does.
+
+pub(crate) mod bench;
+pub(crate) mod collections;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod import;
+pub(crate) mod inspect;
+pub(crate) mod records;
+pub(crate) mod search;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use vecgo::{Collection, Database, ErrorKind};
+
+use crate::Answer;
+use crate::args::{Args, Knobs, Target};
+use crate::failure::Failure;
+use crate::output::Output;
+
+fn reading(target: &Target) -> Result<Database, Failure> {
+    Ok(vecgo::open(&target.uri).read_only(true).wait()?)
+}
+
+/// Opens the target's collection for reading: no lock, no background work.
+fn reader(target: &Target) -> Result<Collection, Failure> {
+    Ok(reading(target)?.collection(&target.collection).wait()?)
+}
+
+fn no_filter(filter: Option<&String>) -> Result<(), Failure> {
+    match filter {
+        None => Ok(()),
+        Some(_) => Err(Failure::new(ErrorKind::Unsupported, "filters are not in this version")),
+    }
+}
+
+/// A setting that does nothing for the collection's index is refused.
+fn check_knobs(knobs: &Knobs, collection: &Collection) -> Result<(), Failure> {
+    no_filter(knobs.filter.as_ref())?;
+    let given = [("--ef", knobs.ef), ("--nprobe", knobs.nprobe), ("--rerank", knobs.rerank)];
+    match given.iter().find(|(_, value)| value.is_some()) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::invalid(format!(
+            "{name} does nothing for the index `{}`; leave it out",
+            collection.config().index()
+        ))),
+    }
+}
+
+pub(crate) fn completions(shell: Shell, out: &Output) -> Result<Answer, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "vecgo", &mut script);
+    out.always(String::from_utf8_lossy(&script).trim_end());
+    Ok(Answer::Yes)
+}

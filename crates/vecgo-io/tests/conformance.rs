@@ -1,0 +1,73 @@
+//! Every store of this crate passes the conformance suite.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use futures_lite::future::block_on;
+use tempfile::TempDir;
+use vecgo_io::{
+    Access, DirectoryStore, LocalDisk, Logs, MemoryStore, ObjectLogs, Store, SystemRand,
+    conformance,
+};
+
+fn memory() -> (Arc<dyn Store>, Arc<dyn Logs>) {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    (Arc::clone(&store), Arc::new(ObjectLogs::new(store)))
+}
+
+/// Empty directories of this machine, one after the other.
+struct Directories {
+    root: TempDir,
+    made: Cell<u32>,
+}
+
+impl Directories {
+    fn new() -> Self {
+        Self { root: tempfile::tempdir().expect("a directory"), made: Cell::new(0) }
+    }
+
+    fn make(&self) -> Arc<DirectoryStore> {
+        let number = self.made.replace(self.made.get() + 1);
+        let root = self.root.path().join(number.to_string());
+        let disk = Arc::new(LocalDisk::create(&root).expect("a directory"));
+        let rand = Arc::new(SystemRand::new().expect("randomness"));
+        Arc::new(DirectoryStore::new(disk, rand, Access::Write))
+    }
+}
+
+#[test]
+fn memory_store() {
+    block_on(conformance::store(|| memory().0));
+    block_on(conformance::deleted_object_stays_readable(&*memory().0));
+}
+
+#[test]
+fn memory_logs() {
+    block_on(conformance::logs(memory));
+}
+
+#[test]
+fn directory_store() {
+    let directories = Directories::new();
+    block_on(conformance::deleted_object_stays_readable(&*directories.make()));
+    block_on(conformance::store(|| directories.make()));
+}
+
+#[test]
+fn directory_logs() {
+    let directories = Directories::new();
+    block_on(conformance::logs(|| {
+        let store = directories.make();
+        (Arc::clone(&store) as Arc<dyn Store>, store)
+    }));
+}
+
+/// A bucket's logs over a directory: no product of ours, but the same promises.
+#[test]
+fn object_logs_in_a_directory() {
+    let directories = Directories::new();
+    block_on(conformance::logs(|| {
+        let store: Arc<dyn Store> = directories.make();
+        (Arc::clone(&store), Arc::new(ObjectLogs::new(store)))
+    }));
+}
