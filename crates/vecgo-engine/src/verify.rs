@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, LogEnd, LogPosition, LogReader, ObjectName,
-    SegmentRef,
+    Parent, SegmentRef,
 };
 use vecgo_io::{Env, Listed};
 
-use crate::manifest::{self, get_if_there};
+use crate::manifest::{self, Committed, get_if_there};
 use crate::segment::{Segment, SegmentSource};
 use crate::{Error, ErrorKind, Result, catalogue};
 
@@ -55,15 +55,15 @@ impl VerifyReport {
 pub(crate) async fn verify(env: &Env) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let mut collections = BTreeMap::new();
-    for (place, listed) in env.store.list("catalogue/").await?.iter().enumerate() {
-        match catalogue::read(env, &listed.key).await {
+    for (place, key) in catalogue::list(env).await?.iter().enumerate() {
+        match catalogue::read(env, key).await {
             Ok((catalogue, _)) => {
-                report.count(listed.length);
+                report.count(catalogue.encode().0.len() as u64);
                 if place == 0 {
                     collections = catalogue.collections;
                 }
             }
-            Err(error) => report.note(&listed.key, error)?,
+            Err(error) => report.note(key, error)?,
         }
     }
     for entry in collections.values() {
@@ -88,15 +88,25 @@ impl Check<'_> {
         let mut deletes = BTreeMap::new();
         let mut vouched = Vouched::new();
         let store = &*self.env.store;
-        for listed in store.list(&self.names.manifests()).await? {
-            let manifest = match manifest::read(store, self.names, &listed.key).await {
-                Ok(committed) => committed.manifest,
-                Err(error) => {
-                    report.note(&listed.key, error)?;
-                    continue;
-                }
-            };
-            report.count(listed.length);
+        let mut parent: Option<Parent> = None;
+        let mut last_write = 0;
+        for key in manifest::list(store, self.names).await? {
+            let Committed { manifest, checksum } =
+                match manifest::read(store, self.names, &key).await {
+                    Ok(committed) => committed,
+                    Err(error) => {
+                        report.note(&key, error)?;
+                        continue;
+                    }
+                };
+            report.count(manifest.encode().0.len() as u64);
+            last_write = last_write.max(manifest.sequence);
+            let this = Parent { number: manifest.number, checksum };
+            if parent.is_some_and(|parent| parent.number == this.number && parent != this) {
+                let message = format!("{key}: not the version that the next one was made from");
+                report.note(&key, Error::new(ErrorKind::Corruption, message))?;
+            }
+            parent = Some(manifest.parent);
             if manifest.log.last >= manifest.log.first {
                 vouch(&mut vouched, manifest.log.last, manifest.log.end);
             }
@@ -119,7 +129,7 @@ impl Check<'_> {
                 Err(error) => report.note(&key, error)?,
             }
         }
-        self.logs(vouched, report).await
+        self.logs(vouched, last_write, report).await
     }
 
     async fn segment(&self, named: &SegmentRef, key: &str) -> Result<u64> {
@@ -150,14 +160,46 @@ impl Check<'_> {
     }
 
     /// Reads the logs from the last to the first: each says where the one before it ended.
-    async fn logs(&self, mut vouched: Vouched, report: &mut VerifyReport) -> Result<()> {
+    async fn logs(
+        &self,
+        mut vouched: Vouched,
+        mut last_write: u64,
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let mut broken = Vec::new();
         let mut listed = self.env.store.list(&self.names.logs()).await?;
-        while let Some(Listed { key, .. }) = listed.pop() {
-            let Ok(number) = self.names.log_number(&key) else { continue };
+        while let Some(Listed { key, length }) = listed.pop() {
+            let number = self.names.log_number(&key).ok();
+            let Some(number) = number.filter(|n| self.names.log(*n) == key) else { continue };
             let must_reach = vouched.remove(&number).unwrap_or_default();
-            match self.log(&key, must_reach, &mut vouched).await {
-                Ok(bytes) => report.count(bytes),
-                Err(error) => report.note(&key, error)?,
+            let bytes = match self.read(&key).await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    report.note(&key, error)?;
+                    continue;
+                }
+            };
+            match LogReader::open(&bytes) {
+                Ok(log) => match self.log(&key, log, must_reach, &mut vouched) {
+                    Ok(last) => {
+                        last_write = last_write.max(last);
+                        report.count(length);
+                    }
+                    Err(error) => report.note(&key, error)?,
+                },
+                Err(_) if must_reach.is_empty() => {
+                    broken.push((key, LogReader::durable_despite_header(&bytes)));
+                }
+                Err(error) => report.note(&key, Error::format(&key, error))?,
+            }
+        }
+        // One without a header was cut short by a crash, unless its frames say that more was
+        // durable than there is.
+        for (key, durable) in broken {
+            if durable.is_some_and(|durable| durable > last_write) {
+                let detail = "its header is broken, though frames in it were durable".to_owned();
+                let error = FormatError::Invalid { what: "log", offset: 0, detail };
+                report.note(&key, Error::format(&key, error))?;
             }
         }
         for number in vouched.into_keys() {
@@ -168,21 +210,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn log(
+    /// Checks one log and gives the last write in it.
+    fn log(
         &self,
         key: &str,
+        mut log: LogReader<'_>,
         mut must_reach: BTreeSet<(u64, u64)>,
         vouched: &mut Vouched,
     ) -> Result<u64> {
         let format = |error| Error::format(key, error);
-        let bytes = self.read(key).await?;
-        let length = bytes.len() as u64;
-        let mut log = match LogReader::open(&bytes) {
-            Ok(log) => log,
-            // Cut short by a crash before anything in it was durable.
-            Err(FormatError::Truncated { .. }) if must_reach.is_empty() => return Ok(length),
-            Err(error) => return Err(format(error)),
-        };
         let previous = log.header().previous;
         if previous.number > 0 {
             vouch(vouched, previous.number, previous.end);
@@ -205,7 +241,7 @@ impl Check<'_> {
             LogEnd::Damaged { offset, synced_through } => {
                 Err(invalid(offset, format!("broken, though durable through {synced_through}")))
             }
-            LogEnd::Clean | LogEnd::Torn { .. } => Ok(length),
+            LogEnd::Clean | LogEnd::Torn { .. } => Ok(log.next_sequence().saturating_sub(1)),
         }
     }
 }

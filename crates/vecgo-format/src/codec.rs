@@ -130,6 +130,9 @@ impl<'a> Decoder<'a> {
             let byte = self.u8()?;
             value |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
+                if byte == 0 && shift > 0 {
+                    return Err(self.invalid_at(start, "a length with bytes to spare".to_owned()));
+                }
                 if value > self.left() {
                     let found = self.left();
                     let at = self.at;

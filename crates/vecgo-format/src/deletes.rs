@@ -41,8 +41,12 @@ impl DeleteObject {
         let mut dead = BTreeMap::new();
         for _ in 0..body.length()? {
             let segment = body.u64()?;
-            let rows = RoaringBitmap::deserialize_from(body.bytes()?)
+            let mut bytes = body.bytes()?;
+            let rows = RoaringBitmap::deserialize_from(&mut bytes)
                 .map_err(|error| body.invalid(format!("dead rows: {error}")))?;
+            if !bytes.is_empty() {
+                return Err(body.invalid(format!("{} bytes after a bitmap", bytes.len())));
+            }
             if dead.insert(segment, rows).is_some() {
                 return Err(body.invalid(format!("segment {segment} twice")));
             }

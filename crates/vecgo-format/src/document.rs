@@ -143,6 +143,9 @@ pub fn decode_document(bytes: &[u8]) -> Result<Document, FormatError> {
         return Ok(Document::new());
     }
     let mut decoder = Decoder::new("metadata document", bytes);
+    if bytes.len() > MAX_DOCUMENT_BYTES {
+        return Err(decoder.invalid(format!("{} bytes, at most {MAX_DOCUMENT_BYTES}", bytes.len())));
+    }
     let document = decode_object(&mut decoder, 1)?;
     decoder.expect_end()?;
     Ok(document)
@@ -164,10 +167,11 @@ fn decode_object(bytes: &mut Decoder<'_>, depth: usize) -> Result<Document, Form
 }
 
 fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatError> {
-    if depth > MAX_DOCUMENT_DEPTH {
+    let tag = bytes.u8()?;
+    if depth >= MAX_DOCUMENT_DEPTH && (tag == LIST || tag == OBJECT) {
         return Err(bytes.invalid(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
     }
-    Ok(match bytes.u8()? {
+    Ok(match tag {
         NULL => Value::Null,
         FALSE => Value::Bool(false),
         TRUE => Value::Bool(true),

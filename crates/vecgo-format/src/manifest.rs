@@ -2,7 +2,7 @@
 
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, MANIFEST};
-use crate::{Config, Directory, FormatError, Identity, ObjectName};
+use crate::{Config, Directory, FormatError, Identity, Metric, ObjectName, SectionKind, checksum};
 
 /// The manifest that another one was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +33,6 @@ pub struct LogRange {
     pub last: u64,
     /// How far into the last log.
     pub end: crate::LogPosition,
-    /// The epoch in force at the first log.
-    pub epoch: u64,
     /// Sequence number of the last write that is in segments and no longer in these logs.
     pub flushed: u64,
 }
@@ -102,7 +100,6 @@ impl Manifest {
         out.u64(self.log.last);
         out.u64(self.log.end.length);
         out.u64(self.log.end.checksum);
-        out.u64(self.log.epoch);
         out.u64(self.log.flushed);
         out.length(self.segments.len());
         for segment in &self.segments {
@@ -145,7 +142,6 @@ impl Manifest {
                 first: body.u64()?,
                 last: body.u64()?,
                 end: crate::LogPosition { length: body.u64()?, checksum: body.u64()? },
-                epoch: body.u64()?,
                 flushed: body.u64()?,
             },
             segments: Vec::new(),
@@ -154,13 +150,48 @@ impl Manifest {
             manifest.segments.push(decode_segment(&mut body)?);
         }
         body.expect_end()?;
-        if manifest.number == 0 || manifest.parent.number >= manifest.number {
-            return Err(body.invalid(format!(
-                "version {} after version {}",
-                manifest.number, manifest.parent.number
-            )));
-        }
+        manifest.check().map_err(|why| body.invalid(why))?;
         Ok((manifest, sum))
+    }
+}
+
+impl Manifest {
+    /// Whether its parts fit together: a right checksum only says that they were written so.
+    fn check(&self) -> Result<(), String> {
+        let Self { number, parent, epoch, log, sequence, .. } = self;
+        if *number == 0 || parent.number >= *number || *epoch == u64::MAX {
+            return Err(format!(
+                "version {number} of epoch {epoch} after version {}",
+                parent.number
+            ));
+        }
+        if log.first == 0 || log.last == u64::MAX || log.last + 1 < log.first {
+            return Err(format!("logs {} to {}", log.first, log.last));
+        }
+        if log.flushed > *sequence {
+            return Err(format!("flushed through write {} of {sequence}", log.flushed));
+        }
+        let mut least = 0;
+        for SegmentRef { number, directory, deletes, dead_rows, .. } in &self.segments {
+            if *number < least || *number >= self.next_segment {
+                return Err(format!("segment {number}, next is {}", self.next_segment));
+            }
+            least = number + 1;
+            if *dead_rows > directory.rows || deletes.is_some() != (*dead_rows > 0) {
+                return Err(format!(
+                    "segment {number} has {dead_rows} dead rows of {}",
+                    directory.rows
+                ));
+            }
+            if directory.dim as usize != self.config.dim() {
+                return Err(format!("segment {number} has {} dimensions", directory.dim));
+            }
+            let norms = directory.section(SectionKind::Norms).is_some();
+            if norms != (self.config.metric() == Metric::Cosine) {
+                return Err(format!("segment {number} has norms: {norms}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -182,10 +213,11 @@ fn decode_object(bytes: &mut Decoder<'_>) -> Result<ObjectRef, FormatError> {
 fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
     let number = bytes.u64()?;
     let object = decode_object(bytes)?;
-    let directory = Directory::decode(bytes.bytes()?, object.length)?;
-    if directory.checksum() != object.checksum {
+    let encoded = bytes.bytes()?;
+    if checksum(encoded) != object.checksum {
         return Err(bytes.invalid("directory of another segment"));
     }
+    let directory = Directory::decode(encoded, object.length)?;
     let dead_rows = bytes.u32()?;
     let deletes = match bytes.u8()? {
         0 => None,

@@ -102,8 +102,9 @@ impl CollectionNames {
         format!("{}deletes/{name}", self.prefix())
     }
 
-    /// Key of the file that the writer holds locked, in a directory.
+    /// Key of the file that the writer holds locked, in a directory. It is no object, and is never
+    /// listed or deleted.
     pub fn lock(&self) -> String {
-        format!("{}lock", self.prefix())
+        format!("{}.lock", self.prefix())
     }
 }

@@ -1,8 +1,8 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use quick_cache::{Weighter};
 
 /// Which block: the random bits of its object's name, the section's offset, the block's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

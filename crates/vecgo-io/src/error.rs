@@ -33,7 +33,10 @@ impl StoreError {
     /// An operating system's error about `key`.
     pub fn new(key: impl Into<String>, source: io::Error) -> Self {
         let kind = match source.kind() {
-            io::ErrorKind::NotFound => StoreErrorKind::NotFound,
+            // Keys are flat: a part of a key that is a directory, or should be one, is no object.
+            io::ErrorKind::NotFound
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory => StoreErrorKind::NotFound,
             io::ErrorKind::AlreadyExists => StoreErrorKind::AlreadyExists,
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 StoreErrorKind::Denied

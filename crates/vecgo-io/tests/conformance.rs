@@ -1,5 +1,7 @@
 //! Every store of this crate passes the conformance suite.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::cell::Cell;
 use std::sync::Arc;
 

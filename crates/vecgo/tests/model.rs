@@ -1,6 +1,17 @@
 //! Random sequences of all operations, with flushes, reopenings, kills, readers and old versions
 //! in between, compared after each step with a map and a brute-force search.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test fails by panicking, reads the clock, starts threads and prints"
+)]
+
 mod oracle;
 
 use std::collections::BTreeMap;
@@ -8,9 +19,7 @@ use std::path::Path;
 
 use oracle::{Model, check_all};
 use proptest::prelude::*;
-use vecgo::{
-    Collection, Config, Database, ErrorKind, Id, Metric, Record, Update, WalSync, json,
-};
+use vecgo::{Collection, Config, Database, ErrorKind, Id, Metric, Record, Update, WalSync, json};
 
 const DIM: usize = 4;
 const IDS: usize = 24;

@@ -27,10 +27,17 @@ const MAX_TRIES: usize = 100;
 
 /// The newest catalogue and its checksum; the empty one if there is none yet.
 pub(crate) async fn newest(env: &Env) -> Result<(Catalogue, u64)> {
-    match env.store.list("catalogue/").await?.first() {
+    match list(env).await?.first() {
         None => Ok((Catalogue::default(), 0)),
-        Some(newest) => read(env, &newest.key).await,
+        Some(newest) => read(env, newest).await,
     }
+}
+
+/// Keys of all catalogues, newest first. A file of another name is not ours and does not stop us.
+pub(crate) async fn list(env: &Env) -> Result<Vec<String>> {
+    let listed = env.store.list("catalogue/").await?.into_iter().map(|listed| listed.key);
+    let ours = |key: &String| number_of(key).is_ok_and(|number| catalogue_key(number) == *key);
+    Ok(listed.filter(ours).collect())
 }
 
 pub(crate) async fn read(env: &Env, key: &str) -> Result<(Catalogue, u64)> {

@@ -26,11 +26,18 @@ pub struct VersionInfo {
     pub segments: usize,
 }
 
+/// Keys of all manifests, newest first. A file of another name is not ours and does not stop us.
+pub(crate) async fn list(store: &dyn Store, names: CollectionNames) -> Result<Vec<String>> {
+    let listed = store.list(&names.manifests()).await?.into_iter().map(|listed| listed.key);
+    let ours = |key: &String| number_of(key).is_ok_and(|number| names.manifest(number) == *key);
+    Ok(listed.filter(ours).collect())
+}
+
 /// The newest version; `None` for a collection that was never committed.
 pub(crate) async fn newest(store: &dyn Store, names: CollectionNames) -> Result<Option<Committed>> {
-    match store.list(&names.manifests()).await?.first() {
+    match list(store, names).await?.first() {
         None => Ok(None),
-        Some(newest) => read(store, names, &newest.key).await.map(Some),
+        Some(newest) => read(store, names, newest).await.map(Some),
     }
 }
 
@@ -59,8 +66,8 @@ pub(crate) async fn versions(
     names: CollectionNames,
 ) -> Result<Vec<VersionInfo>> {
     let mut versions = Vec::new();
-    for listed in store.list(&names.manifests()).await? {
-        let manifest = read(store, names, &listed.key).await?.manifest;
+    for key in list(store, names).await? {
+        let manifest = read(store, names, &key).await?.manifest;
         versions.push(VersionInfo {
             version: manifest.number,
             created_ms: manifest.created_ms,

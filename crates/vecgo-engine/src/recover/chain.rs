@@ -1,7 +1,9 @@
 //! Which logs make up the collection: each header says where the one before it ended.
 
+use std::collections::BTreeMap;
+
 use vecgo_format::{FormatError, LogHeader, LogPosition, LogRange, LogReader, Previous};
-use vecgo_io::{Object, StoreErrorKind};
+use vecgo_io::{Object, StoreErrorKind, StoreExt};
 
 use super::{Bound, Extent, Recovered, Source};
 use crate::manifest::named_is_missing;
@@ -14,6 +16,14 @@ struct Link {
     object: Box<dyn Object>,
 }
 
+/// The logs there are, by number.
+#[derive(Default)]
+struct Logs {
+    whole: BTreeMap<u64, Link>,
+    /// Those without a whole header, with what their frames say was durable.
+    broken: BTreeMap<u64, Option<u64>>,
+}
+
 impl Source<'_> {
     /// Replays the logs in their order, and leaves in `recovered` where they end.
     pub(super) async fn replay_logs(
@@ -23,15 +33,17 @@ impl Source<'_> {
     ) -> Result<()> {
         let first = range.map_or(1, |range| range.first);
         let named = range.filter(|range| range.last >= range.first);
-        let last = match self.extent {
-            Extent::Version => named.map_or(first - 1, |range| range.last),
-            Extent::Everything => u64::MAX,
+        let last = match (self.extent, named) {
+            (Extent::Everything, _) => u64::MAX,
+            (Extent::Version, Some(range)) => range.last,
+            (Extent::Version, None) => return Ok(()),
         };
-        if self.extent == Extent::Version && named.is_none() {
-            return Ok(());
+        let logs = self.logs(first, last, recovered).await?;
+        let links = self.chain(logs.whole, first)?;
+        let on_chain = |range: &LogRange| links.iter().any(|link| link.header.number == range.last);
+        if let Some(range) = named.filter(|range| !on_chain(range)) {
+            return Err(self.no_log(range.last, "the manifest"));
         }
-        let links = self.links(first, last, recovered).await?;
-        self.check_links(&links, named)?;
         for (index, link) in links.iter().enumerate() {
             let vouched = links.get(index + 1).map(|next| next.header.previous.end);
             let committed = named.filter(|named| named.last == link.header.number);
@@ -39,19 +51,29 @@ impl Source<'_> {
             let end = self.replay(link.header, &link.key, &*link.object, bound, recovered).await?;
             recovered.tail = Previous { number: link.header.number, end };
         }
+        // A log whose header is broken was cut short by a crash before anything in it was
+        // durable, unless its own frames say otherwise. One before the last whole log is not part
+        // of the collection, as that log's header says.
+        for (number, durable) in logs.broken.range(recovered.tail.number..) {
+            if durable.is_some_and(|durable| durable > recovered.sequence) {
+                let detail = "its header is broken, though frames in it were durable".to_owned();
+                let error = FormatError::Invalid { what: "log", offset: 0, detail };
+                return Err(Error::format(&self.names.log(*number), error));
+            }
+        }
         Ok(())
     }
 
-    /// The logs from `first` to `last` that have a whole header.
-    ///
-    /// A log without one was cut short by a crash before anything in it was durable, unless
-    /// something says otherwise; [`Source::check_links`] looks for that.
-    async fn links(&self, first: u64, last: u64, recovered: &mut Recovered) -> Result<Vec<Link>> {
+    /// The logs from `first` to `last`.
+    async fn logs(&self, first: u64, last: u64, recovered: &mut Recovered) -> Result<Logs> {
         let store = &*self.env.store;
-        let mut links = Vec::new();
+        let mut logs = Logs::default();
         for listed in store.list(&self.names.logs()).await? {
             // A file of another name is not ours and does not stop us.
-            let Ok(number) = self.names.log_number(&listed.key) else { continue };
+            let number = self.names.log_number(&listed.key).ok();
+            let Some(number) = number.filter(|n| self.names.log(*n) == listed.key) else {
+                continue;
+            };
             recovered.next_log = recovered.next_log.max(number.saturating_add(1));
             if number < first || number > last {
                 continue;
@@ -60,67 +82,64 @@ impl Source<'_> {
                 Err(error) if error.kind() == StoreErrorKind::NotFound => continue,
                 object => object?,
             };
-            let mut bytes = vec![
-                0u8;
-                LogHeader::BYTES
-                    .min(usize::try_from(object.length()).unwrap_or(usize::MAX))
-            ];
+            let length = usize::try_from(object.length()).unwrap_or(usize::MAX);
+            let mut bytes = vec![0u8; LogHeader::BYTES.min(length)];
             object.read_into(0, &mut bytes).await?;
-            match LogReader::open(&bytes) {
-                Ok(reader) => {
-                    let header = *reader.header();
+            match LogReader::open(&bytes).map(|reader| *reader.header()) {
+                Ok(header) => {
+                    self.check_owner(&listed.key, number, &header)?;
                     recovered.next_epoch = recovered.next_epoch.max(header.epoch.saturating_add(1));
-                    links.push(Link { key: listed.key, header, object });
+                    logs.whole.insert(number, Link { key: listed.key, header, object });
                 }
                 Err(error @ FormatError::Version { .. }) => {
                     return Err(Error::format(&listed.key, error));
                 }
-                Err(_) => {}
+                Err(_) => {
+                    let bytes = store.get(&listed.key).await?;
+                    logs.broken.insert(number, LogReader::durable_despite_header(&bytes));
+                }
             }
         }
-        Ok(links)
+        Ok(logs)
     }
 
-    fn check_links(&self, links: &[Link], named: Option<LogRange>) -> Result<()> {
-        let missing = |number: u64, named_by: &str| {
-            let message = format!("{}: no whole log there", self.names.log(number));
-            Err(named_is_missing(Error::new(ErrorKind::NotFound, message), named_by))
-        };
-        for required in named.into_iter().flat_map(|named| [named.first, named.last]) {
-            if !links.iter().any(|link| link.header.number == required) {
-                return missing(required, "the manifest");
-            }
+    fn check_owner(&self, key: &str, number: u64, header: &LogHeader) -> Result<()> {
+        if (header.collection, header.number) == (self.names.0, number) {
+            return Ok(());
         }
-        for link in links {
-            let expected = (self.names.0, self.names.log(link.header.number));
-            if (link.header.collection, &link.key) != (expected.0, &expected.1) {
-                let detail = format!("log {} of {}", link.header.number, link.header.collection);
-                let error = FormatError::Invalid { what: "log", offset: 0, detail };
-                return Err(Error::format(&link.key, error));
+        let detail = format!("it is log {} of {}", header.number, header.collection);
+        Err(Error::format(key, FormatError::Invalid { what: "log", offset: 0, detail }))
+    }
+
+    fn no_log(&self, number: u64, named_by: &str) -> Error {
+        let message = format!("{}: no whole log there", self.names.log(number));
+        named_is_missing(Error::new(ErrorKind::NotFound, message), named_by)
+    }
+
+    /// The logs that make up the collection, first to last: from the last one back, each header
+    /// names the one before.
+    fn chain(&self, mut logs: BTreeMap<u64, Link>, first: u64) -> Result<Vec<Link>> {
+        let mut links: Vec<Link> = logs.pop_last().map(|(_, link)| link).into_iter().collect();
+        while let Some(link) = links.last() {
+            let previous = link.header.previous.number;
+            if previous < first {
+                break;
             }
+            let before = logs.remove(&previous);
+            let before = before.filter(|_| previous < link.header.number);
+            links.push(before.ok_or_else(|| self.no_log(previous, &link.key))?);
         }
-        for pair in links.windows(2) {
-            if pair[1].header.previous.number != pair[0].header.number {
-                return missing(pair[1].header.previous.number, &pair[1].key);
-            }
-        }
-        // Without a manifest the row begins with log 1, after nothing.
-        if let (None, Some(first)) = (named, links.first()) {
-            let before = first.header.previous.number;
-            let flushed_through = self.committed.map_or(0, |c| c.manifest.log.last);
-            if before > flushed_through {
-                return missing(before, &first.key);
-            }
-        }
-        Ok(())
+        links.reverse();
+        Ok(links)
     }
 }
 
 fn bound(vouched: Option<LogPosition>, committed: Option<LogPosition>, extent: Extent) -> Bound {
-    match (vouched, committed) {
-        // A reader stops where its version ends, though the log goes on.
-        (_, Some(end)) if extent == Extent::Version => Bound { must_reach: Some(end), stop: true },
-        (Some(end), _) => Bound { must_reach: Some(end), stop: true },
-        (None, end) => Bound { must_reach: end, stop: false },
-    }
+    // A reader stops where its version ends, though the log goes on.
+    let stop = match extent {
+        Extent::Version => committed.or(vouched),
+        Extent::Everything => vouched,
+    };
+    let vouched = vouched.filter(|_| stop == vouched);
+    Bound { must_reach: [vouched, committed], stop }
 }

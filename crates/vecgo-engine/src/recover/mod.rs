@@ -17,7 +17,7 @@ use vecgo_io::{Env, StoreExt};
 use crate::manifest::{Committed, named_is_missing};
 use crate::memtable::{DeadRows, MemtableWriter};
 use crate::segment::{LiveSegment, Segment, SegmentSource};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How far into the log to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,13 @@ pub(crate) struct Source<'a> {
 impl Source<'_> {
     /// Brings it back. Segments already open are taken from `known`.
     pub(crate) async fn recover(&self, known: &[LiveSegment]) -> Result<Recovered> {
+        if let Some(committed) = self.committed
+            && committed.manifest.config != *self.config
+        {
+            let (found, expected) = (committed.manifest.config, self.config);
+            let message = format!("the manifest has {found}, the catalogue {expected}");
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
         let refs = self.committed.map_or(&[][..], |committed| &committed.manifest.segments);
         let mut dead_rows = DeleteObjects::default();
         let mut segments = Vec::new();
@@ -79,9 +86,15 @@ impl Source<'_> {
             next_epoch: self.committed.map_or(0, |committed| committed.manifest.epoch) + 1,
         };
         self.replay_logs(&mut recovered, range).await?;
-        if let Some(committed) = self.committed.filter(|_| self.extent == Extent::Version) {
-            // The manifest says where its version ends; the log ends there or is damaged.
-            debug_assert_eq!(recovered.sequence, committed.manifest.sequence);
+        let expected = self.committed.map_or(0, |committed| committed.manifest.sequence);
+        let fits = match self.extent {
+            Extent::Version => recovered.sequence == expected,
+            Extent::Everything => recovered.sequence >= expected,
+        };
+        if !fits {
+            let found = recovered.sequence;
+            let message = format!("the logs end with write {found}, the manifest with {expected}");
+            return Err(Error::new(ErrorKind::Corruption, message));
         }
         Ok(recovered)
     }
@@ -148,8 +161,8 @@ async fn read_deletes(source: &Source<'_>, object: &ObjectRef, key: &str) -> Res
 /// Where a log must be read up to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bound {
-    /// A place that the log must reach, whatever follows.
-    must_reach: Option<LogPosition>,
-    /// Whether reading stops there.
-    stop: bool,
+    /// Places that a manifest or a later log says it reached.
+    must_reach: [Option<LogPosition>; 2],
+    /// Where reading stops, if before the end.
+    stop: Option<LogPosition>,
 }

@@ -30,12 +30,14 @@ impl Source<'_> {
             );
             return Err(format(FormatError::Invalid { what: "log", offset: 0, detail }));
         }
-        let stop = bound.must_reach.filter(|_| bound.stop).map(|end| end.length);
-        let length = stop.unwrap_or(u64::MAX).min(object.length());
+        let length = bound.stop.map_or(u64::MAX, |end| end.length).min(object.length());
         let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(usize::MAX)];
         object.read_into(0, &mut bytes).await?;
         let mut log = LogReader::open(&bytes).map_err(format)?;
-        let mut reached = bound.must_reach.is_none_or(|end| end == log.position());
+        let mut must_reach = bound.must_reach;
+        let mut reach =
+            |here| must_reach.iter_mut().for_each(|end| *end = end.filter(|e| *e != here));
+        reach(log.position());
         while let Some(frame) = log.next_frame() {
             let ops = frame.ops(self.config.dim()).map_err(format)?;
             let first = frame.first_sequence;
@@ -44,9 +46,9 @@ impl Source<'_> {
                 self.apply(op, sequence, recovered).await?;
             }
             recovered.sequence = frame.last_sequence();
-            reached |= bound.must_reach == Some(log.position());
+            reach(log.position());
         }
-        if !reached {
+        if must_reach.iter().any(Option::is_some) {
             let detail = "it ends or differs before a place that was committed".to_owned();
             let offset = usize::try_from(log.position().length).unwrap_or(usize::MAX);
             return Err(format(FormatError::Invalid { what: "log", offset, detail }));

@@ -34,7 +34,7 @@ impl Writer {
             true => (synced.number, synced.end),
             false => (first - 1, Default::default()),
         };
-        LogRange { first, last, end, epoch: self.epoch, flushed }
+        LogRange { first, last, end, flushed }
     }
 
     /// Commits the version that holds everything durable, and shows it to readers.

@@ -23,6 +23,8 @@ pub(crate) struct LogTail {
     epoch: u64,
     /// The log being written; a log that was begun in `buffer` only has no file yet.
     open: Option<Option<Box<dyn Log>>>,
+    /// Checksum of the open log's header.
+    header: u64,
     /// The end, what is still in `buffer` included.
     end: Previous,
     /// Sequence number of the last write appended.
@@ -48,6 +50,7 @@ impl LogTail {
             names,
             epoch,
             open: None,
+            header: 0,
             end,
             sequence,
             synced,
@@ -75,7 +78,7 @@ impl LogTail {
             self.begin();
         }
         let after = frame
-            .finish(self.end.end, self.synced.sequence, &mut self.buffer)
+            .finish(self.header, self.end.end, self.synced.sequence, &mut self.buffer)
             .map_err(|error| Error::internal(error.to_string()))?;
         self.end.end = after;
         self.sequence = sequence;
@@ -93,6 +96,7 @@ impl LogTail {
         };
         let (bytes, end) = header.encode();
         self.buffer.extend_from_slice(&bytes);
+        self.header = end.checksum;
         self.end = Previous { number: header.number, end };
         self.next_number += 1;
         self.open = Some(None);

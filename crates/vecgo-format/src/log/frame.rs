@@ -4,8 +4,9 @@ use crate::codec::{Decoder, Encoder};
 use crate::{FormatError, Id};
 
 pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"VGFR");
-/// magic, payload length, first sequence, count, synced_through
-pub(super) const COVERED_HEADER: usize = 28;
+/// Mark, body length, first sequence, count, synced_through, checksum of the body.
+const COVERED_HEADER: usize = 36;
+/// The same and their checksum.
 pub(super) const HEADER: usize = COVERED_HEADER + 8;
 const WHAT: &str = "log frame";
 
@@ -25,9 +26,9 @@ pub enum Kill {
         /// The row within it.
         row: u32,
     },
-    /// A row that was in a memtable, so in the log with this number.
+    /// A row that was in a memtable.
     Log {
-        /// The log's number.
+        /// Number of the first log of that memtable.
         number: u64,
     },
 }
@@ -120,13 +121,15 @@ impl FrameBuilder {
         }
     }
 
-    /// Appends the frame to `out` and gives the position after it. `before` is where it goes and
-    /// `synced_through` the last sequence number known durable.
+    /// Appends the frame to `out` and gives the position after it. `log` is the checksum of the
+    /// log's header, `before` is where the frame goes, and `synced_through` the last sequence
+    /// number known durable.
     ///
     /// # Errors
     /// A batch of 4 GiB or more has no frame; the writer's own limit is far below.
     pub fn finish(
         self,
+        log: u64,
         before: LogPosition,
         synced_through: u64,
         out: &mut Vec<u8>,
@@ -142,8 +145,9 @@ impl FrameBuilder {
         covered.u64(self.first_sequence);
         covered.u32(self.count);
         covered.u64(synced_through);
+        covered.u64(checksum(&body));
         let covered = covered.finish();
-        let sum = frame_checksum(&covered, &body);
+        let sum = header_checksum(log, &covered);
         out.extend_from_slice(&covered);
         out.extend_from_slice(&sum.to_le_bytes());
         out.extend_from_slice(&body);
@@ -154,8 +158,40 @@ impl FrameBuilder {
     }
 }
 
-fn frame_checksum(covered: &[u8], body: &[u8]) -> u64 {
-    chain(checksum(covered), checksum(body))
+/// A frame belongs to one log: without the log's own checksum, which covers a nonce, bytes that a
+/// user stores cannot pass for one.
+fn header_checksum(log: u64, covered: &[u8]) -> u64 {
+    chain(log, checksum(covered))
+}
+
+/// The header of a frame, verified on its own, so that looking for one reads no bodies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FrameHeader {
+    length: usize,
+    first_sequence: u64,
+    count: u32,
+    pub(super) synced_through: u64,
+    body: u64,
+    checksum: u64,
+}
+
+impl FrameHeader {
+    /// The header that begins at `bytes[0]`, if one of this log does.
+    pub(super) fn read(bytes: &[u8], log: u64) -> Option<Self> {
+        let mut header = Decoder::new(WHAT, bytes);
+        if header.u32().ok()? != MAGIC {
+            return None;
+        }
+        let header = Self {
+            length: usize::try_from(header.u32().ok()?).ok()?,
+            first_sequence: header.u64().ok()?,
+            count: header.u32().ok()?,
+            synced_through: header.u64().ok()?,
+            body: header.u64().ok()?,
+            checksum: header.u64().ok()?,
+        };
+        (header_checksum(log, &bytes[..COVERED_HEADER]) == header.checksum).then_some(header)
+    }
 }
 
 /// One batch as it stands in the log.
@@ -178,25 +214,18 @@ impl<'a> Frame<'a> {
         self.first_sequence.saturating_add(self.count.into()).saturating_sub(1)
     }
 
-    /// The whole frame that begins at `bytes[0]`, if one does.
-    pub(super) fn read(bytes: &'a [u8], before: LogPosition) -> Option<Self> {
-        let mut header = Decoder::new(WHAT, bytes);
-        if header.u32().ok()? != MAGIC {
-            return None;
-        }
-        let length = usize::try_from(header.u32().ok()?).ok()?;
-        let first_sequence = header.u64().ok()?;
-        let count = header.u32().ok()?;
-        let synced_through = header.u64().ok()?;
-        let expected = header.u64().ok()?;
-        let body = header.raw(length).ok()?;
-        if frame_checksum(&bytes[..COVERED_HEADER], body) != expected {
+    /// The whole frame that begins at `bytes[0]`, if one of this log does.
+    pub(super) fn read(bytes: &'a [u8], log: u64, before: LogPosition) -> Option<Self> {
+        let header = FrameHeader::read(bytes, log)?;
+        let body = bytes.get(HEADER..)?.get(..header.length)?;
+        if checksum(body) != header.body {
             return None;
         }
         let end = LogPosition {
-            length: before.length.checked_add(u64::try_from(HEADER + length).ok()?)?,
-            checksum: chain(before.checksum, expected),
+            length: before.length.checked_add(u64::try_from(HEADER + header.length).ok()?)?,
+            checksum: chain(before.checksum, header.checksum),
         };
+        let FrameHeader { first_sequence, count, synced_through, .. } = header;
         Some(Self { first_sequence, count, synced_through, end, body })
     }
 

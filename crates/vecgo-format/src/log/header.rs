@@ -7,8 +7,8 @@ use crate::{FormatError, Identity};
 const MAGIC: [u8; 4] = *b"VGLG";
 const WHAT: &str = "log";
 
-/// Where the log before this one ended. What lies beyond that is not part of the collection, nor
-/// is any log numbered between the two.
+/// Where the log before this one ended. What lies beyond that is not part of the collection, and
+/// no log numbered between the two is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Previous {
     /// Its number, 0 if there was none.

@@ -1,6 +1,6 @@
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, FrameHeader};
 use super::{LogHeader, LogPosition};
-use crate::FormatError;
+use crate::{FormatError, checksum};
 
 /// How a log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum LogEnd {
 pub struct LogReader<'a> {
     header: LogHeader,
     bytes: &'a [u8],
+    /// Checksum of the header, which every frame's covers.
+    log: u64,
     position: LogPosition,
     next_sequence: u64,
 }
@@ -37,7 +39,8 @@ impl<'a> LogReader<'a> {
     /// [`FormatError`] if `bytes` does not begin with a whole header of this format version.
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (header, position) = LogHeader::decode(bytes)?;
-        Ok(Self { header, bytes, position, next_sequence: header.first_sequence })
+        let (log, next_sequence) = (position.checksum, header.first_sequence);
+        Ok(Self { header, bytes, log, position, next_sequence })
     }
 
     /// The header.
@@ -57,7 +60,7 @@ impl<'a> LogReader<'a> {
 
     /// The next frame, or `None` where the log ends for whatever reason ([`LogReader::end`]).
     pub fn next_frame(&mut self) -> Option<Frame<'a>> {
-        let frame = Frame::read(self.rest(), self.position)?;
+        let frame = Frame::read(self.rest(), self.log, self.position)?;
         let next_sequence = frame.first_sequence.checked_add(frame.count.into())?;
         if frame.first_sequence != self.next_sequence {
             return None;
@@ -82,19 +85,27 @@ impl<'a> LogReader<'a> {
         if rest.is_empty() {
             return LogEnd::Clean;
         }
-        let magic = frame::MAGIC.to_le_bytes();
-        for start in 1..rest.len().saturating_sub(frame::HEADER).saturating_add(1) {
-            if !rest[start..].starts_with(&magic) {
-                continue;
+        match durable_through(rest, self.log) {
+            Some(synced_through) if synced_through >= self.next_sequence => {
+                LogEnd::Damaged { offset: self.position.length, synced_through }
             }
-            let Some(later) = Frame::read(&rest[start..], self.position) else { continue };
-            if later.synced_through >= self.next_sequence {
-                return LogEnd::Damaged {
-                    offset: self.position.length,
-                    synced_through: later.synced_through,
-                };
-            }
+            _ => LogEnd::Torn { bytes: rest.len() as u64 },
         }
-        LogEnd::Torn { bytes: rest.len() as u64 }
     }
+
+    /// What frames say was durable in a log whose header is broken. The header's checksum stands
+    /// in the header too, so that damage to one leaves the other.
+    pub fn durable_despite_header(bytes: &[u8]) -> Option<u64> {
+        let (covered, rest) = bytes.split_at_checked(LogHeader::BYTES)?;
+        let (covered, stored) = covered.split_last_chunk::<8>()?;
+        let logs = [checksum(covered), u64::from_le_bytes(*stored)];
+        logs.into_iter().filter_map(|log| durable_through(rest, log)).max()
+    }
+}
+
+/// The highest sequence number that a frame header in `bytes` says was durable.
+fn durable_through(bytes: &[u8], log: u64) -> Option<u64> {
+    let magic = frame::MAGIC.to_le_bytes();
+    let places = bytes.windows(frame::HEADER).filter(|bytes| bytes.starts_with(&magic));
+    places.filter_map(|bytes| FrameHeader::read(bytes, log)).map(|frame| frame.synced_through).max()
 }

@@ -4,6 +4,8 @@ use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
 
 const WHAT: &str = "segment directory";
+/// More than there will ever be kinds.
+const MAX_SECTIONS: usize = 64;
 const TRAILER_MAGIC: [u8; 4] = *b"VGSE";
 
 /// What a section holds.
@@ -121,8 +123,8 @@ impl Directory {
         out.finish()
     }
 
-    /// Checksum of the directory's bytes: it stands for the whole segment, since the directory
-    /// holds the checksums of the tables and they those of the blocks.
+    /// Checksum of the directory's bytes: it stands for the contents of the segment, since the
+    /// directory holds the checksums of the tables and they those of the blocks.
     pub fn checksum(&self) -> u64 {
         checksum(&self.encode())
     }
@@ -161,10 +163,18 @@ impl Directory {
     pub fn decode(bytes: &[u8], object_length: u64) -> Result<Self, FormatError> {
         let mut bytes = Decoder::new(WHAT, bytes);
         let mut directory = Self { rows: bytes.u32()?, dim: bytes.u32()?, sections: Vec::new() };
-        for _ in 0..bytes.length()? {
+        let sections = bytes.length()?;
+        if sections > MAX_SECTIONS {
+            return Err(bytes.invalid(format!("{sections} sections, at most {MAX_SECTIONS}")));
+        }
+        for _ in 0..sections {
             let section = Section {
                 kind: SectionKind::of(bytes.u16()?),
-                required: bytes.u8()? != 0,
+                required: match bytes.u8()? {
+                    0 => false,
+                    1 => true,
+                    tag => return Err(bytes.invalid(format!("required {tag}, expected 0 or 1"))),
+                },
                 offset: bytes.u64()?,
                 length: bytes.u64()?,
                 table_offset: bytes.u64()?,
@@ -174,9 +184,19 @@ impl Directory {
             directory.sections.push(section);
         }
         bytes.expect_end()?;
+        let has = |kind| directory.section(kind).is_some();
         for needed in [SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup] {
-            if directory.section(needed).is_none() {
+            if !has(needed) {
                 return Err(bytes.invalid(format!("no section {needed:?}")));
+            }
+        }
+        for (one, other) in [
+            (SectionKind::IdKinds, SectionKind::IdText),
+            (SectionKind::DocumentSpans, SectionKind::Documents),
+            (SectionKind::PayloadSpans, SectionKind::Payloads),
+        ] {
+            if has(one) != has(other) {
+                return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
             }
         }
         Ok(directory)

@@ -69,8 +69,8 @@ impl Lookup {
             return Err(bytes.invalid(format!("{numbers} + {texts} ids for {rows} rows")));
         }
         let lookup = Self {
-            numbers: Column::decode(&mut bytes, numbers, rows)?,
-            texts: Column::decode(&mut bytes, texts, rows)?,
+            numbers: Column::decode(&mut bytes, numbers, rows, true)?,
+            texts: Column::decode(&mut bytes, texts, rows, false)?,
         };
         bytes.expect_end()?;
         Ok(lookup)
@@ -120,7 +120,12 @@ impl Column {
         low + self.hashes[low..high].partition_point(|found| *found < hash)
     }
 
-    fn decode(bytes: &mut Decoder<'_>, n: u32, rows: u32) -> Result<Self, FormatError> {
+    fn decode(
+        bytes: &mut Decoder<'_>,
+        n: u32,
+        rows: u32,
+        unique: bool,
+    ) -> Result<Self, FormatError> {
         let n = n as usize;
         let mut column = Self::default();
         for chunk in bytes.raw(n.saturating_mul(8))?.chunks_exact(8) {
@@ -133,7 +138,7 @@ impl Column {
             row.copy_from_slice(chunk);
             column.rows.push(u32::from_le_bytes(row));
         }
-        if !column.hashes.is_sorted() {
+        if !column.hashes.is_sorted_by(|a, b| if unique { a < b } else { a <= b }) {
             return Err(bytes.invalid("hashes out of order"));
         }
         match column.rows.iter().find(|row| **row >= rows) {

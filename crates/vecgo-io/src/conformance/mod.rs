@@ -1,16 +1,11 @@
 //! The promises of [`Store`], [`ObjectWriter`](crate::ObjectWriter), [`Object`](crate::Object),
-//! [`Logs`] and [`Log`](crate::Log) as one suite that every implementation passes.
+//! [`Logs`](crate::Logs) and [`Log`](crate::Log) as one suite that every implementation passes.
 //!
 //! Each function panics at the first promise that is not kept. The suite runs as it stands on a
 //! store that is slow or remote: it depends on no executor, and asks of a store only what its
 //! documentation says.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test suite fails by panicking"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test suite fails by panicking")]
 
 mod locks;
 mod logs;
@@ -23,7 +18,7 @@ pub use locks::lock_is_exclusive;
 pub use logs::logs;
 pub use objects::deleted_object_stays_readable;
 
-use crate::{Listed, Logs, Store, StoreErrorKind, StoreExt};
+use crate::{Listed, Store, StoreErrorKind, StoreExt};
 
 /// What a collection's keys begin with.
 const COLLECTION: &str = "collections/00112233445566778899aabbccddeeff/";

@@ -35,10 +35,18 @@ impl LocalDisk {
     /// # Errors
     /// `NotADirectory`, or the operating system's.
     pub fn create(root: &Path) -> io::Result<Self> {
-        let missing: Vec<&Path> = root
+        if root.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            // Whoever made something in it first made the root durable.
+            return Self::open(root);
+        }
+        // One that is empty may have been made by a process that was killed before its sync.
+        let mut missing: Vec<&Path> = root
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
             .collect();
+        if missing.is_empty() {
+            missing.push(root);
+        }
         for path in missing.into_iter().rev() {
             match DirBuilder::new().mode(DIR_MODE).create(path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -63,7 +71,11 @@ impl Disk for LocalDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskReader>> {
-        Ok(Box::new(LocalFile(File::open(self.path(path))?)))
+        let file = File::open(self.path(path))?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Box::new(LocalFile(file)))
     }
 
     fn sync_file(&self, path: &str) -> io::Result<()> {
@@ -117,16 +129,17 @@ impl Disk for LocalDisk {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                (&file).take(MAX_HOLDER_BYTES).read_to_string(&mut holder)?;
-                return Ok(LockAttempt::Held(holder));
+                let mut holder = Vec::new();
+                (&file).take(MAX_HOLDER_BYTES).read_to_end(&mut holder)?;
+                return Ok(LockAttempt::Held(String::from_utf8_lossy(&holder).into_owned()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // The text only informs, so it needs no sync.
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(holder.as_bytes())?;
+        // The text only informs: it needs no sync, and a full disk must not keep the lock from us.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()));
         Ok(LockAttempt::Taken(Box::new(LocalLock(file))))
     }
 

@@ -22,9 +22,9 @@ impl ObjectLogs {
 impl Logs for ObjectLogs {
     fn create<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Log>, StoreError>> {
         let (store, key) = (Arc::clone(&self.store), key.to_owned());
-        Box::pin(async move {
-            Ok(Box::new(ObjectLog { store, key, body: Vec::new() }) as Box<dyn Log>)
-        })
+        Box::pin(
+            async move { Ok(Box::new(ObjectLog { store, key, body: Vec::new() }) as Box<dyn Log>) },
+        )
     }
 
     fn sync<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -1,12 +1,12 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{Access, Listed, Object, ObjectWriter, PutOutcome, Store, StoreLock};
-use crate::{
-    BoxFuture, Disk, DiskReader, DiskWriter, LockAttempt, Log, Logs, Rand, StoreError,
-};
+use crate::{BoxFuture, Disk, DiskReader, DiskWriter, LockAttempt, Log, Logs, Rand, StoreError};
 
 /// Objects as files of a directory.
 ///
@@ -18,12 +18,14 @@ pub struct DirectoryStore {
     disk: Arc<dyn Disk>,
     rand: Arc<dyn Rand>,
     access: Access,
+    /// Directories whose names this store has made durable or found so.
+    durable: Mutex<BTreeSet<String>>,
 }
 
 impl DirectoryStore {
     /// Objects in the root of `disk`.
     pub fn new(disk: Arc<dyn Disk>, rand: Arc<dyn Rand>, access: Access) -> Self {
-        Self { disk, rand, access }
+        Self { disk, rand, access, durable: Mutex::default() }
     }
 
     fn check_writable(&self, key: &str) -> Result<(), StoreError> {
@@ -40,16 +42,20 @@ impl DirectoryStore {
         self.in_directory(path, || self.disk.create_new(path))
     }
 
-    /// Does what needs the directory of `path`, and if that is missing makes it first.
+    /// Does what needs the directory of `path`, once that is there and its name durable.
     fn in_directory<T>(
         &self,
         path: &str,
         run: impl Fn() -> io::Result<T>,
     ) -> Result<T, StoreError> {
         self.check_writable(path)?;
+        let directory = directory_of(path);
+        self.make_directories(directory)?;
         match run() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_directories(directory_of(path))?;
+                // Somebody removed it since we made it.
+                self.durable.lock().retain(|known| !known.starts_with(directory));
+                self.make_directories(directory)?;
                 run().map_err(|error| StoreError::new(path, error))
             }
             done => done.map_err(|error| StoreError::new(path, error)),
@@ -57,12 +63,20 @@ impl DirectoryStore {
     }
 
     /// Makes a directory and its parents, each one's name durable before the next is made.
+    ///
+    /// One that is there may be a moment old, left by a process that was killed before its sync,
+    /// so its parent is synced all the same; once, since nothing here removes directories.
     fn make_directories(&self, directory: &str) -> Result<(), StoreError> {
+        if self.durable.lock().contains(directory) {
+            return Ok(());
+        }
         let ends = directory.match_indices('/').map(|(at, _)| at).chain([directory.len()]);
         for end in ends.filter(|end| *end > 0) {
             let path = &directory[..end];
+            if self.durable.lock().contains(path) {
+                continue;
+            }
             match self.disk.create_dir(path) {
-                // It may be a moment old and not durable yet, so its parent is synced all the same.
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(StoreError::new(path, error));
                 }
@@ -70,6 +84,7 @@ impl DirectoryStore {
             }
             let parent = directory_of(path);
             self.disk.sync_dir(parent).map_err(|error| StoreError::new(parent, error))?;
+            self.durable.lock().insert(path.to_owned());
         }
         Ok(())
     }
@@ -105,7 +120,7 @@ impl DirectoryStore {
 
     fn list_into(&self, directory: &str, listed: &mut Vec<Listed>) -> Result<(), StoreError> {
         let entries = match self.disk.list(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if is_no_object(&error) => return Ok(()),
             entries => entries.map_err(|error| StoreError::new(directory, error))?,
         };
         for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
@@ -126,6 +141,12 @@ impl DirectoryStore {
 
 fn directory_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// Keys are flat: where a directory is or should be, no object is.
+fn is_no_object(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | IsADirectory | NotADirectory)
 }
 
 impl Store for DirectoryStore {
@@ -171,7 +192,7 @@ impl Store for DirectoryStore {
         Box::pin(async move {
             self.check_writable(key)?;
             match self.disk.remove(key) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if is_no_object(&error) => return Ok(()),
                 removed => removed.map_err(|error| StoreError::new(key, error))?,
             }
             let directory = directory_of(key);
@@ -210,7 +231,8 @@ impl Logs for DirectoryStore {
     fn sync<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let synced = self.disk.sync_file(key);
-            synced.and_then(|()| self.disk.sync_dir(directory_of(key)))
+            synced
+                .and_then(|()| self.disk.sync_dir(directory_of(key)))
                 .map_err(|error| StoreError::new(key, error))
         })
     }
@@ -267,9 +289,7 @@ impl ObjectWriter for FileWriter {
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.publish().map_err(|error| StoreError::new(&self.key, error))
-        })
+        Box::pin(async move { self.publish().map_err(|error| StoreError::new(&self.key, error)) })
     }
 }
 

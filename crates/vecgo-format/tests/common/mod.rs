@@ -1,0 +1,286 @@
+//! Values of every stored kind, and the damage that is done to their bytes.
+
+#![allow(dead_code, reason = "every test file takes what it needs")]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+use vecgo_format::{
+    Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, LogHeader, LogPosition,
+    LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent, Previous,
+    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
+};
+
+pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
+    vec(any::<char>(), 1..=max_bytes / 4).prop_map(String::from_iter)
+}
+
+pub(crate) fn id() -> impl Strategy<Value = Id> {
+    prop_oneof![
+        prop_oneof![any::<u64>(), 0u64..10, Just(u64::MAX)].prop_map(Id::Number),
+        text(40).prop_map(Id::from),
+        Just(Id::from("x".repeat(MAX_ID_BYTES))),
+    ]
+}
+
+pub(crate) fn config() -> impl Strategy<Value = Config> {
+    let metric = prop_oneof![Just(Metric::Cosine), Just(Metric::L2), Just(Metric::Dot)];
+    (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric)
+        .prop_map(|(dim, metric)| Config::new(dim, metric))
+}
+
+pub(crate) fn position() -> impl Strategy<Value = LogPosition> {
+    any::<(u64, u64)>().prop_map(|(length, checksum)| LogPosition { length, checksum })
+}
+
+fn object() -> impl Strategy<Value = ObjectRef> {
+    any::<(u64, u64, u64, u64)>().prop_map(|(epoch, random, length, checksum)| ObjectRef {
+        name: ObjectName { epoch, random },
+        length,
+        checksum,
+    })
+}
+
+/// What a directory may have: each of these or none of it.
+const OPTIONAL: [&[SectionKind]; 4] = [
+    &[SectionKind::IdKinds, SectionKind::IdText],
+    &[SectionKind::DocumentSpans, SectionKind::Documents],
+    &[SectionKind::PayloadSpans, SectionKind::Payloads],
+    &[SectionKind::Other(4711)],
+];
+
+/// A directory with sections of lawful lengths, and the length of its object.
+pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
+    (1u32..300, any::<bool>()).prop_flat_map(|(dim, norms)| directory_of(dim, norms))
+}
+
+fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)> {
+    let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
+    let shape = (0u32..100_000, kinds, vec(0u64..1_000_000, 8));
+    (shape, any::<bool>()).prop_map(move |((rows, optional, lengths), required)| {
+        let mut kinds = vec![SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup];
+        kinds.extend(norms.then_some(SectionKind::Norms));
+        kinds.extend(optional.concat());
+        let n = u64::from(rows);
+        let mut at = SEGMENT_HEADER_BYTES;
+        let mut sections: Vec<_> = kinds
+            .into_iter()
+            .zip(lengths.into_iter().cycle())
+            .map(|(kind, free)| {
+                let length = match kind {
+                    SectionKind::Vectors => n * u64::from(dim) * 4,
+                    SectionKind::Norms => n * 4,
+                    SectionKind::Ids => n * 8,
+                    SectionKind::IdKinds => n.div_ceil(8),
+                    SectionKind::DocumentSpans | SectionKind::PayloadSpans => (n + 1) * 8,
+                    SectionKind::Lookup => n * 12 + 8,
+                    _ => free,
+                };
+                let offset = at;
+                at = (at + length).next_multiple_of(SECTION_ALIGN);
+                let required = required && !matches!(kind, SectionKind::Other(_));
+                Section { kind, required, offset, length, table_offset: 0, table_checksum: at }
+            })
+            .collect();
+        for section in &mut sections {
+            section.table_offset = at;
+            at += section.blocks() * 8;
+        }
+        (Directory { rows, dim, sections }, at)
+    })
+}
+
+/// A segment of a collection with this configuration. Its number is that of the one before and
+/// these more.
+fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
+    let dim = u32::try_from(config.dim()).unwrap_or(u32::MAX);
+    let directory = directory_of(dim, config.metric() == Metric::Cosine);
+    let (deletes, numbers) = (proptest::option::of(object()), 0..u64::MAX / 8);
+    ((numbers, any::<u32>()), object(), directory, deletes, 0u64..1000).prop_map(
+        |((number, dead), mut object, (directory, length), deletes, beyond)| {
+            object.length = length + beyond;
+            object.checksum = directory.checksum();
+            let deletes = deletes.filter(|_| directory.rows > 0);
+            let dead_rows = deletes.map_or(0, |_| 1 + dead % directory.rows);
+            SegmentRef { number, object, directory, deletes, dead_rows }
+        },
+    )
+}
+
+fn log_range() -> impl Strategy<Value = LogRange> {
+    let last = |first: u64, logs| (first - 1).saturating_add(logs).min(u64::MAX - 1);
+    (1..=u64::MAX, prop_oneof![0u64..5, any::<u64>()], position()).prop_map(
+        move |(first, logs, end)| LogRange { first, last: last(first, logs), end, flushed: 0 },
+    )
+}
+
+pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
+    let head = (any::<u128>(), 1..=u64::MAX, any::<(u64, u64, u64, u64, u64, u64)>());
+    let of = |config| (Just(config), vec(segment(config), 0..5));
+    (head, any::<(u64, u64)>(), config().prop_flat_map(of), log_range(), 0..u64::MAX / 8).prop_map(
+        |((collection, number, rest), (before, sum), (config, mut segments), log, unused)| {
+            let (epoch, nonce, created_ms, sequence, oldest, flushed) = rest;
+            let mut next_segment = 0;
+            for segment in &mut segments {
+                segment.number += next_segment;
+                next_segment = segment.number + 1;
+            }
+            Manifest {
+                collection: Identity(collection),
+                number,
+                epoch: epoch.min(u64::MAX - 1),
+                nonce,
+                parent: Parent { number: before % number, checksum: sum },
+                created_ms,
+                sequence,
+                oldest,
+                next_segment: next_segment + unused,
+                config,
+                log: LogRange { flushed: flushed.min(sequence), ..log },
+                segments,
+            }
+        },
+    )
+}
+
+pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
+    let entry = (any::<u128>(), config(), any::<u64>())
+        .prop_map(|(id, config, created_ms)| Entry { identity: Identity(id), config, created_ms });
+    let dropped = vec(any::<u128>().prop_map(Identity), 0..20);
+    (any::<(u64, u64, u64, u64)>(), btree_map(text(64), entry, 0..20), dropped).prop_map(
+        |((number, nonce, before, sum), collections, dropped)| Catalogue {
+            number,
+            nonce,
+            parent: Parent { number: before, checksum: sum },
+            collections,
+            dropped,
+        },
+    )
+}
+
+/// Rows few and far between, in runs, and in numbers: every kind of bitmap container.
+fn rows() -> impl Strategy<Value = RoaringBitmap> {
+    let runs = vec((any::<u32>(), 0u32..70_000), 0..4);
+    (btree_set(any::<u32>(), 0..50), runs, any::<bool>()).prop_map(|(single, runs, odd)| {
+        let mut rows: RoaringBitmap = single.into_iter().collect();
+        for (start, length) in runs {
+            rows.insert_range(start..start.saturating_add(length));
+        }
+        if odd {
+            rows.extend((0..20_000).map(|row| row * 2));
+        }
+        rows.optimize();
+        rows
+    })
+}
+
+pub(crate) fn deletes() -> impl Strategy<Value = DeleteObject> {
+    btree_map(any::<u64>(), rows(), 0..5).prop_map(|dead| DeleteObject { dead })
+}
+
+pub(crate) fn log_header() -> impl Strategy<Value = LogHeader> {
+    (any::<(u128, u64, u64, u64, u64, u64)>(), position()).prop_map(|(values, end)| {
+        let (collection, number, epoch, nonce, first_sequence, previous) = values;
+        LogHeader {
+            collection: Identity(collection),
+            number,
+            epoch,
+            nonce,
+            first_sequence,
+            previous: Previous { number: previous, end },
+        }
+    })
+}
+
+/// Cases for tests whose one case reads an object many times.
+pub(crate) fn few() -> ProptestConfig {
+    ProptestConfig { cases: 12, ..ProptestConfig::default() }
+}
+
+/// Calls `read` with every proper prefix: all are refused.
+pub(crate) fn assert_no_prefix_reads<T: Debug, E: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, E>,
+) {
+    for length in 0..bytes.len() {
+        let read = read(&bytes[..length]);
+        assert!(read.is_err(), "{length} of {} bytes: {read:?}", bytes.len());
+    }
+}
+
+/// Calls `read` with every byte changed in turn: all are refused.
+pub(crate) fn assert_no_change_reads<T: Debug, E: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, E>,
+) {
+    let mut changed = bytes.to_vec();
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            changed[at] ^= flip;
+            let read = read(&changed);
+            assert!(read.is_err(), "byte {at} of {} changed: {read:?}", bytes.len());
+            changed[at] = bytes[at];
+        }
+    }
+}
+
+/// Makes an object's checksum, its last eight bytes, fit whatever the rest is: damage that no
+/// checksum shows.
+pub(crate) fn reseal(bytes: &mut [u8]) {
+    if let Some(covered) = bytes.len().checked_sub(8) {
+        let sum = checksum(&bytes[..covered]);
+        bytes[covered..].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// What is done to bytes at a place: another value there, bytes taken out, bytes put in.
+#[derive(Debug, Clone)]
+pub(crate) enum Damage {
+    Set(usize, u8),
+    Remove(usize, usize),
+    Insert(usize, Vec<u8>),
+}
+
+pub(crate) fn damage() -> impl Strategy<Value = Vec<Damage>> {
+    let value = prop_oneof![any::<u8>(), Just(0xff), Just(0x00), Just(0x80), Just(0x7f)];
+    vec(
+        prop_oneof![
+            4 => (any::<usize>(), value).prop_map(|(at, value)| Damage::Set(at, value)),
+            1 => (any::<usize>(), 1usize..20).prop_map(|(at, n)| Damage::Remove(at, n)),
+            1 => (any::<usize>(), vec(any::<u8>(), 1..20))
+                .prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        ],
+        1..8,
+    )
+}
+
+pub(crate) fn apply(damage: &[Damage], bytes: &mut Vec<u8>) {
+    for damage in damage {
+        let at = |at: &usize| at % (bytes.len() + 1);
+        match damage {
+            Damage::Set(place, value) => {
+                let at = at(place);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = *value;
+                }
+            }
+            Damage::Remove(place, n) => {
+                let start = at(place);
+                let end = (start + n).min(bytes.len());
+                bytes.drain(start..end);
+            }
+            Damage::Insert(place, new) => {
+                let at = at(place);
+                bytes.splice(at..at, new.iter().copied());
+            }
+        }
+    }
+}
+
+/// A map's worth of dead rows, to compare with.
+pub(crate) fn plain(object: &DeleteObject) -> BTreeMap<u64, Vec<u32>> {
+    object.dead.iter().map(|(segment, rows)| (*segment, rows.iter().collect())).collect()
+}

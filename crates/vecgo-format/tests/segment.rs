@@ -1,0 +1,286 @@
+//! What a segment is read by: its directory, its lookup, its spans and its block checksums.
+
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use vecgo_format::{
+    BLOCK_BYTES, BlockChecksums, Directory, FormatError, Id, Identity, Lookup,
+    SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, checksum, encode_spans, segment_header,
+};
+
+fn kind() -> impl Strategy<Value = Id> {
+    // Hashes of small and of large numbers alike are spread over all of u64.
+    prop_oneof![
+        any::<u64>().prop_map(Id::from),
+        (0u64..10_000).prop_map(Id::from),
+        (0u64..10_000).prop_map(|number| Id::from(number.to_string())),
+        common::id(),
+    ]
+}
+
+fn agrees(ids: &[Id], absent: &[Id]) {
+    let lookup = Lookup::build(ids.iter());
+    let rows = u32::try_from(ids.len()).expect("rows");
+    let bytes = lookup.encode();
+    assert_eq!(bytes.len(), ids.len() * 12 + 8, "as long as the directory demands");
+    assert_eq!(lookup.memory_bytes(), ids.len() * 12);
+    let decoded = Lookup::decode(&bytes, rows).expect("decode");
+    assert_eq!(decoded, lookup);
+    let mut map = BTreeMap::new();
+    for (row, id) in (0u32..).zip(ids) {
+        map.insert(id, row);
+        assert_eq!(decoded.candidates(id), [row], "{id}");
+    }
+    for id in absent.iter().filter(|id| !map.contains_key(id)) {
+        assert_eq!(decoded.candidates(id), [0u32; 0], "{id}");
+    }
+    assert!(Lookup::decode(&bytes, rows + 1).is_err());
+}
+
+proptest! {
+    #[test]
+    fn directories_come_back((directory, length) in common::directory()) {
+        let bytes = directory.encode();
+        for length in [length, u64::MAX] {
+            let decoded = Directory::decode(&bytes, length);
+            prop_assert_eq!(decoded.as_ref(), Ok(&directory));
+        }
+        prop_assert_eq!(directory.checksum(), checksum(&bytes));
+        let trailer = directory.trailer();
+        prop_assert_eq!(trailer.len() as u64, Directory::TRAILER_BYTES);
+        let read = Directory::read_trailer(&trailer);
+        prop_assert_eq!(read, Ok((u32::try_from(bytes.len()).expect("length"), checksum(&bytes))));
+    }
+
+    #[test]
+    fn damaged_directories_are_refused((directory, length) in common::directory()) {
+        let bytes = directory.encode();
+        common::assert_no_prefix_reads(&bytes, |bytes| Directory::decode(bytes, length));
+        common::assert_no_prefix_reads(&directory.trailer(), Directory::read_trailer);
+        // An object that ends before its last table does.
+        prop_assert!(Directory::decode(&bytes, length - 1).is_err() || length == ends(&directory) + 1);
+        let mut changed = bytes.clone();
+        for at in 0..bytes.len() {
+            changed[at] ^= 0xff;
+            // What the checksum is for; here it is enough that sections stay within the object.
+            if let Ok(decoded) = Directory::decode(&changed, length) {
+                prop_assert!(ends(&decoded) <= length);
+            }
+            changed[at] = bytes[at];
+        }
+    }
+
+    #[test]
+    fn unlawful_sections_are_refused((directory, length) in common::directory(), pick: usize) {
+        let at = pick % directory.sections.len();
+        let refused = |change: &dyn Fn(&mut Vec<Section>)| {
+            let mut directory = directory.clone();
+            change(&mut directory.sections);
+            let decoded = Directory::decode(&directory.encode(), length);
+            assert!(matches!(decoded, Err(FormatError::Invalid { .. })), "{decoded:?}");
+        };
+        refused(&|sections| sections.push(sections[at]));
+        refused(&|sections| sections[at].offset = length + 1);
+        refused(&|sections| sections[at].offset = u64::MAX);
+        refused(&|sections| sections[at].length = u64::MAX);
+        refused(&|sections| sections[at].table_offset = length + 1);
+        refused(&|sections| sections[at].table_offset = u64::MAX);
+        refused(&|sections| sections.push(Section { kind: SectionKind::IdText, ..sections[at] }));
+        refused(&|sections| {
+            // One of two that belong together.
+            sections.truncate(3);
+            sections.push(Section { kind: SectionKind::Payloads, length: 0, ..sections[0] });
+        });
+        let other = Section { kind: SectionKind::Other(99), required: true, ..directory.sections[at] };
+        refused(&|sections| sections.push(other));
+        for needed in 0..3 {
+            refused(&|sections| {
+                sections.remove(needed);
+            });
+            refused(&|sections| sections[needed].length += 1);
+        }
+    }
+
+    #[test]
+    fn lookup_agrees_with_a_map(
+        ids in btree_set(kind(), 0..300),
+        absent in vec(kind(), 0..100),
+        seed: u64,
+    ) {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        // Rows are in no order of ids.
+        ids.sort_by_key(|id| id.lookup_hash().wrapping_mul(seed | 1));
+        agrees(&ids, &absent);
+    }
+
+    #[test]
+    fn damaged_lookups_are_refused_or_in_bounds(
+        ids in btree_set(kind(), 0..50),
+        probe in vec(kind(), 20),
+        damage in common::damage(),
+    ) {
+        let rows = u32::try_from(ids.len()).expect("rows");
+        let bytes = Lookup::build(ids.iter()).encode();
+        common::assert_no_prefix_reads(&bytes, |bytes| Lookup::decode(bytes, rows));
+        let mut changed = bytes;
+        common::apply(&damage, &mut changed);
+        if let Ok(lookup) = Lookup::decode(&changed, rows) {
+            for id in ids.iter().chain(&probe) {
+                prop_assert!(lookup.candidates(id).iter().all(|row| *row < rows));
+            }
+        }
+    }
+
+    #[test]
+    fn spans_come_back(lengths in vec(proptest::option::of(0usize..5000), 0..200)) {
+        let bytes = encode_spans(lengths.iter().copied());
+        prop_assert_eq!(bytes.len(), (lengths.len() + 1) * 8);
+        let mut at = 0u64;
+        for (row, length) in lengths.iter().enumerate() {
+            let entries = bytes[row * 8..].first_chunk().expect("two entries");
+            let expected = length.map(|length| at..at + length as u64);
+            prop_assert_eq!(Spans::range(*entries), Ok(expected));
+            at += length.unwrap_or(0) as u64;
+        }
+    }
+
+    #[test]
+    fn spans_of_any_bits_are_in_order(entries: [u8; Spans::BYTES]) {
+        if let Ok(Some(range)) = Spans::range(entries) {
+            prop_assert!(range.start <= range.end);
+        }
+    }
+}
+
+fn ends(directory: &Directory) -> u64 {
+    let end = |section: &Section| {
+        (section.offset + section.length).max(section.table_offset + section.blocks() * 8)
+    };
+    directory.sections.iter().map(end).max().unwrap_or(0)
+}
+
+/// The directory of a segment without rows, and sections of unknown kinds beside.
+fn with_others(others: u16) -> Directory {
+    let section = |kind, length| Section {
+        kind,
+        required: false,
+        offset: 64,
+        length,
+        table_offset: 64,
+        table_checksum: 0,
+    };
+    let known = [(SectionKind::Vectors, 0), (SectionKind::Ids, 0), (SectionKind::Lookup, 8)];
+    let known = known.map(|(kind, length)| section(kind, length));
+    let others = (0..others).map(|n| section(SectionKind::Other(1000 + n), 0));
+    Directory { rows: 0, dim: 1, sections: known.into_iter().chain(others).collect() }
+}
+
+#[test]
+fn sections_are_64_at_most() {
+    assert!(Directory::decode(&with_others(61).encode(), 1000).is_ok());
+    assert!(Directory::decode(&with_others(62).encode(), 1000).is_err());
+}
+
+#[test]
+fn required_is_0_or_1() {
+    let bytes = with_others(0).encode();
+    for required in [0, 1, 2, 0xff] {
+        let mut bytes = bytes.clone();
+        // Rows, dimensions, the number of sections, the first one's kind.
+        bytes[4 + 4 + 1 + 2] = required;
+        assert_eq!(Directory::decode(&bytes, 1000).is_ok(), required < 2, "{required}");
+    }
+}
+
+/// Two numbers never share a hash, two texts may.
+#[test]
+fn equal_hashes_are_of_texts() {
+    for (numbers, allowed) in [(2u32, false), (0, true)] {
+        let counts = [numbers, 2 - numbers].map(u32::to_le_bytes).concat();
+        let columns = [&5u64.to_le_bytes()[..], &5u64.to_le_bytes(), &[0; 4], &[1, 0, 0, 0]];
+        let bytes = [counts, columns.concat()].concat();
+        assert_eq!(Lookup::decode(&bytes, 2).is_ok(), allowed, "{numbers} numbers");
+    }
+}
+
+#[test]
+fn lookup_of_every_size() {
+    let absent: Vec<_> = (1_000_000u64..1_000_200).map(Id::from).collect();
+    for n in (0u64..70).chain([255, 256, 257, 1000, 5000]) {
+        agrees(&(0..n).map(Id::from).collect::<Vec<_>>(), &absent);
+        agrees(&(0..n).map(|id| Id::from(format!("id-{id}"))).collect::<Vec<_>>(), &absent);
+        let mixed =
+            |id: u64| if id.is_multiple_of(3) { Id::from(id.to_string()) } else { Id::from(id) };
+        agrees(&(0..n).map(mixed).collect::<Vec<_>>(), &absent);
+    }
+    // The ends of the hashes' range, where a guess is farthest off.
+    agrees(&[Id::from(0u64)], &[Id::from(1u64), Id::from("0")]);
+    let highest = (0u64..200_000).max_by_key(|id| Id::from(*id).lookup_hash()).expect("ids");
+    agrees(&[Id::from(highest)], &[Id::from(0u64), Id::from(1u64)]);
+}
+
+#[test]
+fn uneven_hashes_are_found() {
+    // Ids picked so that their hashes crowd together: interpolation guesses far off.
+    let crowded = |low: u64, high: u64| -> Vec<_> {
+        let within = |id: &Id| (low..high).contains(&id.lookup_hash());
+        (0u64..400_000).map(Id::from).filter(within).collect()
+    };
+    let absent: Vec<_> = (500_000u64..502_000).map(Id::from).collect();
+    agrees(&crowded(0, u64::MAX / 100), &absent);
+    agrees(&crowded(u64::MAX / 100 * 99, u64::MAX), &absent);
+    agrees(&crowded(u64::MAX / 2, u64::MAX / 100 * 51), &absent);
+    let mut ends = crowded(0, u64::MAX / 200);
+    ends.extend(crowded(u64::MAX / 200 * 199, u64::MAX));
+    agrees(&ends, &absent);
+}
+
+proptest! {
+    #![proptest_config(common::few())]
+
+    #[test]
+    fn block_checksums_do_not_depend_on_pieces(
+        pieces in vec(prop_oneof![0usize..2000, Just(BLOCK_BYTES), 0usize..200_000], 0..12),
+        seed: u32,
+    ) {
+        let length = pieces.iter().sum();
+        let bytes: Vec<u8> = (u64::from(seed)..).flat_map(|word| checksum(&word.to_le_bytes()).to_le_bytes()).take(length).collect();
+        let mut sums = BlockChecksums::default();
+        let mut rest = &bytes[..];
+        for piece in pieces {
+            let (now, after) = rest.split_at(piece);
+            sums.feed(now);
+            rest = after;
+        }
+        let expected: Vec<u8> = bytes
+            .chunks(BLOCK_BYTES)
+            .flat_map(|block| checksum(block).to_le_bytes())
+            .collect();
+        prop_assert_eq!(sums.finish(), expected);
+    }
+}
+
+#[test]
+fn block_checksums_at_the_edges() {
+    for length in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES] {
+        for piece in [1, 7, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1] {
+            let bytes = vec![5u8; length];
+            let mut sums = BlockChecksums::default();
+            bytes.chunks(piece).for_each(|piece| sums.feed(piece));
+            assert_eq!(sums.finish().len(), length.div_ceil(BLOCK_BYTES) * 8);
+        }
+    }
+}
+
+#[test]
+fn segment_header_is_fixed_in_length() {
+    let header = segment_header(Identity(u128::MAX), u64::MAX);
+    assert_eq!(header.len() as u64, SEGMENT_HEADER_BYTES);
+    assert_eq!(header[56..], checksum(&header[..56]).to_le_bytes());
+    assert_ne!(header, segment_header(Identity(u128::MAX), 0));
+}

@@ -1,0 +1,136 @@
+//! What the tests encode.
+
+use serde_json::{Map, Value, json};
+use vecgo_format::{
+    BlockChecksums, Directory, FrameBuilder, Id, IdColumn, Identity, Kill, LogHeader, Lookup,
+    Previous, SECTION_ALIGN, Section, SectionKind, checksum, encode_document, encode_spans,
+    segment_header,
+};
+
+use crate::decoder::{directory, trailer};
+use crate::page::{size, usize};
+pub(crate) const COLLECTION: Identity = Identity(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
+
+pub(crate) fn map(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap()
+}
+
+pub(crate) fn a_document() -> Value {
+    json!({
+        "z": null, "no": false, "yes": true, "int": -5, "least": i64::MIN, "float": 1.0,
+        "text": "grüße", "list": [1, [2.5], {"deep": {}}], "object": {"a": 1, "": "empty"},
+    })
+}
+
+/// A log of nothing but deletions of id 7, one a frame, and where it ends after each of them.
+pub(crate) fn a_log(synced_through: &[u64]) -> (Vec<u8>, Vec<usize>) {
+    let header = LogHeader {
+        collection: COLLECTION,
+        number: 1,
+        epoch: 1,
+        nonce: 2,
+        first_sequence: 1,
+        previous: Previous::default(),
+    };
+    let (mut bytes, mut position) = header.encode();
+    let log = position.checksum;
+    let mut ends = vec![bytes.len()];
+    for (sequence, synced_through) in (1..).zip(synced_through) {
+        let mut builder = FrameBuilder::new(sequence);
+        builder.delete(&Id::from(7u64), Kill::Nothing);
+        position = builder.finish(log, position, *synced_through, &mut bytes).unwrap();
+        ends.push(bytes.len());
+    }
+    (bytes, ends)
+}
+
+/// Rows of all kinds; their documents and payloads fill more than one block.
+pub(crate) struct Rows {
+    pub(crate) ids: Vec<Id>,
+    pub(crate) documents: Vec<Vec<u8>>,
+    pub(crate) payloads: Vec<Option<Vec<u8>>>,
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        let id = |n: u16| match n % 3 {
+            1 => Id::from(format!("row {n}")),
+            _ => Id::from(u64::from(n) << 40),
+        };
+        let document = |n: u16| match n % 5 {
+            0 => Vec::new(),
+            _ => encode_document(map(&json!({"n": n, "pad": "x".repeat(64)}))).unwrap(),
+        };
+        let payload = |n: u16| match n % 4 {
+            0 => None,
+            1 => Some(Vec::new()),
+            _ => Some(n.to_le_bytes().repeat(80)),
+        };
+        Self {
+            ids: (0..2_000).map(id).collect(),
+            documents: (0..2_000).map(document).collect(),
+            payloads: (0..2_000).map(payload).collect(),
+        }
+    }
+
+    pub(crate) fn sections(&self) -> Vec<(SectionKind, Vec<u8>)> {
+        let mut ids = IdColumn::default();
+        self.ids.iter().for_each(|id| ids.push(id));
+        let documents = encode_spans(self.documents.iter().map(|d| Some(d.len())));
+        let payloads = encode_spans(self.payloads.iter().map(|p| p.as_ref().map(Vec::len)));
+        vec![
+            (SectionKind::Vectors, vec![1; self.ids.len() * 12]),
+            (SectionKind::Norms, vec![2; self.ids.len() * 4]),
+            (SectionKind::Ids, ids.values().to_vec()),
+            (SectionKind::IdKinds, ids.kinds().unwrap().to_vec()),
+            (SectionKind::IdText, ids.text().unwrap().to_vec()),
+            (SectionKind::Lookup, Lookup::build(self.ids.iter()).encode()),
+            (SectionKind::DocumentSpans, documents),
+            (SectionKind::Documents, self.documents.concat()),
+            (SectionKind::PayloadSpans, payloads),
+            (SectionKind::Payloads, self.payloads.iter().flatten().flatten().copied().collect()),
+            (SectionKind::Other(999), b"of a later version".to_vec()),
+        ]
+    }
+
+    /// A segment laid out as the page says.
+    pub(crate) fn segment(&self) -> Vec<u8> {
+        let mut file = segment_header(COLLECTION, 7);
+        let mut directory =
+            Directory { rows: u32::try_from(self.ids.len()).unwrap(), dim: 3, sections: vec![] };
+        let mut tables = Vec::new();
+        for (kind, contents) in self.sections() {
+            file.resize(file.len().next_multiple_of(usize(SECTION_ALIGN)), 0);
+            let mut sums = BlockChecksums::default();
+            contents.chunks(1000).for_each(|part| sums.feed(part));
+            tables.push(sums.finish());
+            directory.sections.push(Section {
+                kind,
+                required: kind != SectionKind::Other(999),
+                offset: u64::try_from(file.len()).unwrap(),
+                length: u64::try_from(contents.len()).unwrap(),
+                table_offset: 0,
+                table_checksum: checksum(tables.last().unwrap()),
+            });
+            file.extend(contents);
+        }
+        for (section, table) in directory.sections.iter_mut().zip(tables) {
+            section.table_offset = u64::try_from(file.len()).unwrap();
+            file.extend(table);
+        }
+        file.extend(directory.encode());
+        file.extend(directory.trailer());
+        file
+    }
+}
+
+/// The directory at the end of a segment, and its checksum.
+pub(crate) fn directory_of(file: &[u8]) -> (Directory, u64) {
+    let end = file.len() - size("trailer bytes");
+    let (length, sum) = trailer(&file[end..]);
+    let bytes = &file[end - length..end];
+    assert_eq!(checksum(bytes), sum);
+    let found = directory(bytes);
+    assert_eq!(Directory::decode(bytes, u64::try_from(file.len()).unwrap()).unwrap(), found);
+    (found, sum)
+}
