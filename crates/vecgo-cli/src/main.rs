@@ -27,7 +27,15 @@ enum Answer {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() && std::env::args().any(|arg| arg == "--json") => {
+            let failure = Failure::usage(error.to_string().trim_end());
+            Output::new(true).failure(&failure);
+            return ExitCode::from(failure.exit_code());
+        }
+        Err(error) => error.exit(),
+    };
     let out = Output::new(args.json);
     match run(args, &out) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

@@ -273,7 +273,10 @@ fn what_is_not_a_file_is_refused_without_waiting() {
     }
     let absent = files.0.path().join("absent.npy");
     for error in [VectorFile::open(&absent).unwrap_err(), read_truth(&absent, 1, 1).unwrap_err()] {
-        assert!(matches!(error, VectorFileError::Io { .. }) && error.to_string().contains("absent.npy"), "{error}");
+        assert!(
+            matches!(error, VectorFileError::Io { .. }) && error.to_string().contains("absent.npy"),
+            "{error}"
+        );
     }
 }
 
@@ -373,7 +376,10 @@ fn no_mutation_panics() {
         let path = files.write(name, &bytes);
         let read = VectorFile::open(&path).and_then(|file| read_by(file, 2));
         for error in [read.err(), read_truth(&path, 100, 100).err()] {
-            assert!(error.is_none_or(|error| !matches!(error, VectorFileError::Io { .. })), "round {round}: {bytes:?}");
+            assert!(
+                error.is_none_or(|error| !matches!(error, VectorFileError::Io { .. })),
+                "round {round}: {bytes:?}"
+            );
         }
     }
 }

@@ -69,7 +69,7 @@ fn directory(root: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     match LocalDisk::open(there) {
         Ok(_) if there == root => {
-            findings.push(place(format!("{} is there", root.display()), true))
+            findings.push(place(format!("{} is there", root.display()), true));
         }
         Ok(_) => {
             let found = format!("{} is not there yet; {} is", root.display(), there.display());

@@ -1,10 +1,13 @@
 use std::fs::File;
+use std::future::IntoFuture;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_lite::future::block_on;
 use serde_json::{Value, json};
 use vecgo::{Collection, Id, Record, WalSync};
+use vecgo_io::BoxFuture;
 
 use crate::Answer;
 use crate::args::{Import, Target};
@@ -40,17 +43,17 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
         batch_bytes,
         batch: Vec::new(),
         pending_bytes: 0,
+        written: None,
         collection,
         rows: 0,
     };
     for file in &args.files {
         let imported = if is_jsonl(file) { import.records(file) } else { import.vectors(file) };
-        imported.map_err(|failure| match import.rows {
+        imported.and_then(|()| import.finish()).map_err(|failure| match import.rows {
             0 => failure,
             rows => failure.context(format!("after {rows} rows were stored")),
         })?;
     }
-    import.write()?;
     let Importer { collection, progress, rows, .. } = import;
     if !args.no_wait {
         collection.flush().wait()?;
@@ -203,7 +206,13 @@ impl Numbering {
     }
 }
 
-#[derive(Debug)]
+/// A batch that is being written while the next one is read.
+struct Writing {
+    ack: BoxFuture<'static, vecgo::Result<vecgo::Ack>>,
+    rows: u64,
+    place: String,
+}
+
 struct Importer {
     collection: Collection,
     ids: Numbering,
@@ -212,6 +221,7 @@ struct Importer {
     batch_bytes: usize,
     batch: Vec<Record>,
     pending_bytes: usize,
+    written: Option<Writing>,
     rows: u64,
 }
 
@@ -229,12 +239,12 @@ impl Importer {
                 self.add(Record { metadata, ..Record::new(id, vector) }, text_bytes);
                 row += 1;
                 if self.is_due() {
-                    self.write().map_err(|failure| failure.context(place(first)))?;
+                    self.write(place(first))?;
                     first = row;
                 }
             }
         }
-        self.write().map_err(|failure| failure.context(place(first)))
+        self.write(place(first))
     }
 
     /// The next line of the side file: an id, if it has one, the rest of it, and its length.
@@ -262,11 +272,11 @@ impl Importer {
             });
             self.add(parsed.map_err(|failure| lines.at(failure))?, lines.line.len());
             if self.is_due() {
-                self.write().map_err(|failure| failure.context(place(first)))?;
+                self.write(place(first))?;
                 first = lines.number + 1;
             }
         }
-        self.write().map_err(|failure| failure.context(place(first)))
+        self.write(place(first))
     }
 
     fn add(&mut self, record: Record, text_bytes: usize) {
@@ -278,11 +288,20 @@ impl Importer {
         self.batch.len() >= BATCH_ROWS || self.pending_bytes >= self.batch_bytes
     }
 
-    fn write(&mut self) -> Result<(), Failure> {
+    /// Begins to write the batch, once the one before it is written.
+    fn write(&mut self, place: String) -> Result<(), Failure> {
+        self.finish()?;
         let batch = std::mem::take(&mut self.batch);
         self.pending_bytes = 0;
         let rows = batch.len() as u64;
-        self.collection.upsert(batch).wait()?;
+        let ack = self.collection.upsert(batch).into_future();
+        self.written = Some(Writing { ack, rows, place });
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let Some(Writing { ack, rows, place }) = self.written.take() else { return Ok(()) };
+        block_on(ack).map_err(|error| Failure::from(error).context(place))?;
         self.rows += rows;
         self.progress.advance(rows);
         Ok(())
