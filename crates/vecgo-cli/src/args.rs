@@ -203,7 +203,7 @@ pub(crate) struct Bench {
 pub(crate) struct Ids {
     pub(crate) uri: PathBuf,
     /// Digits name a number, anything else a text.
-    #[arg(required = true, allow_hyphen_values = true)]
+    #[arg(required = true)]
     pub(crate) ids: Vec<String>,
     /// Digits name a text too.
     #[arg(long)]

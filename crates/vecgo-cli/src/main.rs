@@ -37,14 +37,15 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let out = Output::new(args.json);
-    match run(args, &out) {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
+    let code = match run(args, &out) {
+        Ok(Answer::Yes) => 0,
+        Ok(Answer::No) => 1,
         Err(failure) => {
             out.failure(&failure);
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
-    }
+    };
+    ExitCode::from(out.exit_code(code))
 }
 
 fn run(args: Args, out: &Output) -> Result<Answer, Failure> {

@@ -1,68 +1,80 @@
 //! Everything the command prints goes through here: answers to stdout, the rest to stderr.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
-use std::process;
 
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
 /// Where answers go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Output {
-    pub(crate) json: bool,
+    json: bool,
+    /// Set when nothing more can be printed: the exit code that this means.
+    over: Cell<Option<u8>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, over: Cell::new(None) }
     }
 
     /// A line of the answer for a person; nothing under `--json`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
         if !self.json {
-            print(line.as_ref());
+            self.always(line);
         }
     }
 
     /// The answer for a script; nothing without `--json`.
     pub(crate) fn object(&self, object: &Value) {
         if self.json {
-            print(&object.to_string());
+            self.always(object.to_string());
         }
     }
 
     /// A line of the answer in both forms.
     pub(crate) fn always(&self, line: impl AsRef<str>) {
-        print(line.as_ref());
+        if self.over.get().is_some() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        let printed = writeln!(stdout, "{}", line.as_ref()).and_then(|()| stdout.flush());
+        self.over.set(match printed {
+            Ok(()) => None,
+            // Whoever read has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Some(0),
+            Err(error) => {
+                note(format!("vecgo: stdout: {error}"));
+                Some(vecgo::ErrorKind::Unavailable.exit_code())
+            }
+        });
     }
 
-    /// A message beside the answer.
-    pub(crate) fn note(&self, line: impl AsRef<str>) {
-        // Nobody is there to read it: the answer goes on.
-        let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+    /// Whether nothing more can be printed: a verb with much to say ends then.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    /// The exit code of a verb that would end with `code`.
+    pub(crate) fn exit_code(&self, code: u8) -> u8 {
+        self.over.get().unwrap_or(code)
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
         let (kind, message) = (failure.kind(), failure.message());
         self.object(&json!({"error": {"kind": kind.to_string(), "message": message}}));
         if !self.json {
-            self.note(format!("vecgo: {message}"));
+            note(format!("vecgo: {message}"));
         }
     }
 }
 
-/// A closed pipe ends the command quietly; whoever read has seen enough.
-fn print(line: &str) {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(0),
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "vecgo: stdout: {error}");
-            process::exit(1);
-        }
-    }
+/// A message beside the answer.
+pub(crate) fn note(line: impl AsRef<str>) {
+    // Nobody is there to read it: the answer goes on.
+    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
 }
 
 /// A float as short as it can be while naming the same f32.

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::Output;
+use crate::output::note;
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
-    out: Output,
     what: &'static str,
     total: Option<u64>,
     done: u64,
@@ -24,7 +23,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(out: Output, what: &'static str, total: Option<u64>) -> Self {
+    pub(crate) fn new(what: &'static str, total: Option<u64>) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
             let template = match total {
@@ -38,7 +37,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Self { bar, out, what, total, done: 0, start: now, last_line: now }
+        Self { bar, what, total, done: 0, start: now, last_line: now }
     }
 
     pub(crate) fn advance(&mut self, by: u64) {
@@ -60,7 +59,7 @@ impl Progress {
             let left = total.saturating_sub(self.done) as f64 / rate.max(1e-9);
             format!(" of {total}, {left:.0} s left")
         });
-        self.out.note(format!("{}: {}{total}, {rate:.0} a second", self.what, self.done));
+        note(format!("{}: {}{total}, {rate:.0} a second", self.what, self.done));
     }
 
     /// Ends the bar and gives the seconds since the start.

@@ -117,6 +117,8 @@ impl fmt::Display for ErrorKind {
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    /// Row of the caller's batch that is at fault.
+    row: Option<usize>,
     message: String,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -124,7 +126,7 @@ pub struct Error {
 impl Error {
     /// An error of a kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, row: None, message: message.into(), source: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -151,24 +153,51 @@ impl Error {
         self
     }
 
+    /// The failure of one row of a batch.
+    pub(crate) fn at_row(mut self, row: usize) -> Self {
+        self.row = Some(row);
+        self
+    }
+
     /// Bytes of `key` that could not be read as what they should be.
     pub(crate) fn format(key: &str, source: FormatError) -> Self {
         let kind = match source {
             FormatError::Version { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Corruption,
         };
-        Self { kind, message: format!("{key}: {source}"), source: Some(Arc::new(source)) }
+        Self::caused(kind, format!("{key}: {source}"), source)
+    }
+
+    fn caused(
+        kind: ErrorKind,
+        message: String,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { kind, row: None, message, source: Some(Arc::new(source)) }
     }
 
     /// What the caller has to do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
+
+    /// The row of the batch that is at fault, if one is.
+    pub fn row(&self) -> Option<usize> {
+        self.row
+    }
+
+    /// What was expected and what was found, without the row.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self.row {
+            None => f.write_str(&self.message),
+            Some(row) => write!(f, "row {row}: {}", self.message),
+        }
     }
 }
 
@@ -188,7 +217,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::Busy => ErrorKind::Busy,
             StoreErrorKind::Io => ErrorKind::Unavailable,
         };
-        Self { kind, message: source.to_string(), source: Some(Arc::new(source)) }
+        Self::caused(kind, source.to_string(), source)
     }
 }
 
@@ -196,22 +225,16 @@ impl From<OpenError> for Error {
     fn from(source: OpenError) -> Self {
         match source {
             OpenError::Store(source) => source.into(),
-            OpenError::System(_) => Self {
-                kind: ErrorKind::ResourceExhausted,
-                message: source.to_string(),
-                source: Some(Arc::new(source)),
-            },
+            OpenError::System(_) => {
+                Self::caused(ErrorKind::ResourceExhausted, source.to_string(), source)
+            }
         }
     }
 }
 
 impl From<AllocError> for Error {
     fn from(source: AllocError) -> Self {
-        Self {
-            kind: ErrorKind::ResourceExhausted,
-            message: source.to_string(),
-            source: Some(Arc::new(source)),
-        }
+        Self::caused(ErrorKind::ResourceExhausted, source.to_string(), source)
     }
 }
 
@@ -221,7 +244,7 @@ impl From<ConfigError> for Error {
             ConfigError::NotYet { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::InvalidArgument,
         };
-        Self { kind, message: source.to_string(), source: Some(Arc::new(source)) }
+        Self::caused(kind, source.to_string(), source)
     }
 }
 

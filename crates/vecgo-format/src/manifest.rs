@@ -31,7 +31,7 @@ pub struct LogRange {
     pub first: u64,
     /// Last log to replay.
     pub last: u64,
-    /// How far into the last log.
+    /// How far into the last log. Where `last` is before `first`, the log before them may be gone.
     pub end: crate::LogPosition,
     /// Sequence number of the last write that is in segments and no longer in these logs.
     pub flushed: u64,

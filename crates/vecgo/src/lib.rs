@@ -58,3 +58,12 @@ pub use vecgo_engine::{
     MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Metric, Quantization, Record,
     Result, SegmentStats, Stats, Update, VerifyReport, VersionInfo, WalSync,
 };
+
+/// The programs of README.md and of the walk through the library are compiled and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/library.md")]
+    struct Library;
+}

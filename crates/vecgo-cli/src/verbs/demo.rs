@@ -1,6 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "the demo measures, and kills a child process")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -210,7 +210,7 @@ pub(crate) fn write_until_killed(target: &Target, out: &Output) -> Result<Answer
     let config = Config::new(CHILD_DIM, Metric::L2);
     let collection = db.open_or_create(CHILD_COLLECTION, config).wait()?;
     let mut next = 0u64;
-    loop {
+    while !out.is_over() {
         let ids = next..next + CHILD_BATCH;
         #[expect(clippy::cast_precision_loss, reason = "any value does")]
         let record =
@@ -221,8 +221,8 @@ pub(crate) fn write_until_killed(target: &Target, out: &Output) -> Result<Answer
         }
         next += CHILD_BATCH;
         out.always(next.to_string());
-        let _ = std::io::stdout().flush();
     }
+    Ok(Answer::Yes)
 }
 
 fn sizes(words: &Collection, target: &Target, out: &Output) -> Result<(), Failure> {

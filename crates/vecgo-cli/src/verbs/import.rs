@@ -38,21 +38,19 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let collection = open.wait()?.collection(&target.collection).wait()?;
     let mut import = Importer {
         ids: Numbering::new(&args, &collection),
-        progress: Progress::new(*out, "import", total),
+        progress: Progress::new("import", total),
         metadata: args.metadata.as_deref().map(Lines::open).transpose()?,
         batch_bytes,
         batch: Vec::new(),
+        places: Vec::new(),
         pending_bytes: 0,
         written: None,
         collection,
         rows: 0,
     };
-    for file in &args.files {
-        let imported = if is_jsonl(file) { import.records(file) } else { import.vectors(file) };
-        imported.and_then(|()| import.finish()).map_err(|failure| match import.rows {
-            0 => failure,
-            rows => failure.context(format!("after {rows} rows were stored")),
-        })?;
+    let imported = args.files.iter().try_for_each(|file| import.file(file));
+    if let Err(failure) = imported {
+        return Err(import.give_up(failure));
     }
     let Importer { collection, progress, rows, .. } = import;
     if !args.no_wait {
@@ -209,8 +207,9 @@ impl Numbering {
 /// A batch that is being written while the next one is read.
 struct Writing {
     ack: BoxFuture<'static, vecgo::Result<vecgo::Ack>>,
-    rows: u64,
-    place: String,
+    /// Of each row, where in the file it stands.
+    places: Vec<u64>,
+    file: String,
 }
 
 struct Importer {
@@ -220,31 +219,38 @@ struct Importer {
     progress: Progress,
     batch_bytes: usize,
     batch: Vec<Record>,
+    /// Rows or lines of the file.
+    places: Vec<u64>,
     pending_bytes: usize,
     written: Option<Writing>,
     rows: u64,
 }
 
 impl Importer {
+    /// Writes what a file holds, to the last row.
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        if is_jsonl(path) { self.records(path) } else { self.vectors(path) }?;
+        self.finish()
+    }
+
     fn vectors(&mut self, path: &Path) -> Result<(), Failure> {
         let mut file = VectorFile::open(path)?;
         let dim = file.dim();
         let at_a_time = (self.batch_bytes / (dim * 4 + ROW_BYTES)).clamp(1, BATCH_ROWS);
-        let (mut values, mut row, mut first) = (Vec::new(), 0u64, 0u64);
-        let place = |row: u64| format!("{} from row {row}", path.display());
+        let (mut values, mut row) = (Vec::new(), 0);
+        let name = format!("{} row", path.display());
         while file.read_rows(at_a_time, &mut values)? > 0 {
             for vector in values.chunks_exact(dim) {
                 let (given, metadata, text_bytes) = self.side()?;
                 let id = self.ids.id(given)?;
-                self.add(Record { metadata, ..Record::new(id, vector) }, text_bytes);
+                self.add(Record { metadata, ..Record::new(id, vector) }, text_bytes, row);
                 row += 1;
                 if self.is_due() {
-                    self.write(place(first))?;
-                    first = row;
+                    self.write(&name)?;
                 }
             }
         }
-        self.write(place(first))
+        self.write(&name)
     }
 
     /// The next line of the side file: an id, if it has one, the rest of it, and its length.
@@ -263,25 +269,25 @@ impl Importer {
 
     fn records(&mut self, path: &Path) -> Result<(), Failure> {
         let mut lines = Lines::open(path)?;
-        let mut first = 1;
-        let place = |line: u64| format!("{} from line {line}", path.display());
+        let name = format!("{} line", path.display());
         while let Some(value) = lines.next_value()? {
             let parsed = from_json(value).and_then(|(given, mut record)| {
                 record.id = self.ids.id(given)?;
                 Ok(record)
             });
-            self.add(parsed.map_err(|failure| lines.at(failure))?, lines.line.len());
+            let record = parsed.map_err(|failure| lines.at(failure))?;
+            self.add(record, lines.line.len(), lines.number);
             if self.is_due() {
-                self.write(place(first))?;
-                first = lines.number + 1;
+                self.write(&name)?;
             }
         }
-        self.write(place(first))
+        self.write(&name)
     }
 
-    fn add(&mut self, record: Record, text_bytes: usize) {
+    fn add(&mut self, record: Record, text_bytes: usize, place: u64) {
         self.pending_bytes += record.vector.len() * 4 + text_bytes * DOCUMENT_GROWTH + ROW_BYTES;
         self.batch.push(record);
+        self.places.push(place);
     }
 
     fn is_due(&self) -> bool {
@@ -289,21 +295,35 @@ impl Importer {
     }
 
     /// Begins to write the batch, once the one before it is written.
-    fn write(&mut self, place: String) -> Result<(), Failure> {
+    fn write(&mut self, file: &str) -> Result<(), Failure> {
         self.finish()?;
-        let batch = std::mem::take(&mut self.batch);
         self.pending_bytes = 0;
-        let rows = batch.len() as u64;
-        let ack = self.collection.upsert(batch).into_future();
-        self.written = Some(Writing { ack, rows, place });
+        let places = std::mem::take(&mut self.places);
+        let ack = self.collection.upsert(std::mem::take(&mut self.batch)).into_future();
+        self.written = Some(Writing { ack, places, file: file.to_owned() });
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        let Some(Writing { ack, rows, place }) = self.written.take() else { return Ok(()) };
-        block_on(ack).map_err(|error| Failure::from(error).context(place))?;
-        self.rows += rows;
-        self.progress.advance(rows);
+        let Some(Writing { ack, places, file }) = self.written.take() else { return Ok(()) };
+        block_on(ack).map_err(|error| {
+            let place = error.row().and_then(|row| places.get(row)).or(places.first());
+            let place = place.map_or(file.clone(), |place| format!("{file} {place}"));
+            Failure::new(error.kind(), error.message()).context(place)
+        })?;
+        self.rows += places.len() as u64;
+        self.progress.advance(places.len() as u64);
         Ok(())
+    }
+
+    /// Commits the rows before the failure, so that what is said of them is so.
+    fn give_up(mut self, failure: Failure) -> Failure {
+        // The batch in flight may hold the failure itself.
+        let _ = self.finish();
+        match self.collection.close().wait() {
+            _ if self.rows == 0 => failure,
+            Ok(()) => failure.context(format!("after {} rows were stored", self.rows)),
+            Err(error) => failure.context(format!("and then: {error}")),
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::{no_filter, reader};
 use crate::Answer;
 use crate::args::{Ids, Target};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::record_json::{id_from_argument, id_to_json, to_json};
 
 fn ids(args: &Ids) -> Vec<Id> {
@@ -24,7 +24,7 @@ pub(crate) fn get(target: &Target, args: &Ids, out: &Output) -> Result<Answer, F
         out.line(record.to_string());
     }
     for id in &missing {
-        out.note(format!("vecgo: no record {id}"));
+        note(format!("vecgo: no record {id}"));
     }
     Ok(if missing.is_empty() { Answer::Yes } else { Answer::No })
 }

@@ -29,6 +29,9 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let mut rows = Vec::new();
         while file.read_rows(QUERIES_AT_A_TIME, &mut rows)? > 0 {
             for query in rows.chunks_exact(file.dim()) {
+                if out.is_over() {
+                    return Ok(Answer::Yes);
+                }
                 print(&search(&collection, query, args.k)?, out);
             }
         }

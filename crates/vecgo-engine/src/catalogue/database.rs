@@ -38,8 +38,9 @@ impl Database {
     pub fn new(env: Env, access: Access, options: Options) -> Result<Self> {
         options.check()?;
         let level = Level::select(options.simd.as_deref());
-        let kernels =
-            level.and_then(Kernels::new).map_err(|error| Error::invalid(error.to_string()))?;
+        let kernels = level
+            .and_then(Kernels::new)
+            .map_err(|error| Error::invalid(format!("`simd`, or VECGO_SIMD: {error}")))?;
         let (options, writers) = (Arc::new(options), AsyncMutex::default());
         Ok(Self { inner: Arc::new(Inner { env, access, kernels, options, writers }) })
     }
@@ -222,10 +223,9 @@ impl Database {
 fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {
     catalogue.collections.get(name).ok_or_else(|| {
         let names: Vec<&str> = catalogue.collections.keys().map(String::as_str).collect();
-        match names.as_slice() {
-            [] => not_found(name),
-            _ => not_found(name).context(format!("the database has {}", names.join(", "))),
-        }
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let message = format!("there is no collection `{name}`; the database has {there}");
+        Error::new(ErrorKind::NotFound, message)
     })
 }
 

@@ -54,9 +54,6 @@ pub(crate) async fn at(
         ),
         _ => error,
     };
-    if number == 0 {
-        return Err(Error::invalid("version 0; versions are numbered from 1"));
-    }
     read(store, names, &names.manifest(number)).await.map_err(gone)
 }
 

@@ -52,11 +52,11 @@ pub(crate) fn exact_distance(metric: Metric, a: &[f32], b: &[f32]) -> (f32, f32)
     match metric {
         Metric::L2 => {
             let distance = pairs().map(|(a, b)| (a - b) * (a - b)).sum::<f64>() as f32;
-            (distance, -distance)
+            (distance, 0.0 - distance)
         }
         Metric::Dot => {
             let dot = pairs().map(|(a, b)| a * b).sum::<f64>() as f32;
-            (-dot, dot)
+            (0.0 - dot, dot)
         }
         Metric::Cosine => {
             let dot = pairs().map(|(a, b)| a * b).sum::<f64>();

@@ -120,13 +120,14 @@ impl Batch {
                 id.check()?;
                 Ok((id, change))
             });
-            let (id, change) = checked.map_err(|error| error.context(format!("row {row}")))?;
+            let (id, change) = checked.map_err(|error| error.at_row(row))?;
             batch.bytes += change.bytes() + ROW_BYTES;
             if batch.bytes > limit {
-                return Err(Error::invalid(format!(
-                    "row {row}: the batch takes more than {limit} bytes, half a memtable; \
+                let error = Error::invalid(format!(
+                    "the batch takes more than {limit} bytes, half a memtable; \
                      split it or raise memtable_bytes"
-                )));
+                ));
+                return Err(error.at_row(row));
             }
             match places.entry(id.clone()) {
                 Entry::Occupied(place) => batch.changes[*place.get()] = (row, id, change),

@@ -32,6 +32,8 @@ impl Writer {
         let synced = self.tail.synced().at;
         let (last, end) = match synced.number >= first {
             true => (synced.number, synced.end),
+            // Nothing yet: where the log before ended, so that it can still be verified.
+            false if synced.number == first - 1 => (synced.number, synced.end),
             false => (first - 1, Default::default()),
         };
         LogRange { first, last, end, flushed }

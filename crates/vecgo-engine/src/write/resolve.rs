@@ -61,8 +61,8 @@ impl Writer {
             let replaces = self.locate(&id).await?;
             let put = match change {
                 Change::Put { condition: Condition::Absent, .. } if replaces.is_some() => {
-                    let message = format!("row {row}: id {id} is there already");
-                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                    let message = format!("id {id} is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message).at_row(row));
                 }
                 Change::Put { vector, document, payload, .. } => {
                     Some(Put { vector, document, payload })
@@ -71,11 +71,11 @@ impl Writer {
                     Some(old) => Some(
                         updated(old, update)
                             .await
-                            .map_err(|error| error.context(format!("row {row}: id {id}")))?,
+                            .map_err(|error| error.context(format!("id {id}")).at_row(row))?,
                     ),
                     None => {
-                        let message = format!("row {row}: id {id} is not in the collection");
-                        return Err(Error::new(ErrorKind::NotFound, message));
+                        let message = format!("id {id} is not in the collection");
+                        return Err(Error::new(ErrorKind::NotFound, message).at_row(row));
                     }
                 },
                 Change::Delete if replaces.is_none() => continue,

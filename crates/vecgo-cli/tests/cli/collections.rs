@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use crate::command::Place;
+
+#[test]
+fn create() {
+    let place = Place::new();
+    let created = place.json("create db --dim 3 --metric cosine");
+    assert_eq!(created, json!({"name": "default", "created": true}));
+    let told =
+        place.ok("create db --dim 7 --metric l2 --index flat --quantization none --collection b");
+    assert!(told.contains("`b`") && told.contains("dim 7"), "{told}");
+    place.refuses("create db --dim 3 --metric cosine", "AlreadyExists", &["default"]);
+    place.refuses("create db --dim 4 --metric l2", "AlreadyExists", &["default"]);
+
+    let there = place.json("create db --dim 3 --metric cosine --if-not-exists");
+    assert_eq!(there, json!({"name": "default", "created": false}));
+    let new = place.json("create db --dim 3 --metric dot --if-not-exists --collection c");
+    assert_eq!(new, json!({"name": "c", "created": true}));
+    for (other, words) in [
+        ("--dim 4 --metric cosine", ["dim 3", "dim 4"]),
+        ("--dim 3 --metric l2", ["metric cosine", "metric l2"]),
+    ] {
+        place.refuses(&format!("create db {other} --if-not-exists"), "Conflict", &words);
+    }
+
+    let listed = place.json("collections db");
+    let listed = listed["collections"].as_array().unwrap();
+    let names: Vec<_> = listed.iter().map(|info| info["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["b", "c", "default"]);
+    assert_eq!(listed[0]["dim"], 7);
+    assert_eq!(listed[0]["metric"], "l2");
+    assert_eq!(listed[0]["index"], "flat");
+    assert_eq!(listed[0]["quantization"], "none");
+    assert!(listed[0]["created_ms"].as_u64().unwrap() > 1_600_000_000_000);
+}
+
+#[test]
+fn what_is_not_available_yet_is_unsupported() {
+    let place = Place::new();
+    for (flags, words) in [
+        ("--index graph", ["index `graph`", "expected flat"]),
+        ("--index hnsw", ["index `hnsw`", "expected flat"]),
+        ("--index ivf", ["index `ivf`", "expected flat"]),
+        ("--index disk", ["index `disk`", "expected flat"]),
+        ("--quantization sq8", ["quantization `sq8`", "expected none"]),
+        ("--quantization int4", ["quantization `int4`", "expected none"]),
+        ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
+        ("--quantization rabitq:4", ["quantization `rabitq:4`", "expected none"]),
+        ("--quantization binary", ["quantization `binary`", "expected none"]),
+        ("--schema schema.json", ["schema", ""]),
+    ] {
+        place.refuses(&format!("create db --dim 3 --metric l2 {flags}"), "Unsupported", &words);
+    }
+    for uri in ["s3://bucket/prefix", "gs://bucket", "az://container"] {
+        place.refuses(&format!("create {uri} --dim 3 --metric l2"), "Unsupported", &["://"]);
+    }
+    assert!(!place.path("db").exists());
+}
+
+#[test]
+fn what_cannot_be_is_an_invalid_argument() {
+    let place = Place::new();
+    for (flags, words) in [
+        ("--dim 0 --metric l2", ["dimension is 0", "1 to 65536"]),
+        ("--dim 65537 --metric l2", ["dimension is 65537", "1 to 65536"]),
+        ("--dim 3 --metric l2 --index tree", ["index `tree`", "flat"]),
+        ("--dim 3 --metric l2 --quantization sq9", ["quantization `sq9`", "none"]),
+        ("--dim 3 --metric l2 --collection A", ["\"A\"", "a-z"]),
+        ("--dim 3 --metric l2 --collection a/b", ["\"a/b\"", "a-z"]),
+    ] {
+        place.refuses(&format!("create db {flags}"), "InvalidArgument", &words);
+    }
+    let long = format!("create db --dim 3 --metric l2 --collection {}", "a".repeat(65));
+    place.refuses(&long, "InvalidArgument", &["64"]);
+    assert_eq!(place.run("collections db").stdout, "no collections\n");
+}
+
+#[test]
+fn drop_and_rename() {
+    let place = Place::with_collection(2, "l2");
+    place.write("a.jsonl", "{\"id\": 1, \"vector\": [1, 2]}\n");
+    place.ok("import db a.jsonl");
+    assert_eq!(place.json("rename db --to docs"), json!({"from": "default", "to": "docs"}));
+    assert_eq!(place.json("count db --collection docs"), json!({"count": 1}));
+    place.refuses("count db", "NotFound", &["default"]);
+    place.refuses("rename db --to other", "NotFound", &["default"]);
+    place.refuses("drop db", "NotFound", &["default"]);
+
+    // A name that was freed is free, and what has it now is another collection.
+    place.ok("create db --dim 2 --metric l2");
+    assert_eq!(place.count(), 0);
+    place.refuses("rename db --to docs", "AlreadyExists", &["docs"]);
+    place.refuses("rename db --to Docs", "InvalidArgument", &["Docs"]);
+
+    assert_eq!(place.json("drop db --collection docs"), json!({"dropped": "docs"}));
+    place.refuses("count db --collection docs", "NotFound", &["docs"]);
+    place.ok("create db --dim 3 --metric dot --collection docs");
+    assert_eq!(place.json("count db --collection docs"), json!({"count": 0}));
+    assert_eq!(place.json("verify db")["ok"], true);
+}
+
+/// Only `create` makes a database: a wrong path must not look like an empty one.
+#[test]
+fn other_verbs_make_no_database() {
+    let place = Place::new();
+    place.write("a.jsonl", "{\"id\": 1, \"vector\": [1, 2]}\n");
+    for args in [
+        "collections nope",
+        "drop nope",
+        "rename nope --to other",
+        "import nope a.jsonl",
+        "search nope --vector [1,2]",
+        "get nope 1",
+        "delete nope 1",
+        "count nope",
+        "stats nope",
+        "versions nope",
+        "verify nope",
+    ] {
+        place.refuses(args, "NotFound", &["nope"]);
+        assert!(!place.path("nope").exists(), "{args}");
+    }
+}
