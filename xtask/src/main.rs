@@ -1,1 +1,84 @@
-fn main(){}
+//! The team's commands. `cargo xtask` lists them.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_macros, reason = "a command prints")]
+#![allow(clippy::disallowed_methods, reason = "a command has files and a clock")]
+
+mod checks;
+mod ci;
+mod fuzz;
+mod process;
+mod release;
+mod workspace;
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What every command comes to.
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  quick     what to run before every commit: the checks, unit and model tests, examples in the docs
+  ci        everything that a change has to pass, with a table of times
+  checks    formatting, lints, and the four checks below
+  layers    crates depend on lower ones only, and one of them alone has unsafe code
+  lengths   no source file is too long
+  leaks     no file names a place on somebody's machine or a package host
+  deny      dependencies come from the registry under a licence that deny.toml allows
+  docs      the documentation of all crates, warnings denied
+  bench     ARGUMENT... run the benchmarks
+  fuzz      [TARGET] [--seconds N] [--quick] fuzz the decoders, all of them unless one is named:
+            with libFuzzer, or --quick with changes to the corpus that are the same every time
+  corpus    write what the encoders make of the fuzz corpus again
+  release   check that this commit can be released and say how to tag it";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match command(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(arguments: &[String]) -> Outcome {
+    env::set_current_dir(workspace::root())?;
+    let Some((name, rest)) = arguments.split_first() else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    match (name.as_str(), rest) {
+        ("bench", arguments) => bench(arguments),
+        ("fuzz", arguments) => fuzz::command(arguments),
+        (name, []) => match name {
+            "quick" => ci::quick(),
+            "ci" => ci::ci(),
+            "checks" => checks::all(),
+            "layers" => checks::layers(),
+            "lengths" => checks::lengths(),
+            "leaks" => checks::leaks(),
+            "deny" => checks::deny(),
+            "docs" => ci::docs(),
+            "corpus" => fuzz::corpus(),
+            "release" => release::release(),
+            "help" | "--help" | "-h" => {
+                println!("{USAGE}");
+                Ok(())
+            }
+            _ => Err(format!("no command `{name}`\n\n{USAGE}").into()),
+        },
+        (name, [argument, ..]) => Err(format!("`{name}` takes no `{argument}`\n\n{USAGE}").into()),
+    }
+}
+
+fn bench(arguments: &[String]) -> Outcome {
+    if !workspace::packages()?.iter().any(|package| package.name == "vecgo-bench") {
+        return Err("there is no package `vecgo-bench` in this workspace yet".into());
+    }
+    process::cargo("run --release -p vecgo-bench --").args(arguments).run()
+}

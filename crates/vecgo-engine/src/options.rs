@@ -41,8 +41,10 @@ impl Default for Options {
     }
 }
 
-/// Below this a memtable could not hold a batch of one row of the largest kind.
+/// Below this a flush would hold a few rows only.
 const MIN_MEMTABLE_BYTES: usize = 64 << 10;
+/// Half of it, the largest batch, is well below the 4 GiB that a frame of the log can hold.
+const MAX_MEMTABLE_BYTES: usize = 4 << 30;
 
 impl Options {
     pub(crate) fn check(&self) -> Result<()> {
@@ -52,6 +54,12 @@ impl Options {
                 format!("memtable_bytes is {found}; expected {MIN_MEMTABLE_BYTES} or more");
             return Err(Error::invalid(message));
         }
+        if self.memtable_bytes > MAX_MEMTABLE_BYTES {
+            let found = self.memtable_bytes;
+            let message =
+                format!("memtable_bytes is {found}; expected {MAX_MEMTABLE_BYTES} or less");
+            return Err(Error::invalid(message));
+        }
         if self.memtable_rows == 0 {
             return Err(Error::invalid("memtable_rows is 0; expected 1 or more"));
         }
@@ -59,6 +67,20 @@ impl Options {
             return Err(Error::invalid(
                 "the interval of WalSync is 0; expected more, or EveryWrite",
             ));
+        }
+        Ok(())
+    }
+
+    /// Whether a record of so many dimensions fits a batch.
+    pub(crate) fn check_dim(&self, dim: usize) -> Result<()> {
+        let (row, limit) = (dim * 4, self.batch_bytes());
+        if row > limit / 2 {
+            return Err(Error::invalid(format!(
+                "a vector of {dim} dimensions takes {row} bytes; expected memtable_bytes of {} or \
+                 more, found {}",
+                row * 4,
+                self.memtable_bytes
+            )));
         }
         Ok(())
     }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vecgo_format::{
-    CollectionNames, Config, DeleteObject, FormatError, LogEnd, LogPosition, LogReader, ObjectName,
-    Parent, SegmentRef,
+    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogReader, ObjectName, Parent,
+    SegmentRef,
 };
 use vecgo_io::{Env, Listed};
 
 use crate::manifest::{self, Committed, get_if_there};
+use crate::recover::read_deletes;
 use crate::segment::{Segment, SegmentSource};
 use crate::{Error, ErrorKind, Result, catalogue};
 
@@ -43,7 +44,10 @@ impl VerifyReport {
     /// Notes damage; any other failure ends the check.
     fn note(&mut self, key: &str, error: Error) -> Result<()> {
         match error.kind() {
-            ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::Unsupported => {
+            ErrorKind::Corruption
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::Unavailable => {
                 self.damage.push(Damage { key: key.to_owned(), message: error.to_string() });
                 Ok(())
             }
@@ -124,8 +128,8 @@ impl Check<'_> {
         }
         for (name, object) in &deletes {
             let key = self.names.deletes(*name);
-            match self.deletes(object.checksum, &key).await {
-                Ok(bytes) => report.count(bytes),
+            match read_deletes(self.env, object, &key).await {
+                Ok(_) => report.count(object.length),
                 Err(error) => report.note(&key, error)?,
             }
         }
@@ -139,19 +143,6 @@ impl Check<'_> {
             key: key.to_owned(),
         };
         Segment::open(source, named).await?.verify(self.names).await
-    }
-
-    async fn deletes(&self, expected: u64, key: &str) -> Result<u64> {
-        let bytes = self.read(key).await?;
-        let (_, found) = DeleteObject::decode(&bytes).map_err(|error| Error::format(key, error))?;
-        if found != expected {
-            let what = "delete object";
-            return Err(Error::format(
-                key,
-                FormatError::Checksum { what, offset: 0, expected, found },
-            ));
-        }
-        Ok(bytes.len() as u64)
     }
 
     async fn read(&self, key: &str) -> Result<Vec<u8>> {

@@ -74,9 +74,10 @@ impl Catalogue {
                 config: Config::decode(&mut body)?,
                 created_ms: body.u64()?,
             };
-            if catalogue.collections.insert(name, entry).is_some() {
-                return Err(body.invalid("a collection named twice"));
+            if catalogue.collections.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                return Err(body.invalid("names out of order"));
             }
+            catalogue.collections.insert(name, entry);
         }
         for _ in 0..body.length()? {
             catalogue.dropped.push(Identity(body.u128()?));

@@ -47,9 +47,10 @@ impl DeleteObject {
             if !bytes.is_empty() {
                 return Err(body.invalid(format!("{} bytes after a bitmap", bytes.len())));
             }
-            if dead.insert(segment, rows).is_some() {
-                return Err(body.invalid(format!("segment {segment} twice")));
+            if dead.last_key_value().is_some_and(|(last, _)| *last >= segment) {
+                return Err(body.invalid(format!("segment {segment} out of order")));
             }
+            dead.insert(segment, rows);
         }
         body.expect_end()?;
         Ok((Self { dead }, sum))

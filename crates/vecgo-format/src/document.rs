@@ -148,6 +148,9 @@ pub fn decode_document(bytes: &[u8]) -> Result<Document, FormatError> {
     }
     let document = decode_object(&mut decoder, 1)?;
     decoder.expect_end()?;
+    if document.is_empty() {
+        return Err(decoder.invalid("an empty document takes no bytes"));
+    }
     Ok(document)
 }
 

@@ -61,6 +61,14 @@ impl Id {
         }
     }
 
+    /// Bytes that the id itself takes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Id::Number(_) => 8,
+            Id::Text(text) => text.len(),
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Encoder) {
         match self {
             Id::Number(number) => {

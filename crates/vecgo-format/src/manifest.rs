@@ -157,12 +157,18 @@ impl Manifest {
 
 impl Manifest {
     /// Whether its parts fit together: a right checksum only says that they were written so.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self) -> Result<(), String> {
         let Self { number, parent, epoch, log, sequence, .. } = self;
-        if *number == 0 || parent.number >= *number || *epoch == u64::MAX {
+        let next = self.next_segment;
+        // Counters that could not be counted on.
+        let last = [*number, *epoch, *sequence, next].contains(&u64::MAX);
+        if *number == 0 || parent.number >= *number || last {
+            let parent = parent.number;
             return Err(format!(
-                "version {number} of epoch {epoch} after version {}",
-                parent.number
+                "version {number} after {parent}, epoch {epoch}, write {sequence}, segment {next}"
             ));
         }
         if log.first == 0 || log.last == u64::MAX || log.last + 1 < log.first {

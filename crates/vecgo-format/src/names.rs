@@ -39,19 +39,24 @@ pub fn catalogue_key(number: u64) -> String {
 /// # Errors
 /// [`FormatError::Invalid`] if the last part of the key is no such name.
 pub fn number_of(key: &str) -> Result<u64, FormatError> {
-    plain_number_of(key).map(|inverted| u64::MAX - inverted)
+    let inverted = plain_number_of(key)?;
+    match u64::MAX - inverted {
+        u64::MAX => Err(not_a_name(key)),
+        number => Ok(number),
+    }
 }
 
 fn plain_number_of(key: &str) -> Result<u64, FormatError> {
     let name = key.rsplit('/').next().unwrap_or(key);
-    let number = (name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| name.parse::<u64>().ok())
-        .flatten();
-    number.ok_or_else(|| FormatError::Invalid {
-        what: "object name",
-        offset: 0,
-        detail: format!("{key:?}; expected it to end in 20 digits"),
-    })
+    let digits = name.len() == 20 && name.bytes().all(|b| b.is_ascii_digit());
+    // Nothing is numbered with the last number, or there would be none for the next.
+    let number = name.parse::<u64>().ok().filter(|number| digits && *number < u64::MAX);
+    number.ok_or_else(|| not_a_name(key))
+}
+
+fn not_a_name(key: &str) -> FormatError {
+    let detail = format!("{key:?}; expected it to end in a number of 20 digits");
+    FormatError::Invalid { what: "object name", offset: 0, detail }
 }
 
 /// The keys of one collection.

@@ -1,13 +1,14 @@
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// Which block: the random bits of its object's name, the section's offset, the block's number.
+/// Which block of which object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlockKey {
-    /// Stands for the object.
+    /// The object, by the number that [`BlockCache::object`] gave it.
     pub object: u64,
     /// Byte of the object where the block begins.
     pub offset: u64,
@@ -17,6 +18,7 @@ pub struct BlockKey {
 #[derive(Debug)]
 pub struct BlockCache {
     blocks: Cache<BlockKey, Bytes, ByLength, BuildHasherDefault<KeyHasher>>,
+    objects: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +41,13 @@ impl BlockCache {
         let items = usize::try_from(bytes / TYPICAL_BLOCK_BYTES).unwrap_or(usize::MAX).max(16);
         let hasher = BuildHasherDefault::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
-        Self { blocks: Cache::with(items, bytes, ByLength, hasher, lifecycle) }
+        let blocks = Cache::with(items, bytes, ByLength, hasher, lifecycle);
+        Self { blocks, objects: AtomicU64::new(0) }
+    }
+
+    /// A number for an object just opened, which no other has.
+    pub fn object(&self) -> u64 {
+        self.objects.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A block, if it is here.
@@ -59,7 +67,7 @@ impl BlockCache {
 }
 
 /// Unlike the standard one the same in every process, so that a simulation evicts the same blocks
-/// for the same seed. Keys are random already.
+/// for the same seed.
 #[derive(Debug, Default)]
 struct KeyHasher(u64);
 

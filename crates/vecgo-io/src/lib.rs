@@ -31,7 +31,7 @@ pub use rand::{Rand, SystemRand};
 pub use spawn::{Spawn, SpawnExt, Task, ThreadPool};
 pub use store::{
     Access, DirectoryStore, Listed, MemoryStore, Object, ObjectWriter, PutOutcome, Store, StoreExt,
-    StoreLock,
+    StoreLock, read_range,
 };
 
 /// A future on the heap, as the object-safe seams return them.

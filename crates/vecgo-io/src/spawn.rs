@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -84,8 +85,15 @@ impl ThreadPool {
             let (send, receive) = oneshot::channel::<()>();
             let executor = Arc::clone(&executor);
             thread::Builder::new().name(format!("vecgo-{number}")).spawn(move || {
-                // An error means that the pool was dropped, which is the signal to end.
-                let _ = block_on(executor.run(receive));
+                let mut receive = receive;
+                // A task that panics takes itself with it, not the thread. The other end of this
+                // is the signal that the pool was dropped.
+                loop {
+                    let run = || block_on(executor.run(&mut receive));
+                    if catch_unwind(AssertUnwindSafe(run)).is_ok() {
+                        break;
+                    }
+                }
             })?;
             stop.push(send);
         }

@@ -9,8 +9,8 @@ use crate::Result;
 
 /// A call that has not begun: `.await` it, or finish it in place with [`Call::wait`].
 ///
-/// Dropped before it is awaited it does nothing. Dropped later, a read is given up; a write that
-/// was handed to the writer is still done, wholly.
+/// Dropped before it is awaited it does nothing. Dropped later, a write that was handed to the
+/// writer is still done, wholly; a read that has begun runs to its end, and nobody gets its answer.
 #[must_use = "a call does nothing until it is awaited or waited for"]
 pub struct Call<T> {
     future: BoxFuture<'static, Result<T>>,

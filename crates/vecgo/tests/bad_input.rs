@@ -116,7 +116,7 @@ fn distances_stay_in_their_range() {
         assert!((0.0..=2.0).contains(&hit.distance), "{}", hit.distance);
         assert!((-1.0..=1.0).contains(&hit.score), "{}", hit.score);
     }
-    docs.upsert([Record::new("large", [5e18, 5e18, 0.0])]).wait().unwrap();
+    docs.upsert([Record::new("large", [3e18, 3e18, 0.0])]).wait().unwrap();
     docs.upsert([Record::new("small", [2e-19, 0.0, 0.0])]).wait().unwrap();
     let hits = docs.search([1e-18, 1e-18, 0.0]).k(2).wait().unwrap();
     assert_eq!((&hits[0].id, hits[0].distance), (&Id::from("large"), 0.0));
@@ -171,6 +171,10 @@ fn metadata() {
     let update = Update::new(1u64).merge_metadata(json!({"n": u64::MAX}));
     fixture.refuses(fixture.docs.update([update]).wait(), invalid, &["row 0", "`n` is 1844"]);
 
+    // Deep enough to overflow a stack if it were walked without a limit.
+    let update = Update::new(1u64).merge_metadata(nested(5000));
+    fixture.refuses(fixture.docs.update([update]).wait(), invalid, &["row 0", "64 deep"]);
+
     let good = json!({
         "": {"__proto__": null}, "é\0": [true, [], {}, ""], "min": i64::MIN, "max": i64::MAX,
         "float": -0.0, "tiny": 5e-324, "huge": 1.7976931348623157e308, "one": 1.0, "int": 1,
@@ -198,7 +202,7 @@ fn batches_and_conditions() {
     let record = |id: u64| Record::new(id, [1.0, 2.0, 3.0]);
     let (invalid, exists) = (ErrorKind::InvalidArgument, ErrorKind::AlreadyExists);
     let large = (0..100).map(|id| record(id + 100).payload(vec![0; 10_000]));
-    fixture.refuses(fixture.docs.upsert(large).wait(), invalid, &["row 52", "524288 bytes"]);
+    fixture.refuses(fixture.docs.upsert(large).wait(), invalid, &["row 51", "524288 bytes"]);
     fixture.refuses(fixture.docs.insert([record(5), record(1)]).wait(), exists, &["row 1", "id 1"]);
     let missing = [Update::new(1u64).payload([1]), Update::new("1").payload([1])];
     let updated = fixture.docs.update(missing).wait();
@@ -211,6 +215,23 @@ fn batches_and_conditions() {
     assert_eq!(fixture.docs.upsert([]).wait().unwrap().records, 0);
     assert_eq!(fixture.docs.delete(["absent"]).wait().unwrap().records, 0);
     assert_eq!(fixture.docs.commit().wait().unwrap(), version);
+    // Two updates of one id add up.
+    let updates = [
+        Update::new(1u64).vector([5.0, 5.0, 5.0]).merge_metadata(json!({"a": 1, "b": 1})),
+        Update::new(1u64).merge_metadata(json!({"b": null, "c": 2})).payload([9]),
+    ];
+    assert_eq!(fixture.docs.update(updates).wait().unwrap().records, 1);
+    let record = fixture.docs.get(1u64).wait().unwrap().unwrap();
+    let expected = Record::new(1u64, [5.0; 3]).metadata(json!({"a": 1, "c": 2})).payload([9]);
+    assert_eq!(record, expected);
+    // An update counts for all that the record comes to.
+    for id in 1000..1010u64 {
+        fixture.docs.upsert([Record::new(id, [1.0; 3]).payload(vec![1; 100_000])]).wait().unwrap();
+    }
+    let all = (1000..1010u64).map(|id| Update::new(id).vector([2.0; 3]));
+    let error = fixture.docs.update(all).wait().unwrap_err();
+    assert_eq!((error.kind(), error.row()), (ErrorKind::InvalidArgument, Some(5)), "{error}");
+    let record = |id: u64| Record::new(id, [1.0, 2.0, 3.0]);
     // Of two rows with one id the last wins.
     let twice = [record(30).payload([1]), record(30).payload([2])];
     assert_eq!(fixture.docs.insert(twice).wait().unwrap().records, 1);

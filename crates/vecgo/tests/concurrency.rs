@@ -166,3 +166,82 @@ fn calls_can_be_awaited_and_dropped() {
         docs.close().await.unwrap();
     });
 }
+
+#[test]
+fn many_small_writes_beside_flushes_are_never_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).memtable_bytes(64 << 10).wal_sync(WalSync::OnCommit);
+    let docs =
+        db.wait().unwrap().open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    const WRITERS: u64 = 16;
+    const WRITES: u64 = 200;
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let docs = docs.clone();
+            scope.spawn(move || {
+                for n in 0..WRITES {
+                    let record = Record::new(writer * WRITES + n, [n as f32; DIM]);
+                    docs.upsert([record.payload(vec![0; 200])]).wait().unwrap();
+                }
+            });
+        }
+        // A flush waits for the writes before it, not for those after.
+        let docs = docs.clone();
+        scope.spawn(move || {
+            for _ in 0..5 {
+                docs.flush().wait().unwrap();
+            }
+        });
+    });
+    assert_eq!(docs.count(), WRITERS * WRITES);
+    let segments = docs.stats().segments.len();
+    assert!(segments < 100, "{segments} segments");
+}
+
+#[test]
+fn counts_beside_a_writer_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).memtable_bytes(64 << 10).wal_sync(WalSync::OnCommit);
+    let docs =
+        db.wait().unwrap().open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    docs.upsert(batch(1)).wait().unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    assert_eq!(docs.count(), IDS);
+                }
+            });
+        }
+        for mark in 2..600 {
+            docs.upsert(batch(mark)).wait().unwrap();
+        }
+        stop.store(true, Ordering::Release);
+    });
+    let reopened = docs.count();
+    docs.close().wait().unwrap();
+    assert_eq!(reopened, IDS);
+}
+
+#[test]
+fn a_closed_collection_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    docs.upsert(batch(1)).wait().unwrap();
+    docs.close().wait().unwrap();
+    let closed = [
+        docs.get(1u64).wait().map(drop),
+        docs.exists(1u64).wait().map(drop),
+        docs.search([1.0; DIM]).wait().map(drop),
+        docs.search_batch([[1.0; DIM]]).wait().map(drop),
+        docs.scan().wait().map(drop),
+        docs.upsert(batch(2)).wait().map(drop),
+        docs.commit().wait().map(drop),
+        docs.close().wait(),
+    ];
+    for result in closed {
+        assert_eq!(result.unwrap_err().kind(), vecgo::ErrorKind::Closed);
+    }
+}

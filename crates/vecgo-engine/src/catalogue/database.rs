@@ -133,6 +133,7 @@ impl Database {
         if *access == Access::Read {
             return Collection::open_replica(env, name, &entry, *kernels, options).await;
         }
+        options.check_dim(entry.config.dim())?;
         let mut writers = writers.lock().await;
         if let Some(open) = writers.get(&entry.identity).and_then(WeakCollection::upgrade) {
             return Ok(open);

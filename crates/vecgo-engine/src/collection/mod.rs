@@ -16,7 +16,9 @@ use vecgo_kernels::Kernels;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, Stats};
 
-use crate::query::{Fetch, Hit, SHORT_SCAN_BYTES, Scan, SearchParams, Snapshot, View};
+use crate::query::{
+    Fetch, Hit, SHORT_SCAN_BYTES, Scan, SearchParams, Snapshot, View, check_vector,
+};
 use crate::write::{Ack, Batch, Condition, Inbox, Message};
 use crate::{Error, ErrorKind, Options, Record, Result, Update};
 
@@ -118,6 +120,14 @@ impl Collection {
         Snapshot::of(&self.shared)
     }
 
+    /// For a read that can fail: a closed writer's view would be out of date.
+    fn open_snapshot(&self) -> Result<Snapshot> {
+        match &self.role {
+            Role::Writer(handle) if handle.inbox.is_closed() => Err(Error::closed()),
+            Role::Writer(_) | Role::Replica(_) | Role::Version => Ok(self.snapshot()),
+        }
+    }
+
     fn writer(&self) -> Result<&Inbox> {
         match &self.role {
             Role::Writer(handle) => Ok(&handle.inbox),
@@ -215,7 +225,7 @@ impl Collection {
     /// # Errors
     /// What reading the store can meet.
     pub async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
-        let snapshot = self.snapshot();
+        let snapshot = self.open_snapshot()?;
         let mut records = Vec::with_capacity(ids.len());
         for id in ids {
             records.push(snapshot.get(id).await?);
@@ -228,7 +238,7 @@ impl Collection {
     /// # Errors
     /// What reading the store can meet.
     pub async fn exists(&self, ids: &[Id]) -> Result<Vec<bool>> {
-        let snapshot = self.snapshot();
+        let snapshot = self.open_snapshot()?;
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             found.push(snapshot.find(id).await?.is_some());
@@ -246,7 +256,7 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a page of 0 records.
     pub fn scan(&self, fetch: Fetch, page: usize) -> Result<Scan> {
-        Scan::new(self.snapshot(), fetch, page)
+        Scan::new(self.open_snapshot()?, fetch, page)
     }
 
     /// The nearest records of one query.
@@ -254,32 +264,24 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a query that no record could equal.
     pub async fn search(&self, query: Vec<f32>, params: SearchParams) -> Result<Vec<Hit>> {
-        if query.len() != self.shared.config.dim() {
-            let (found, expected) = (query.len(), self.shared.config.dim());
-            let message = format!("query: vector has {found} dimensions; expected {expected}");
-            return Err(Error::invalid(message));
-        }
-        Ok(self.snapshot().search(query, params).await?.pop().unwrap_or_default())
+        check_vector(&self.shared.config, &query).map_err(|error| error.context("query"))?;
+        Ok(self.open_snapshot()?.search(query, params).await?.pop().unwrap_or_default())
     }
 
     /// The nearest records of several queries, all seen at one moment.
     ///
     /// # Errors
-    /// `InvalidArgument` names the query at fault.
+    /// `InvalidArgument` names the query at fault; `ResourceExhausted` for more hits in all than
+    /// should be held at once.
     pub async fn search_batch(
         &self,
         queries: Vec<Vec<f32>>,
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
-        let dim = self.shared.config.dim();
         for (number, query) in queries.iter().enumerate() {
-            if query.len() != dim {
-                let found = query.len();
-                return Err(Error::invalid(format!(
-                    "query {number}: vector has {found} dimensions; expected {dim}"
-                )));
-            }
+            check_vector(&self.shared.config, query)
+                .map_err(|error| error.context(format!("query {number}")))?;
         }
-        self.snapshot().search(queries.concat(), params).await
+        self.open_snapshot()?.search(queries.concat(), params).await
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct DeadRows {
     /// Bits by row, in buckets that double, made when first needed.
     buckets: [OnceLock<Box<[AtomicU64]>>; BUCKETS],
     /// When each row was killed; rows dead since before anyone could read them are not here.
+    /// Whoever counts holds it too.
     killed: RwLock<BTreeMap<u32, u64>>,
     newest: AtomicU64,
     count: AtomicU64,
@@ -43,10 +44,12 @@ impl DeadRows {
 
     /// Marks a row dead from `sequence` on. A row dies once.
     pub(crate) fn kill(&self, row: u32, sequence: u64) {
+        // Held to the end, so that whoever counts sees all of a kill or nothing of it.
+        let mut killed = self.killed.write();
         if self.is_marked(row) {
             return;
         }
-        self.killed.write().insert(row, sequence);
+        killed.insert(row, sequence);
         self.newest.fetch_max(sequence, Ordering::Release);
         // Last: whoever sees the bit also sees when.
         self.set(row);

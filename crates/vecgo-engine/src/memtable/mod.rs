@@ -2,7 +2,7 @@
 
 mod dead;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashTable;
@@ -45,7 +45,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// The vectors of the first `rows` rows, and one over their lengths.
+    /// The vectors of the first `rows` rows, and what the metric keeps beside them.
     pub(crate) fn columns(&self, rows: usize, dim: usize) -> (&[f32], &[f32]) {
         (&self.vectors.as_slice()[..rows * dim], &self.norms.as_slice()[..rows])
     }
@@ -63,6 +63,8 @@ pub(crate) struct Memtable {
     ids: RwLock<HashTable<u32>>,
     pub(crate) dead: DeadRows,
     bytes: AtomicUsize,
+    /// Bits of the largest norm; those of positive floats are in their order.
+    largest_norm: AtomicU32,
     /// Number of the first log that these rows are in.
     pub(crate) first_log: u64,
 }
@@ -137,6 +139,10 @@ impl Memtable {
         self.ids.read().find(id.lookup_hash(), same).copied()
     }
 
+    pub(crate) fn largest_norm(&self) -> f32 {
+        f32::from_bits(self.largest_norm.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -167,6 +173,7 @@ impl MemtableWriter {
             ids: RwLock::new(HashTable::new()),
             dead: DeadRows::default(),
             bytes: AtomicUsize::new(0),
+            largest_norm: AtomicU32::new(0),
             first_log,
         };
         Self { table: Arc::new(table), rows: 0, open: std::collections::VecDeque::new(), blocks: 0 }
@@ -229,7 +236,7 @@ impl MemtableWriter {
     pub(crate) fn push(
         &mut self,
         vector: &[f32],
-        inverse_norm: f32,
+        norm: f32,
         sequence: u64,
         mut row: Row,
     ) -> Result<u32> {
@@ -244,8 +251,10 @@ impl MemtableWriter {
         let bytes = vector.len() * 4
             + row.document.len()
             + row.payload.as_ref().map_or(0, |payload| payload.len())
+            + row.id.bytes()
             + ROW_OVERHEAD;
         self.table.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.table.largest_norm.fetch_max(norm.to_bits(), Ordering::Relaxed);
 
         let hash = row.id.lookup_hash();
         let replaced = self.table.newest(&row.id);
@@ -256,7 +265,7 @@ impl MemtableWriter {
         let id = row.id.clone();
         block.rows[place].set(row).map_err(|_| full())?;
         open.vectors.extend_from_slice(vector).map_err(|_| full())?;
-        open.norms.extend_from_slice(&[inverse_norm]).map_err(|_| full())?;
+        open.norms.extend_from_slice(&[norm]).map_err(|_| full())?;
         // Last: a row exists for readers once its sequence number does.
         open.sequences.extend_from_slice(&[sequence]).map_err(|_| full())?;
         self.index(hash, &id, number);

@@ -1,10 +1,11 @@
-//! Exact search: every live row is scored by the kernels, the best are scored again in f64.
+//! Exact search: every live row is scored by the kernels, those that may be among the nearest are
+//! scored again in f64.
 
 use vecgo_format::Metric;
 use vecgo_kernels::Kernels;
 
 use super::top::{Candidate, Top};
-use super::vector::{exact_distance, inverse_norm};
+use super::vector::{ExactQuery, norm};
 use super::view::{Address, RowSource, Snapshot};
 use crate::memtable::DeadRows;
 use crate::{Error, Result};
@@ -13,9 +14,6 @@ use crate::{Error, Result};
 const TILE_ROWS: usize = 128;
 /// Queries that share one pass over a tile.
 const TILE_QUERIES: usize = 8;
-/// Candidates kept beyond k, so that two rows which f32 puts in the wrong order are both there
-/// to be put right.
-const SLACK: usize = 16;
 
 /// A candidate with its final distance and score.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +33,7 @@ struct Scan<'a> {
     metric: Metric,
     dim: usize,
     queries: &'a [f32],
-    inverse_norms: Vec<f32>,
+    norms: Vec<f32>,
     tops: Vec<Top>,
     distances: Vec<f32>,
 }
@@ -46,15 +44,19 @@ impl Snapshot {
     pub(crate) fn exact_search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Scored>>> {
         let config = &self.shared.config;
         let dim = config.dim();
-        let limit = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX)).saturating_add(SLACK);
-        let count = queries.len() / dim;
+        let k = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
+        let longest = self.longest()?;
+        let exact: Vec<_> = queries
+            .chunks_exact(dim)
+            .map(|query| ExactQuery::new(config.metric(), query))
+            .collect();
         let mut scan = Scan {
             kernels: self.shared.kernels,
             metric: config.metric(),
             dim,
             queries,
-            inverse_norms: queries.chunks_exact(dim).map(inverse_norm).collect(),
-            tops: (0..count).map(|_| Top::new(limit)).collect(),
+            norms: queries.chunks_exact(dim).map(|query| norm(config.metric(), query)).collect(),
+            tops: exact.iter().map(|query| Top::new(k, query.kernel_error(longest))).collect(),
             distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
         };
         for (source, rows) in self.sources() {
@@ -73,19 +75,34 @@ impl Snapshot {
                 }
             }
         }
-        let queries = queries.chunks_exact(dim);
-        queries.zip(scan.tops).map(|(query, top)| self.score_again(query, top, k)).collect()
+        let tops = std::mem::take(&mut scan.tops);
+        exact.iter().zip(tops).map(|(query, top)| self.score_again(query, top, k)).collect()
     }
 
-    fn score_again(&self, query: &[f32], top: Top, k: usize) -> Result<Vec<Scored>> {
-        let metric = self.shared.config.metric();
+    /// The length of the longest vector, where the kernels' error depends on it.
+    fn longest(&self) -> Result<f32> {
+        let mut longest = 0.0f32;
+        if self.shared.config.metric() == Metric::Dot {
+            for (_, rows) in self.sources() {
+                longest = longest.max(match rows {
+                    RowSource::Memtable(table) => table.largest_norm(),
+                    RowSource::Segment(live) => live.segment.longest().ok_or_else(not_loaded)?,
+                });
+            }
+        }
+        Ok(longest)
+    }
+
+    fn score_again(&self, query: &ExactQuery<'_>, top: Top, k: usize) -> Result<Vec<Scored>> {
         let mut scored = Vec::new();
         for candidate in top.into_candidates() {
             let vector = self.resident_vector(candidate.address);
             let vector = vector.ok_or_else(|| Error::internal("a scored row has no vector"))?;
-            let (distance, score) = exact_distance(metric, query, vector);
+            let (distance, score) = query.score(vector);
             scored.push(Scored { distance, score, address: candidate.address });
         }
+        // Addresses are in the order of writing, which a flush does not change: nor does it change
+        // which of several equal rows takes the last place.
         scored.sort_unstable_by(|a, b| {
             a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
         });
@@ -159,7 +176,7 @@ impl Scan<'_> {
             Metric::L2 => {}
             Metric::Dot => distances.iter_mut().for_each(|dot| *dot = -*dot),
             Metric::Cosine => {
-                let query_norm = self.inverse_norms[query];
+                let query_norm = self.norms[query];
                 for (dot, norm) in distances.iter_mut().zip(norms) {
                     *dot = 1.0 - *dot * query_norm * norm;
                 }
@@ -168,7 +185,7 @@ impl Scan<'_> {
         let top = &mut self.tops[query];
         let mut bound = top.bound();
         for (row, distance) in (0u32..).zip(distances.iter().copied()) {
-            if distance < bound
+            if distance <= bound
                 && let Some(address) = alive(row)
             {
                 top.push(Candidate { distance, address });

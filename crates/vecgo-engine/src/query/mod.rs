@@ -13,5 +13,5 @@ pub use scroll::Scan;
 pub use search::{Hit, SearchParams};
 
 pub(crate) use search::SHORT_SCAN_BYTES;
-pub(crate) use vector::{check_vector, inverse_norm};
+pub(crate) use vector::{check_vector, norm};
 pub(crate) use view::{Snapshot, View};

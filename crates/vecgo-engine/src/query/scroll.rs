@@ -12,6 +12,8 @@ pub struct Scan {
     fetch: Fetch,
     page: usize,
     next: Address,
+    /// Rows of the source that `next` is in, once they have been counted.
+    rows: Option<usize>,
 }
 
 impl Scan {
@@ -19,7 +21,7 @@ impl Scan {
         if page == 0 {
             return Err(Error::invalid("a page of 0 records; expected 1 or more"));
         }
-        Ok(Self { snapshot, fetch, page, next: Address { source: 0, row: 0 } })
+        Ok(Self { snapshot, fetch, page, next: Address { source: 0, row: 0 }, rows: None })
     }
 
     /// The version that was newest when the scan began.
@@ -48,10 +50,15 @@ impl Scan {
     fn next_live(&mut self) -> Option<Address> {
         let sequence = self.snapshot.sequence;
         loop {
-            let (rows, dead) = match self.snapshot.source(self.next.source)? {
-                RowSource::Memtable(table) => (table.rows_at(sequence), &table.dead),
-                RowSource::Segment(live) => (live.segment.rows() as usize, &*live.dead),
+            let source = self.snapshot.source(self.next.source)?;
+            let dead = match source {
+                RowSource::Memtable(table) => &table.dead,
+                RowSource::Segment(live) => &*live.dead,
             };
+            let rows = *self.rows.get_or_insert_with(|| match source {
+                RowSource::Memtable(table) => table.rows_at(sequence),
+                RowSource::Segment(live) => live.segment.rows() as usize,
+            });
             while (self.next.row as usize) < rows {
                 let address = self.next;
                 self.next.row += 1;
@@ -60,6 +67,7 @@ impl Scan {
                 }
             }
             self.next = Address { source: self.next.source + 1, row: 0 };
+            self.rows = None;
         }
     }
 }

@@ -4,9 +4,8 @@ use vecgo_io::SpawnExt;
 
 use super::exact::Scored;
 use super::fetch::Fetch;
-use super::vector::check_vector;
 use super::view::Snapshot;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What to search for beside the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,63 +43,60 @@ pub struct Hit {
 /// half a millisecond at the memory bandwidth of a core.
 pub(crate) const SHORT_SCAN_BYTES: u64 = 8 << 20;
 
+/// Hits that one call may ask for in all, about 2 GiB of them.
+const MAX_HITS: u64 = 1 << 24;
+
 impl Snapshot {
-    /// The nearest records of each query, by nearness and then by id. `queries` are end to end.
+    /// The nearest records of each query, by nearness and then by id. `queries` are checked and end to end.
     pub(crate) async fn search(
         &self,
         queries: Vec<f32>,
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
-        let config = &self.shared.config;
-        let count = queries.len() / config.dim();
-        for (number, query) in queries.chunks_exact(config.dim()).enumerate() {
-            check_vector(config, query).map_err(|error| match count {
-                1 => error.context("query"),
-                _ => error.context(format!("query {number}")),
-            })?;
+        let count = queries.len() / self.shared.config.dim();
+        let hits = self.rows().min(params.k as u64).saturating_mul(count as u64);
+        if hits > MAX_HITS {
+            let message = format!("a search for {hits} hits; at most {MAX_HITS} are held at once");
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
         if params.k == 0 {
             return Ok(vec![Vec::new(); count]);
         }
-        self.load().await?;
-        let scored = self.scan(queries, params.k).await?;
-        let mut answers = Vec::with_capacity(count);
-        for scored in scored {
-            answers.push(self.hits(scored, params.fetch).await?);
-        }
-        Ok(answers)
-    }
-
-    /// Loads what a scan reads.
-    async fn load(&self) -> Result<()> {
         for live in &self.view.segments {
-            live.segment.vectors().await?;
-            live.segment.norms().await?;
+            live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
         }
-        Ok(())
+        self.share_out(queries, params).await
     }
 
-    /// Scans for all queries; several queries are shared out between the database's threads.
-    async fn scan(&self, queries: Vec<f32>, k: usize) -> Result<Vec<Vec<Scored>>> {
+    /// Scans for all queries; several are shared out between the database's threads.
+    async fn share_out(&self, queries: Vec<f32>, params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let dim = self.shared.config.dim();
         let count = queries.len() / dim;
         let spawn = &self.shared.env.spawn;
         let shares = spawn.parallelism().min(count).max(1);
         if shares == 1 {
-            return self.exact_search(&queries, k);
+            return self.scan(&queries, params).await;
         }
         let tasks: Vec<_> = queries
             .chunks(count.div_ceil(shares) * dim)
             .map(|share| {
                 let (snapshot, share) = (self.clone(), share.to_vec());
-                spawn.start(async move { snapshot.exact_search(&share, k) })
+                spawn.start(async move { snapshot.scan(&share, params).await })
             })
             .collect();
-        let mut scored = Vec::with_capacity(count);
+        let mut answers = Vec::with_capacity(count);
         for task in tasks {
-            scored.extend(task.await.ok_or_else(Error::closed)??);
+            answers.extend(task.await.ok_or_else(Error::closed)??);
         }
-        Ok(scored)
+        Ok(answers)
+    }
+
+    async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
+        let mut answers = Vec::new();
+        for scored in self.exact_search(queries, params.k)? {
+            answers.push(self.hits(scored, params.fetch).await?);
+        }
+        Ok(answers)
     }
 
     async fn hits(&self, scored: Vec<Scored>, fetch: Fetch) -> Result<Vec<Hit>> {

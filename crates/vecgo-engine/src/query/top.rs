@@ -1,67 +1,65 @@
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use super::view::Address;
 
-/// A row that may be among the nearest.
+/// A row that may be among the nearest, with its distance as the kernels have it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate {
     pub(crate) distance: f32,
     pub(crate) address: Address,
 }
 
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_distance = self.distance.total_cmp(&other.distance);
-        by_distance.then_with(|| self.address.cmp(&other.address))
-    }
-}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Candidate {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Candidate {}
-
-/// The nearest candidates seen so far, the worst of them at hand.
+/// Every row that may be among the k nearest of those seen: kernels round, so it keeps all whose
+/// distance is within twice their error of the k-th.
 #[derive(Debug)]
 pub(crate) struct Top {
+    k: usize,
+    /// Twice the kernels' error, as a part of one and as a part of the distance.
+    margin: (f32, f32),
+    kept: Vec<Candidate>,
+    /// How many to keep before those that cannot matter are dropped.
     limit: usize,
-    heap: BinaryHeap<Candidate>,
+    bound: f32,
 }
 
+/// Candidates kept beyond k before the first are dropped: dropping costs about as much as it
+/// saves until there are some.
+const SPARE: usize = 64;
+
 impl Top {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::new() }
+    pub(crate) fn new(k: usize, (absolute, relative): (f32, f32)) -> Self {
+        let margin = (2.0 * absolute, 3.0 * relative);
+        let limit = k.saturating_mul(2).saturating_add(SPARE);
+        Self { k, margin, kept: Vec::new(), limit, bound: f32::INFINITY }
     }
 
-    /// A candidate must be nearer than this to matter.
+    /// A row beyond this is not among the k nearest.
     pub(crate) fn bound(&self) -> f32 {
-        match self.heap.peek() {
-            Some(worst) if self.heap.len() >= self.limit => worst.distance,
-            _ => f32::INFINITY,
-        }
+        self.bound
     }
 
     pub(crate) fn push(&mut self, candidate: Candidate) {
-        if self.heap.len() < self.limit {
-            self.heap.push(candidate);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && candidate < *worst
-        {
-            *worst = candidate;
+        self.kept.push(candidate);
+        if self.kept.len() >= self.limit {
+            self.drop_far();
+            // Many are as near as the k-th; looking again at each new one would not help.
+            self.limit = self.limit.max(self.kept.len().saturating_mul(2));
         }
     }
 
-    pub(crate) fn into_candidates(self) -> Vec<Candidate> {
-        self.heap.into_vec()
+    fn drop_far(&mut self) {
+        if self.k == 0 || self.kept.len() <= self.k {
+            return;
+        }
+        let by_distance = |a: &Candidate, b: &Candidate| a.distance.total_cmp(&b.distance);
+        let (_, kth, _) = self.kept.select_nth_unstable_by(self.k - 1, by_distance);
+        let (absolute, relative) = self.margin;
+        let bound = kth.distance + absolute + relative * kth.distance.abs();
+        self.kept.retain(|candidate| candidate.distance <= bound);
+        self.bound = bound;
+    }
+
+    /// All rows that may be among the k nearest.
+    pub(crate) fn into_candidates(mut self) -> Vec<Candidate> {
+        self.drop_far();
+        self.kept
     }
 }

@@ -30,7 +30,8 @@ pub(crate) struct Snapshot {
     pub(crate) sequence: u64,
 }
 
-/// Where a row is within a snapshot: memtables first, then segments.
+/// Where a row is within a snapshot: segments first, then memtables, each oldest first, so that
+/// addresses are in the order of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address {
     pub(crate) source: u32,
@@ -53,14 +54,17 @@ impl Snapshot {
 
     pub(crate) fn source(&self, source: u32) -> Option<RowSource<'_>> {
         let source = source as usize;
-        let memtables = &self.view.memtables;
-        match memtables.get(source) {
-            Some(table) => Some(RowSource::Memtable(table)),
-            None => self.view.segments.get(source - memtables.len()).map(RowSource::Segment),
+        let segments = &self.view.segments;
+        match segments.get(source) {
+            Some(live) => Some(RowSource::Segment(live)),
+            None => {
+                let table = self.view.memtables.get(source - segments.len());
+                table.map(|table| RowSource::Memtable(table))
+            }
         }
     }
 
-    /// All sources by number: memtables, then segments, each oldest first.
+    /// All sources by number.
     pub(crate) fn sources(&self) -> impl DoubleEndedIterator<Item = (u32, RowSource<'_>)> {
         let count = self.view.memtables.len() + self.view.segments.len();
         (0..u32::try_from(count).unwrap_or(u32::MAX))

@@ -128,11 +128,12 @@ impl DeleteObjects {
     ) -> Result<RoaringBitmap> {
         let key = source.names.deletes(object.name);
         if let Entry::Vacant(place) = self.read.entry(object.name) {
-            place.insert(read_deletes(source, object, &key).await?);
+            place.insert(read_deletes(source.env, object, &key).await?);
         }
         let rows = self.read.get(&object.name).and_then(|read| read.dead.get(&segment.number));
         let rows = rows.cloned().unwrap_or_default();
-        if rows.len() != u64::from(segment.dead_rows) {
+        let beyond = rows.max().is_some_and(|row| row >= segment.directory.rows);
+        if beyond || rows.len() != u64::from(segment.dead_rows) {
             let detail = format!(
                 "{} dead rows of segment {}, expected {}",
                 rows.len(),
@@ -146,8 +147,9 @@ impl DeleteObjects {
     }
 }
 
-async fn read_deletes(source: &Source<'_>, object: &ObjectRef, key: &str) -> Result<DeleteObject> {
-    let bytes = source.env.store.get(key).await;
+/// Reads a delete object that a manifest names.
+pub(crate) async fn read_deletes(env: &Env, object: &ObjectRef, key: &str) -> Result<DeleteObject> {
+    let bytes = env.store.get(key).await;
     let bytes = bytes.map_err(|error| named_is_missing(error.into(), "the manifest"))?;
     let (decoded, found) =
         DeleteObject::decode(&bytes).map_err(|error| Error::format(key, error))?;

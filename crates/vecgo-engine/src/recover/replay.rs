@@ -1,13 +1,13 @@
 //! Applying the frames of one log.
 
 use vecgo_format::{
-    FormatError, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Metric, Op, vector_of,
+    FormatError, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, vector_of,
 };
-use vecgo_io::Object;
+use vecgo_io::{Object, read_range};
 
 use super::{Bound, Recovered, Source};
 use crate::memtable::Row;
-use crate::query::inverse_norm;
+use crate::query::norm;
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -31,8 +31,7 @@ impl Source<'_> {
             return Err(format(FormatError::Invalid { what: "log", offset: 0, detail }));
         }
         let length = bound.stop.map_or(u64::MAX, |end| end.length).min(object.length());
-        let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(usize::MAX)];
-        object.read_into(0, &mut bytes).await?;
+        let bytes = read_range(object, key, 0..length).await?;
         let mut log = LogReader::open(&bytes).map_err(format)?;
         let mut must_reach = bound.must_reach;
         let mut reach =
@@ -69,10 +68,7 @@ impl Source<'_> {
             Op::Put { id, kill, vector, document, payload } => {
                 self.kill(&id, kill, sequence, recovered).await?;
                 let vector = vector_of(vector);
-                let norm = match self.config.metric() {
-                    Metric::Cosine => inverse_norm(&vector),
-                    Metric::L2 | Metric::Dot => 0.0,
-                };
+                let norm = norm(self.config.metric(), &vector);
                 let row = Row::new(id, document.into(), payload.map(Into::into));
                 recovered.memtable.push(&vector, norm, sequence, row)?;
             }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Section,
+    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Metric, Section,
     SectionKind, SegmentRef, Spans, checksum, segment_header,
 };
 use vecgo_io::{BlockCache, BlockKey, Object, Store};
-use vecgo_kernels::PageBuf;
+use vecgo_kernels::{Kernels, PageBuf};
 
 use crate::{Error, Result};
 
@@ -27,12 +27,15 @@ pub(crate) struct Segment {
     pub(crate) number: u64,
     directory: Directory,
     random: u64,
+    /// Its number in the cache.
+    cached_as: u64,
     key: String,
     object: Box<dyn Object>,
     cache: Arc<BlockCache>,
     tables: Vec<OnceCell<Vec<u8>>>,
     vectors: OnceCell<PageBuf<f32>>,
     norms: OnceCell<PageBuf<f32>>,
+    longest: OnceCell<f32>,
     lookup: OnceCell<Lookup>,
 }
 
@@ -50,12 +53,14 @@ impl Segment {
             number: named.number,
             directory: named.directory.clone(),
             random: named.object.name.random,
+            cached_as: source.cache.object(),
             key: source.key,
             object,
             cache: source.cache,
             tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
             vectors: OnceCell::new(),
             norms: OnceCell::new(),
+            longest: OnceCell::new(),
             lookup: OnceCell::new(),
         })
     }
@@ -159,6 +164,28 @@ impl Segment {
         Ok(self.norms.get_or_try_init(|| self.floats(SectionKind::Norms)).await?)
     }
 
+    /// Loads what a search under `metric` reads.
+    pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
+        let vectors = self.vectors().await?;
+        match metric {
+            Metric::L2 => {}
+            Metric::Cosine => drop(self.norms().await?),
+            Metric::Dot => {
+                let longest = || async {
+                    let rows = vectors.chunks_exact(self.dim());
+                    rows.map(|row| kernels.norm_squared(row)).fold(0.0, f32::max).sqrt()
+                };
+                self.longest.get_or_init(longest).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Length of the longest vector, if it has been loaded.
+    pub(crate) fn longest(&self) -> Option<f32> {
+        self.longest.get().copied()
+    }
+
     /// The vectors and norms if both are loaded.
     pub(crate) fn resident(&self) -> Option<(&[f32], &[f32])> {
         let norms = match self.directory.section(SectionKind::Norms) {
@@ -224,7 +251,7 @@ impl Segment {
 
     async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {
         let start = number * BLOCK_BYTES as u64;
-        let key = BlockKey { object: self.random, offset: section.offset + start };
+        let key = BlockKey { object: self.cached_as, offset: section.offset + start };
         if let Some(block) = self.cache.get(key) {
             return Ok(block);
         }

@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
 
 use serde_json::Value;
-use vecgo_format::{Config, Document, Id, Metric, encode_document};
+use vecgo_format::{Config, Document, Id, encode_document};
 
-use crate::query::{check_vector, inverse_norm};
+use crate::query::{check_vector, norm};
 use crate::record::{Patch, Record, Update};
 use crate::{Error, Result};
 
@@ -20,11 +20,11 @@ pub(crate) enum Condition {
     Absent,
 }
 
-/// A vector that passed the checks, and one over its length where the metric needs it.
+/// A vector that passed the checks, and what the metric keeps beside it.
 #[derive(Debug)]
 pub(crate) struct CheckedVector {
     pub(crate) values: Vec<f32>,
-    pub(crate) inverse_norm: f32,
+    pub(crate) norm: f32,
 }
 
 /// One change of a batch.
@@ -39,7 +39,8 @@ pub(crate) enum Change {
     Update {
         vector: Option<CheckedVector>,
         document: Option<Box<[u8]>>,
-        merge: Option<Document>,
+        /// Applied in their order.
+        merges: Vec<Document>,
         payload: Option<Option<Box<[u8]>>>,
     },
     Delete,
@@ -84,9 +85,13 @@ impl Batch {
                     Patch::Keep => None,
                     Patch::Set(metadata) => Some(encode_metadata(&metadata)?),
                 };
-                let merge = match update.merge {
-                    None => None,
-                    Some(Value::Object(patch)) => Some(patch),
+                let merges = match update.merge {
+                    None => Vec::new(),
+                    Some(Value::Object(patch)) => {
+                        // Within a document's limits, so that applying it needs no look at its depth.
+                        encode_document(&patch)?;
+                        vec![patch]
+                    }
                     Some(other) => return Err(not_an_object("a merge patch", &other)),
                 };
                 let vector = match update.vector {
@@ -97,7 +102,7 @@ impl Batch {
                     Patch::Keep => None,
                     Patch::Set(payload) => Some(payload.map(Vec::into_boxed_slice)),
                 };
-                Ok((update.id, Change::Update { vector, document, merge, payload }))
+                Ok((update.id, Change::Update { vector, document, merges, payload }))
             }),
         )
     }
@@ -121,16 +126,16 @@ impl Batch {
                 Ok((id, change))
             });
             let (id, change) = checked.map_err(|error| error.at_row(row))?;
-            batch.bytes += change.bytes() + ROW_BYTES;
+            batch.bytes += change.bytes() + id.bytes() + ROW_BYTES;
             if batch.bytes > limit {
-                let error = Error::invalid(format!(
-                    "the batch takes more than {limit} bytes, half a memtable; \
-                     split it or raise memtable_bytes"
-                ));
-                return Err(error.at_row(row));
+                return Err(too_large(limit).at_row(row));
             }
             match places.entry(id.clone()) {
-                Entry::Occupied(place) => batch.changes[*place.get()] = (row, id, change),
+                Entry::Occupied(place) => {
+                    let (at, _, earlier) = &mut batch.changes[*place.get()];
+                    *at = row;
+                    earlier.then(change);
+                }
                 Entry::Vacant(place) => {
                     place.insert(batch.changes.len());
                     batch.changes.push((row, id, change));
@@ -141,7 +146,40 @@ impl Batch {
     }
 }
 
+/// The refusal of a batch beyond `limit` bytes.
+pub(super) fn too_large(limit: usize) -> Error {
+    Error::invalid(format!(
+        "the batch takes more than {limit} bytes, half a memtable; \
+         split it or raise memtable_bytes"
+    ))
+}
+
 impl Change {
+    /// What this change and then a later one of the same id come to: of two records the last
+    /// wins, two updates add up.
+    fn then(&mut self, later: Change) {
+        match (self, later) {
+            (
+                Change::Update { vector, document, merges, payload },
+                Change::Update {
+                    vector: later_vector,
+                    document: later_document,
+                    merges: later_merges,
+                    payload: later_payload,
+                },
+            ) => {
+                if later_document.is_some() {
+                    *document = later_document;
+                    merges.clear();
+                }
+                merges.extend(later_merges);
+                *vector = later_vector.or(vector.take());
+                *payload = later_payload.or(payload.take());
+            }
+            (earlier, later) => *earlier = later,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Change::Put { vector, document, payload, .. } => {
@@ -161,11 +199,7 @@ impl Change {
 
 fn checked(config: &Config, values: Vec<f32>) -> Result<CheckedVector> {
     check_vector(config, &values)?;
-    let inverse_norm = match config.metric() {
-        Metric::Cosine => inverse_norm(&values),
-        Metric::L2 | Metric::Dot => 0.0,
-    };
-    Ok(CheckedVector { values, inverse_norm })
+    Ok(CheckedVector { norm: norm(config.metric(), &values), values })
 }
 
 fn encode_metadata(metadata: &Value) -> Result<Box<[u8]>> {

@@ -63,6 +63,9 @@ impl Writer {
             log,
             segments,
         };
+        manifest
+            .check()
+            .map_err(|why| Error::internal(format!("a version that is none: {why}")))?;
         let number = manifest.number;
         let (bytes, checksum) = manifest.encode();
         let key = self.shared.names.manifest(number);
@@ -79,10 +82,11 @@ impl Writer {
                 self.committed = Some(Committed { manifest, checksum });
                 self.publish_view();
             }
-            // A version that surely was not created can be tried again; every other answer ends
-            // this writer.
-            Err(error) if error.kind() == ErrorKind::ResourceExhausted => {}
-            Err(error) => self.fail(error),
+            Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::Fenced) => {
+                self.fail(error);
+            }
+            // Nothing was created, so it can be tried again.
+            Err(_) => {}
         }
         decided
     }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use vecgo_format::{Document, Id, Kill, decode_document, encode_document};
+use vecgo_format::{Document, Id, Kill, Metric, decode_document, encode_document};
 
-use super::batch::{Batch, Change, CheckedVector, Condition, merge};
+use super::batch::{Batch, Change, CheckedVector, Condition, merge, too_large};
 use super::writer::Writer;
 use crate::memtable::Memtable;
-use crate::query::inverse_norm;
+use crate::query::norm;
 use crate::segment::LiveSegment;
 use crate::{Error, ErrorKind, Result};
 
@@ -53,9 +53,19 @@ pub(super) struct Put {
     pub(super) payload: Option<Box<[u8]>>,
 }
 
+impl Put {
+    fn bytes(&self) -> usize {
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
+        self.vector.values.len() * 4 + self.document.len() + payload
+    }
+}
+
 impl Writer {
     /// Decides every change of a batch, or refuses the batch and changes nothing.
     pub(super) async fn resolve(&self, batch: Batch) -> Result<Vec<Resolved>> {
+        let limit = self.shared.options.batch_bytes();
+        let metric = self.shared.config.metric();
+        let mut bytes = 0usize;
         let mut resolved = Vec::with_capacity(batch.changes.len());
         for (row, id, change) in batch.changes {
             let replaces = self.locate(&id).await?;
@@ -69,7 +79,7 @@ impl Writer {
                 }
                 update @ Change::Update { .. } => match &replaces {
                     Some(old) => Some(
-                        updated(old, update)
+                        updated(metric, old, update)
                             .await
                             .map_err(|error| error.context(format!("id {id}")).at_row(row))?,
                     ),
@@ -81,6 +91,11 @@ impl Writer {
                 Change::Delete if replaces.is_none() => continue,
                 Change::Delete => None,
             };
+            // An update brings back the parts of the record that it keeps.
+            bytes = bytes.saturating_add(put.as_ref().map_or(0, Put::bytes));
+            if bytes > limit {
+                return Err(too_large(limit).at_row(row));
+            }
             resolved.push(Resolved { id, replaces, put });
         }
         Ok(resolved)
@@ -105,8 +120,8 @@ impl Writer {
 }
 
 /// The record that an update makes of the one at `old`.
-async fn updated(old: &Location, update: Change) -> Result<Put> {
-    let Change::Update { vector, document, merge: patch, payload } = update else {
+async fn updated(metric: Metric, old: &Location, update: Change) -> Result<Put> {
+    let Change::Update { vector, document, merges, payload } = update else {
         return Err(Error::internal("not an update"));
     };
     let missing = || Error::internal("a memtable row is missing");
@@ -123,19 +138,19 @@ async fn updated(old: &Location, update: Change) -> Result<Put> {
         }
     };
     let mut document = document.unwrap_or(old_document);
-    if let Some(patch) = patch {
-        document = patched(&document, patch)?;
+    if !merges.is_empty() {
+        document = merged(&document, merges)?;
     }
-    let vector = vector.unwrap_or_else(|| CheckedVector {
-        inverse_norm: inverse_norm(&old_vector),
-        values: old_vector,
-    });
+    let vector = vector
+        .unwrap_or_else(|| CheckedVector { norm: norm(metric, &old_vector), values: old_vector });
     Ok(Put { vector, document, payload: payload.unwrap_or(old_payload) })
 }
 
-fn patched(document: &[u8], patch: Document) -> Result<Box<[u8]>> {
+fn merged(document: &[u8], patches: Vec<Document>) -> Result<Box<[u8]>> {
     let mut document = decode_document(document)
         .map_err(|error| Error::new(ErrorKind::Corruption, error.to_string()))?;
-    merge(&mut document, patch);
+    for patch in patches {
+        merge(&mut document, patch);
+    }
     Ok(encode_document(&document)?.into_boxed_slice())
 }

@@ -31,6 +31,8 @@ pub(crate) struct LogTail {
     sequence: u64,
     synced: Synced,
     next_number: u64,
+    /// Bytes of frames since the last roll.
+    unsealed_bytes: u64,
     /// Bytes not yet handed to the log.
     buffer: Vec<u8>,
 }
@@ -55,6 +57,7 @@ impl LogTail {
             sequence,
             synced,
             next_number,
+            unsealed_bytes: 0,
             buffer: Vec::new(),
         }
     }
@@ -62,6 +65,11 @@ impl LogTail {
     /// Number of the log that the next frame goes to.
     pub(crate) fn number(&self) -> u64 {
         if self.open.is_some() { self.end.number } else { self.next_number }
+    }
+
+    /// Bytes of frames since the last roll.
+    pub(crate) fn unsealed_bytes(&self) -> u64 {
+        self.unsealed_bytes
     }
 
     pub(crate) fn synced(&self) -> Synced {
@@ -80,6 +88,8 @@ impl LogTail {
         let after = frame
             .finish(self.header, self.end.end, self.synced.sequence, &mut self.buffer)
             .map_err(|error| Error::internal(error.to_string()))?;
+        let added = after.length.saturating_sub(self.end.end.length);
+        self.unsealed_bytes = self.unsealed_bytes.saturating_add(added);
         self.end.end = after;
         self.sequence = sequence;
         Ok(())
@@ -140,6 +150,7 @@ impl LogTail {
     pub(crate) async fn roll(&mut self) -> Result<()> {
         self.sync().await?;
         self.open = None;
+        self.unsealed_bytes = 0;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use vecgo_io::StoreLock;
 
 use super::Ack;
 use super::batch::Batch;
-use super::flush::Sealed;
+use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
 use super::tail::LogTail;
 use crate::collection::Shared;
@@ -41,8 +41,9 @@ pub(crate) struct Writer {
     visible: Arc<AtomicU64>,
     /// When the oldest write that is not durable was acknowledged.
     unsynced_since: Option<Duration>,
-    /// Answered when nothing is left to flush.
-    pub(super) flush_waiters: Vec<oneshot::Sender<Result<u64>>>,
+    /// Each is answered when the writes up to a sequence number are flushed.
+    pub(super) flush_waiters: Vec<(u64, oneshot::Sender<Result<u64>>)>,
+    pub(super) backoff: Backoff,
     /// Why nothing can be written any more.
     failed: Option<Error>,
 }
@@ -84,6 +85,7 @@ impl Writer {
             visible: Arc::default(),
             unsynced_since: None,
             flush_waiters: Vec::new(),
+            backoff: Backoff::default(),
             failed: None,
         };
         writer.publish_view();
@@ -93,14 +95,19 @@ impl Writer {
     /// Serves the inbox until it is closed.
     pub(crate) async fn run(mut self) {
         while let Some(messages) = self.next_messages().await {
-            if let Some(reply) = self.serve(messages).await {
-                let closed = self.close().await;
+            let closing = self.serve(messages).await;
+            if !closing.is_empty() {
+                self.end_flush().await;
+                let closed = self.commit().await.map(drop);
                 // The lock is free before the caller learns that the collection is closed.
                 drop(self);
-                let _ = reply.send(closed);
+                for reply in closing {
+                    let _ = reply.send(closed.clone());
+                }
                 return;
             }
         }
+        self.end_flush().await;
     }
 
     /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`].
@@ -128,21 +135,33 @@ impl Writer {
         }
     }
 
-    /// Does what waited as one group; gives back a request to close, which comes last.
-    async fn serve(&mut self, messages: VecDeque<Message>) -> Option<oneshot::Sender<Result<()>>> {
+    /// Does what waited as one group; gives back requests to close, which come last.
+    async fn serve(&mut self, mut messages: VecDeque<Message>) -> Vec<oneshot::Sender<Result<()>>> {
+        // The end of a flush first: a new view shows all that is applied, and now all of that is
+        // acknowledged; and a write that waits for room waits for the inbox to tell of it.
+        let ended = messages.iter().position(|message| matches!(message, Message::Flushed(_)));
+        if let Some(Message::Flushed(ended)) = ended.and_then(|place| messages.remove(place)) {
+            self.flushed(*ended).await;
+        }
         let mut pending: Vec<Pending> = Vec::new();
-        let (mut commits, mut flushes) = (Vec::new(), Vec::new());
-        let (mut flushed, mut close) = (None, None);
+        let (mut commits, mut closes) = (Vec::new(), Vec::new());
         for message in messages {
             match message {
-                Message::Write { batch, reply } => match self.write(batch).await {
-                    Ok(ack) => pending.push((reply, ack)),
-                    Err(error) => drop(reply.send(Err(error))),
-                },
+                Message::Write { batch, reply } => {
+                    if self.is_full() {
+                        self.acknowledge(std::mem::take(&mut pending), false).await;
+                        self.flush_if_due().await;
+                    }
+                    match self.write(batch).await {
+                        Ok(ack) => pending.push((reply, ack)),
+                        Err(error) => drop(reply.send(Err(error))),
+                    }
+                }
                 Message::Commit { reply } => commits.push(reply),
-                Message::Flush { reply } => flushes.push(reply),
-                Message::Flushed(ended) => flushed = Some(ended),
-                Message::Close { reply } => close = Some(reply),
+                Message::Flush { reply } => self.flush_waiters.push((self.sequence, reply)),
+                // There is one flush at a time, and its end has been dealt with.
+                Message::Flushed(_) => {}
+                Message::Close { reply } => closes.push(reply),
             }
         }
         self.acknowledge(pending, !commits.is_empty()).await;
@@ -152,18 +171,17 @@ impl Writer {
                 let _ = reply.send(version.clone());
             }
         }
-        // Not before: a new view shows all that is applied.
-        if let Some(flushed) = flushed {
-            self.flushed(*flushed).await;
+        if closes.is_empty() {
+            self.flush_if_due().await;
         }
-        self.flush_if_due(flushes).await;
-        close
+        closes
     }
 
     /// Applies a batch so that no reader sees it yet, and adds it to the log's buffer.
     async fn write(&mut self, batch: Batch) -> Result<Ack> {
         self.check_alive()?;
         if self.is_full() && self.sealed.is_some() {
+            // There was no waiting for room, so the flush is failing.
             let failure = self.shared.flush_failure.lock().clone();
             return Err(failure.unwrap_or_else(|| Error::internal("no room in the memtable")));
         }
@@ -192,7 +210,7 @@ impl Writer {
                     let payload = put.payload.as_deref();
                     frame.put(&change.id, hint, &put.vector.values, &put.document, payload);
                     let row = Row::new(change.id, put.document, put.payload);
-                    let norm = put.vector.inverse_norm;
+                    let norm = put.vector.norm;
                     self.active.push(&put.vector.values, norm, sequence, row)?;
                 }
                 None => frame.delete(&change.id, hint),
@@ -235,7 +253,7 @@ impl Writer {
         }
     }
 
-    async fn sync(&mut self) {
+    pub(super) async fn sync(&mut self) {
         self.unsynced_since = None;
         if let Err(error) = self.tail.sync().await {
             self.fail(&error);
@@ -276,9 +294,5 @@ impl Writer {
             self.failed = Some(error.clone());
             *self.shared.failure.lock() = Some(error.clone());
         }
-    }
-
-    async fn close(&mut self) -> Result<()> {
-        self.commit().await.map(drop)
     }
 }

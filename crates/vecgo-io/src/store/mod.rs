@@ -148,14 +148,22 @@ pub trait StoreExt: Store {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
         Box::pin(async move {
             let object = self.open(key).await?;
-            read(&*object, key, 0..object.length()).await
+            read_range(&*object, key, 0..object.length()).await
         })
     }
 }
 
 impl<S: Store + ?Sized> StoreExt for S {}
 
-async fn read(object: &dyn Object, key: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+/// Reads a range of an object into fresh memory; one that does not fit is an error.
+///
+/// # Errors
+/// As [`Object::read_into`].
+pub async fn read_range(
+    object: &dyn Object,
+    key: &str,
+    range: Range<u64>,
+) -> Result<Vec<u8>, StoreError> {
     let no_memory = || StoreError::new(key, std::io::ErrorKind::OutOfMemory.into());
     let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| no_memory())?;
     let mut bytes = Vec::new();

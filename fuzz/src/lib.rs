@@ -1,0 +1,108 @@
+//! One function for each decoder of `vecgo-format`.
+//!
+//! Each takes any bytes whatever and panics if a decoder breaks its promises: it never panics, and
+//! what it accepts is a value that encodes, and decodes again to the same value. Where the encoding
+//! of a value is unique, it encodes to the very bytes that were read.
+//!
+//! A checksum would turn almost every changed input away, so targets with one read the input
+//! twice: as it is, and with its checksums put right.
+
+#![forbid(unsafe_code)]
+
+mod log;
+pub mod mutate;
+mod seeds;
+mod segment;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use vecgo_format::{
+    Catalogue, DeleteObject, FormatError, Manifest, catalogue_key, checksum, decode_document,
+    encode_document, number_of,
+};
+
+pub use log::log;
+pub use seeds::{Seed, seeds};
+pub use segment::{directory, lookup, rows};
+
+/// A target: takes any bytes, panics on a broken promise, says whether the input was accepted.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by name.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("manifest", manifest),
+    ("catalogue", catalogue),
+    ("deletes", deletes),
+    ("log", log),
+    ("directory", directory),
+    ("lookup", lookup),
+    ("rows", rows),
+    ("document", document),
+    ("names", names),
+];
+
+/// The folder of a target's corpus, which is committed.
+pub fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+}
+
+/// The folder of the inputs that broke a target, which is not.
+pub fn artifacts(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts").join(target)
+}
+
+/// Manifests.
+pub fn manifest(input: &[u8]) -> bool {
+    small_object(input, true, Manifest::decode, Manifest::encode)
+}
+
+/// Catalogues.
+pub fn catalogue(input: &[u8]) -> bool {
+    small_object(input, true, Catalogue::decode, Catalogue::encode)
+}
+
+/// Delete objects. A bitmap has several forms.
+pub fn deletes(input: &[u8]) -> bool {
+    small_object(input, false, DeleteObject::decode, DeleteObject::encode)
+}
+
+/// What has a mark, a version, a body, and a checksum over all of it; `unique` if a value has one
+/// encoding.
+fn small_object<T: PartialEq + Debug>(
+    input: &[u8],
+    unique: bool,
+    decode: impl Fn(&[u8]) -> Result<(T, u64), FormatError>,
+    encode: impl Fn(&T) -> (Vec<u8>, u64),
+) -> bool {
+    let mut accepted = false;
+    let mut sealed = input.to_vec();
+    if let Some((covered, sum)) = sealed.split_last_chunk_mut() {
+        *sum = checksum(covered).to_le_bytes();
+    }
+    for bytes in [input, &sealed] {
+        let Ok((value, _)) = decode(bytes) else { continue };
+        accepted = true;
+        let (encoded, sum) = encode(&value);
+        assert_eq!(decode(&encoded), Ok((value, sum)));
+        assert!(!unique || encoded == bytes);
+    }
+    accepted
+}
+
+/// Metadata documents.
+pub fn document(input: &[u8]) -> bool {
+    let Ok(document) = decode_document(input) else { return false };
+    let encoded = encode_document(&document).expect("what decodes is within the limits");
+    assert_eq!(encoded, input);
+    true
+}
+
+/// Numbers in the names of objects.
+pub fn names(input: &[u8]) -> bool {
+    let Ok(key) = str::from_utf8(input) else { return false };
+    let Ok(number) = number_of(key) else { return false };
+    let name = |key: &str| key.rsplit('/').next().map(str::to_owned);
+    assert_eq!(name(&catalogue_key(number)), name(key));
+    true
+}

@@ -1,0 +1,267 @@
+//! The part of the corpus that the encoders make: `cargo xtask corpus` writes it, a test holds the
+//! committed files against it.
+
+use serde_json::{Value, json};
+use vecgo_format::{
+    Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Kill,
+    LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName,
+    ObjectRef, Parent, Previous, Section, SectionKind, SegmentRef, catalogue_key, encode_document,
+    encode_spans,
+};
+
+use crate::log::DIM;
+
+/// One file of the corpus.
+#[derive(Debug)]
+pub struct Seed {
+    /// The target that it belongs to.
+    pub target: &'static str,
+    /// Its name; findings have other names.
+    pub name: &'static str,
+    /// Its contents.
+    pub bytes: Vec<u8>,
+}
+
+/// All files that the encoders make.
+pub fn seeds() -> Vec<Seed> {
+    let seed = |(target, name, bytes)| Seed { target, name, bytes };
+    let mut all = Vec::new();
+    all.extend(manifests().map(seed));
+    all.extend(catalogues().map(seed));
+    all.extend(deletes().map(seed));
+    all.extend(logs().map(seed));
+    all.extend(directories().map(seed));
+    all.extend(lookups().map(seed));
+    all.extend(rows().map(seed));
+    all.extend(documents().map(seed));
+    all.extend(names().map(seed));
+    all
+}
+
+type Named = (&'static str, &'static str, Vec<u8>);
+
+const COLLECTION: Identity = Identity(0x0123_4567_89ab_cdef_0011_2233_4455_6677);
+const POSITION: LogPosition = LogPosition { length: 4096, checksum: 0x5eed };
+
+fn manifests() -> [Named; 2] {
+    let empty = Manifest {
+        collection: COLLECTION,
+        number: 1,
+        epoch: 1,
+        nonce: 7,
+        parent: Parent::default(),
+        created_ms: 1_750_000_000_000,
+        sequence: 0,
+        oldest: 1,
+        next_segment: 1,
+        config: Config::new(DIM, Metric::Cosine),
+        log: LogRange { first: 1, last: 1, end: POSITION, flushed: 0 },
+        segments: Vec::new(),
+    };
+    let object = |random, checksum| ObjectRef {
+        name: ObjectName { epoch: 2, random },
+        length: 1 << 20,
+        checksum,
+    };
+    let segment = |number, directory: Directory, deletes| SegmentRef {
+        number,
+        object: object(number, directory.checksum()),
+        directory,
+        deletes,
+        dead_rows: u32::from(deletes.is_some()),
+    };
+    let segments = Manifest {
+        number: 9,
+        parent: Parent { number: 8, checksum: 3 },
+        sequence: 40,
+        next_segment: 3,
+        segments: vec![
+            segment(1, full_directory(), None),
+            segment(2, full_directory(), Some(object(11, 5))),
+        ],
+        ..empty.clone()
+    };
+    [
+        ("manifest", "seed-empty", empty.encode().0),
+        ("manifest", "seed-segments", segments.encode().0),
+    ]
+}
+
+fn catalogues() -> [Named; 2] {
+    let entry = |identity, metric| Entry {
+        identity: Identity(identity),
+        config: Config::new(DIM, metric),
+        created_ms: 1_750_000_000_000,
+    };
+    let collections = Catalogue {
+        number: 3,
+        nonce: 7,
+        parent: Parent { number: 2, checksum: 1 },
+        collections: [
+            ("default".to_owned(), entry(1, Metric::L2)),
+            ("ünïcode".to_owned(), entry(2, Metric::Dot)),
+        ]
+        .into(),
+        dropped: vec![Identity(3), COLLECTION],
+    };
+    [
+        ("catalogue", "seed-empty", Catalogue::default().encode().0),
+        ("catalogue", "seed-collections", collections.encode().0),
+    ]
+}
+
+fn deletes() -> [Named; 3] {
+    // A few rows, and more than a bitmap lists one by one.
+    let few = DeleteObject { dead: [(1, [3, 5, 70_000].into_iter().collect())].into() };
+    let many = (0..10_000).map(|row| row * 2).collect();
+    let many = DeleteObject { dead: [(1, many), (4, [0].into_iter().collect())].into() };
+    [
+        ("deletes", "seed-empty", DeleteObject::default().encode().0),
+        ("deletes", "seed-few", few.encode().0),
+        ("deletes", "seed-many", many.encode().0),
+    ]
+}
+
+fn logs() -> [Named; 4] {
+    let header = LogHeader {
+        collection: COLLECTION,
+        number: 2,
+        epoch: 1,
+        nonce: 7,
+        first_sequence: 10,
+        previous: Previous { number: 1, end: POSITION },
+    };
+    let (empty, start) = header.encode();
+    let (log, mut writes) = (start.checksum, empty.clone());
+    let document = encode_document(&object(json!({"year": 2024}))).expect("a small document");
+    let mut first = FrameBuilder::new(10);
+    first.put(&Id::from(5u64), Kill::Nothing, &[1.0, 0.5, -2.0], &document, None);
+    let older = Kill::Segment { segment: 1, row: 3 };
+    first.put(&Id::from("5"), older, &[0.0, f32::MIN_POSITIVE, 1e30], &[], Some(b"payload"));
+    let middle = first.finish(log, start, 0, &mut writes).expect("a small frame");
+    let mut second = FrameBuilder::new(12);
+    second.delete(&Id::from("5"), Kill::Log { number: 2 });
+    let end = second.finish(log, middle, 11, &mut writes).expect("a small frame");
+    FrameBuilder::new(13).finish(log, end, 12, &mut writes).expect("an empty frame");
+
+    let torn = writes[..writes.len() - 5].to_vec();
+    let mut damaged = writes.clone();
+    damaged[usize::try_from(start.length).expect("a short log") + 40] ^= 1;
+    [
+        ("log", "seed-empty", empty),
+        ("log", "seed-writes", writes),
+        ("log", "seed-torn", torn),
+        ("log", "seed-damaged", damaged),
+    ]
+}
+
+fn plain_directory() -> Directory {
+    let sections = [
+        (SectionKind::Vectors, 4 * 4 * DIM as u64),
+        (SectionKind::Ids, 4 * 8),
+        (SectionKind::Lookup, 4 * 12 + 8),
+    ];
+    Directory { rows: 4, dim: DIM as u32, sections: place(&sections) }
+}
+
+fn full_directory() -> Directory {
+    let sections = [
+        (SectionKind::Vectors, 4 * 4 * DIM as u64),
+        (SectionKind::Norms, 4 * 4),
+        (SectionKind::Ids, 4 * 8),
+        (SectionKind::IdKinds, 1),
+        (SectionKind::IdText, 9),
+        (SectionKind::Lookup, 4 * 12 + 8),
+        (SectionKind::DocumentSpans, 5 * 8),
+        (SectionKind::Documents, 100_000),
+        (SectionKind::PayloadSpans, 5 * 8),
+        (SectionKind::Payloads, 0),
+        (SectionKind::Other(999), 1),
+    ];
+    Directory { rows: 4, dim: DIM as u32, sections: place(&sections) }
+}
+
+/// Sections of these lengths one behind the other, then their tables.
+fn place(lengths: &[(SectionKind, u64)]) -> Vec<Section> {
+    let mut at = 64;
+    let mut sections = Vec::new();
+    for (kind, length) in lengths {
+        let required = !matches!(kind, SectionKind::Other(_));
+        let (offset, length, kind) = (at, *length, *kind);
+        at = (at + length).next_multiple_of(64);
+        sections.push(Section {
+            kind,
+            required,
+            offset,
+            length,
+            table_offset: 0,
+            table_checksum: 1,
+        });
+    }
+    for section in &mut sections {
+        section.table_offset = at;
+        at += section.blocks() * 8;
+    }
+    sections
+}
+
+fn directories() -> [Named; 3] {
+    let object =
+        |directory: &Directory| [&(1u64 << 20).to_le_bytes(), &*directory.encode()].concat();
+    let (plain, full) = (plain_directory(), full_directory());
+    [
+        ("directory", "seed-plain", object(&plain)),
+        ("directory", "seed-full", object(&full)),
+        ("directory", "seed-trailer", full.trailer()),
+    ]
+}
+
+fn lookups() -> [Named; 3] {
+    let lookup = |ids: &[Id]| {
+        let rows = u32::try_from(ids.len()).expect("few ids");
+        [&rows.to_le_bytes(), &*Lookup::build(ids.iter()).encode()].concat()
+    };
+    let numbers: Vec<Id> = (0..20u64).map(|n| Id::from(n * n)).collect();
+    let mixed = [Id::from(5u64), Id::from("5"), Id::from(u64::MAX), Id::from("ünïcode")];
+    [
+        ("lookup", "seed-empty", lookup(&[])),
+        ("lookup", "seed-numbers", lookup(&numbers)),
+        ("lookup", "seed-mixed", lookup(&mixed)),
+    ]
+}
+
+fn rows() -> [Named; 2] {
+    let spans = encode_spans([Some(0), None, Some(700), Some(3), None].into_iter());
+    let ids = ["5", "a", "ünïcode", "018f2d7e-7c7a-7f00-8000-000000000000"].join("\n");
+    [("rows", "seed-spans", spans), ("rows", "seed-ids", ids.into_bytes())]
+}
+
+fn documents() -> [Named; 4] {
+    let scalars = json!({
+        "none": null, "no": false, "yes": true, "int": i64::MIN, "float": -0.5, "text": "ünï",
+    });
+    let nested = json!({"list": [1, 2.5, "x", [], {}, [[null]]], "object": {"a": {"b": {"c": 1}}}});
+    // The document is one level, each list another, the number in the last one none.
+    let deepest = (2..MAX_DOCUMENT_DEPTH).fold(json!([1]), |inner, _| json!([inner]));
+    let encode = |value| encode_document(&object(value)).expect("within the limits");
+    [
+        ("document", "seed-empty", encode(json!({}))),
+        ("document", "seed-scalars", encode(scalars)),
+        ("document", "seed-nested", encode(nested)),
+        ("document", "seed-deepest", encode(json!({"deep": deepest}))),
+    ]
+}
+
+fn object(value: Value) -> Document {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}
+
+fn names() -> [Named; 2] {
+    [
+        ("names", "seed-first", catalogue_key(1).into_bytes()),
+        ("names", "seed-last", catalogue_key(u64::MAX - 1).into_bytes()),
+    ]
+}

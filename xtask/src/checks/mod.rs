@@ -1,0 +1,36 @@
+//! What no compiler checks.
+
+mod deny;
+mod layers;
+mod leaks;
+mod lengths;
+mod licence;
+
+pub(crate) use deny::deny;
+pub(crate) use layers::layers;
+pub(crate) use leaks::leaks;
+pub(crate) use lengths::lengths;
+
+use crate::Outcome;
+use crate::process::cargo;
+
+/// Every check, the quick ones first.
+pub(crate) fn all() -> Outcome {
+    cargo("fmt --all --check").run()?;
+    cargo("fmt --manifest-path fuzz/Cargo.toml --check").run()?;
+    leaks()?;
+    lengths()?;
+    layers()?;
+    deny()?;
+    cargo("clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings").run()?;
+    cargo("clippy --workspace --all-targets -- -D warnings").run()
+}
+
+/// Prints what is wrong, if anything is.
+fn verdict(check: &str, wrong: &[String]) -> Outcome {
+    if wrong.is_empty() {
+        eprintln!("{check}: ok");
+        return Ok(());
+    }
+    Err(format!("{check}:\n  {}", wrong.join("\n  ")).into())
+}

@@ -1,0 +1,102 @@
+//! Other programs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+
+use crate::Outcome;
+
+/// A program with its arguments, told before it runs.
+#[derive(Debug)]
+pub(crate) struct Program {
+    command: Command,
+    told: String,
+}
+
+/// Cargo, with arguments separated by spaces.
+pub(crate) fn cargo(arguments: &str) -> Program {
+    let path = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = Program { command: Command::new(path), told: "cargo".to_owned() };
+    program.args(arguments.split(' '))
+}
+
+/// Git, with arguments separated by spaces.
+pub(crate) fn git(arguments: &str) -> Program {
+    let program = Program { command: Command::new("git"), told: "git".to_owned() };
+    program.args(arguments.split(' '))
+}
+
+impl Program {
+    /// Adds arguments.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        for argument in arguments {
+            let argument = argument.as_ref();
+            self.told = format!("{} {}", self.told, argument.to_string_lossy());
+            self.command.arg(argument);
+        }
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.told = format!("{name}={:?} {}", value.as_ref(), self.told);
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it to the end.
+    pub(crate) fn run(mut self) -> Outcome {
+        eprintln!("$ {}", self.told);
+        let status = self.command.status().map_err(|error| self.failed(&error.to_string()))?;
+        self.judge(status)
+    }
+
+    /// Runs tests to the end. Puts the lines with which the runner closes into `closing`.
+    pub(crate) fn run_tests(mut self, closing: &mut Vec<String>) -> Outcome {
+        eprintln!("$ {}", self.told);
+        let child = self.command.stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| self.failed(&error.to_string()))?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line)? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            print!("{text}");
+            if text.starts_with("test result:") {
+                closing.push(text.trim_end().to_owned());
+            }
+            line.clear();
+        }
+        self.judge(child.wait()?)
+    }
+
+    /// Whether it runs and succeeds; what it prints is dropped.
+    pub(crate) fn works(mut self) -> bool {
+        let quiet = self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    }
+
+    /// Its exit code and what it prints, without a word about it.
+    pub(crate) fn answer(mut self) -> Outcome<(Option<i32>, String)> {
+        let output = self.command.stderr(Stdio::inherit()).output();
+        let output = output.map_err(|error| self.failed(&error.to_string()))?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    }
+
+    /// What it prints if it succeeds.
+    pub(crate) fn output(self) -> Outcome<String> {
+        let told = self.told.clone();
+        match self.answer()? {
+            (Some(0), output) => Ok(output),
+            (code, _) => Err(format!("`{told}` ended with {code:?}").into()),
+        }
+    }
+
+    fn judge(&self, status: ExitStatus) -> Outcome {
+        if status.success() { Ok(()) } else { Err(self.failed(&status.to_string()).into()) }
+    }
+
+    fn failed(&self, why: &str) -> String {
+        format!("`{}`: {why}", self.told)
+    }
+}
