@@ -1,6 +1,6 @@
 """Exact search: Vecgo, from segments and from the memtable, against faiss and usearch. Prints Markdown.
 
-    python bench/exact.py --vecgo target/release/vecgo --datasets DIR [--sets a,b] [--queries N] [--rounds N]
+    python bench/exact.py --vecgo target/release/vecgo --datasets DIR [--sets a,b] [--queries N] [--batch N] [--rounds N]
 
 A data set is a folder in DIR with base.npy, query.npy, gt.npy (row numbers, best first) and manifest.json with
 `metric`. NAME:METRIC takes another metric, and works the truth out here. See docs/benchmarks.md."""
@@ -39,8 +39,9 @@ def prepare(name, metric, args, folder):
     source = f"{args.datasets}/{name}"
     metric, own = metric or c.metric_of(source), c.metric_of(source)
     base = np.load(f"{source}/base.npy").astype(np.float32)
-    queries = np.load(f"{source}/query.npy")[:args.queries]
-    np.save(f"{folder}/asked.npy", queries)
+    queries = np.load(f"{source}/query.npy")[:max(args.queries, args.batch)]
+    np.save(f"{folder}/single.npy", queries[:args.queries])
+    np.save(f"{folder}/batch.npy", queries[:args.batch])
     queries = queries.astype(np.float32)
     truth = np.load(f"{source}/gt.npy")[:len(queries), :K] if metric == own else exact(base, queries, metric)
     np.save(f"{folder}/truth.npy", truth.astype(np.int32))
@@ -59,7 +60,7 @@ def prepare(name, metric, args, folder):
         path = f"{folder}/some.npy"
         np.save(path, np.load(f"{source}/base.npy", mmap_mode="r")[:some])
     c.create(args.vecgo, f"{folder}/memtable", dim, metric)
-    c.run([args.vecgo, "import", f"{folder}/memtable", path, "--json", "--no-wait", "--memtable-bytes", 4 * base.nbytes + (1 << 28)])
+    c.run([args.vecgo, "import", f"{folder}/memtable", path, "--json", "--no-wait", "--memtable-bytes", min(2 * base.nbytes + (1 << 28), 4 << 30)])
     segments, memtable = (c.run([args.vecgo, "stats", f"{folder}/{name}", "--json"])[0] for name in ("segments", "memtable"))
     if segments["memtable_rows"] != 0 or memtable["memtable_rows"] != some:
         raise SystemExit(f"{name}: rows are not where they should be: {json.dumps([segments, memtable])}")
@@ -67,10 +68,9 @@ def prepare(name, metric, args, folder):
 
 
 def vecgo_once(database, truth, args, folder):
-    command = [args.vecgo, "bench", f"{folder}/{database}", "--exact", "--json", "-k", K,
-               "--queries", f"{folder}/asked.npy", "--truth", f"{folder}/{truth}.npy"]
-    single = c.run(command, args.core)[0]
-    batch = c.run([*command, "--batch"], args.core)[0]
+    command = [args.vecgo, "bench", f"{folder}/{database}", "--exact", "--json", "-k", K, "--truth", f"{folder}/{truth}.npy"]
+    single = c.run([*command, "--queries", f"{folder}/single.npy"], args.core)[0]
+    batch = c.run([*command, "--queries", f"{folder}/batch.npy", "--batch"], args.core)[0]
     (one,), (many,) = single["points"], batch["points"]
     limit = max(single["limits"]["read_bytes_per_s"], batch["limits"]["read_bytes_per_s"])
     return {"single": one["qps"], "batch": many["qps"], "recall": one["recall"], "recall_batch": many["recall"],
@@ -83,7 +83,7 @@ def rival_once(system, args, folder):
     # Vecgo asks for huge pages and so does numpy; a C++ vector gets them only this way.
     env["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rival.py")
-    return c.run([sys.executable, script, system, folder, K], args.core, env)[0]
+    return c.run([sys.executable, script, system, folder, K, args.queries, args.batch], args.core, env)[0]
 
 
 def measure(name, metric, args):
@@ -103,7 +103,7 @@ def measure(name, metric, args):
                 last = rounds[system][-1]
                 print(f"{name} {number + 1}/{args.rounds} {system}: {last['single']:.0f} {last['batch']:.0f}", file=sys.stderr)
             order = order[1:] + order[:1]
-    return {"set": name, "rows": rows, "memtable_rows": some, "dim": dim, "metric": metric, "queries": args.queries, "rounds": rounds}
+    return {"set": name, "rows": rows, "memtable_rows": some, "dim": dim, "metric": metric, "queries": args.queries, "batch": args.batch, "rounds": rounds}
 
 
 def lines(result):
@@ -125,7 +125,8 @@ def main():
     parser.add_argument("--vecgo", required=True)
     parser.add_argument("--datasets", required=True)
     parser.add_argument("--sets", default="glove-100,glove-100:dot,sift-128,pkgtext-384,fashion-mnist-784,pkg-nomic-768")
-    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--queries", type=int, default=100, help="queries of a pass of single calls")
+    parser.add_argument("--batch", type=int, default=500, help="queries of a batched call")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=c.default_core())
     parser.add_argument("--work", help="where to put databases and copies; default: the system's temporary folder")
@@ -140,7 +141,7 @@ def main():
             with open(args.raw, "a") as file:
                 file.write(json.dumps(results[-1]) + "\n")
     simd = results[0]["rounds"]["vecgo"][0]["simd"]
-    print(f"{start} before and {os.getloadavg()[0]:.1f} after; vecgo's kernels: {simd}; {args.queries} queries, {args.rounds} rounds.\n")
+    print(f"{start} before and {os.getloadavg()[0]:.1f} after; vecgo's kernels: {simd}; {args.queries} single queries, {args.batch} in a batch, {args.rounds} rounds.\n")
     head = ["set", "system", "QPS, single", "QPS, batched", "GB/s, single", "of what a core reads, GB/s", "recall"]
     print(c.table(head, [line for result in results for line in lines(result)]))
 

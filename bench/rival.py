@@ -1,6 +1,6 @@
 """One rival, one set, one round, in a process of its own; exact.py starts it on one core.
 
-usage: rival.py faiss|usearch FOLDER K ; prints JSON. FOLDER has base.npy and query.npy in f32 (both of unit
+usage: rival.py faiss|usearch FOLDER K SINGLE BATCH (numbers of queries) ; prints JSON. FOLDER has base.npy and query.npy in f32 (both of unit
 length under cosine, so that an inner product ranks like the cosine), truth.npy, and `metric`."""
 import gc, json, sys, time
 import numpy as np
@@ -64,25 +64,26 @@ def recall(base, queries, truth, found, metric):
         limit = distances(row, query).max()
         limit += TIE * max(abs(limit), 1.0)
         share += min((distances(np.unique(answer), query) <= limit).sum(), len(row)) / len(row)
-    return share / len(queries)
+    return share / len(found)
 
 
 def main():
-    system, folder, k = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    system, folder, (k, single_count, batch_count) = sys.argv[1], sys.argv[2], map(int, sys.argv[3:])
     base, queries, truth = (np.load(f"{folder}/{name}.npy") for name in ("base", "query", "truth"))
     metric = open(f"{folder}/metric").read()
     rival = {"faiss": Faiss, "usearch": Usearch}[system](base, metric)
-    ones = [queries[i:i + 1] for i in range(len(queries))]
+    ones = [queries[i:i + 1] for i in range(len(queries[:single_count]))]
+    many = queries[:batch_count]
 
     def single():
         for query in ones:
             rival.search(query, k)
 
     def batch():
-        return rival.search(queries, k)
+        return rival.search(many, k)
 
     found = np.vstack([rival.search(query, k) for query in ones]).astype(np.int64)
-    result = {"single": best_pass(single, len(queries)), "recall": recall(base, queries, truth[:, :k], found, metric)}
+    result = {"single": best_pass(single, len(ones)), "recall": recall(base, queries, truth[:, :k], found, metric)}
     seconds = {}
     for way in rival.ways:
         rival.choose(way)
@@ -93,7 +94,7 @@ def main():
     way = min(seconds, key=seconds.get)
     rival.choose(way)
     found = np.asarray(batch()).astype(np.int64)
-    result |= {"way": way, "batch": best_pass(batch, len(queries)), "recall_batch": recall(base, queries, truth[:, :k], found, metric)}
+    result |= {"way": way, "batch": best_pass(batch, len(many)), "recall_batch": recall(base, queries, truth[:, :k], found, metric)}
     print(json.dumps(result))
 
 

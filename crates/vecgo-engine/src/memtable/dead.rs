@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,7 @@ pub(crate) struct DeadRows {
     buckets: [OnceLock<Box<[AtomicU64]>>; BUCKETS],
     /// When each row was killed; rows dead since before anyone could read them are not here.
     /// Whoever counts holds it too.
-    killed: RwLock<BTreeMap<u32, u64>>,
+    killed: RwLock<HashMap<u32, u64, BuildHasherDefault<DefaultHasher>>>,
     newest: AtomicU64,
     count: AtomicU64,
 }
@@ -110,10 +111,13 @@ impl DeadRows {
         dead
     }
 
-    /// Rows killed after `sequence`, and when.
+    /// Rows killed after `sequence`, in their order, and when.
     pub(crate) fn after(&self, sequence: u64) -> Vec<(u32, u64)> {
         let killed = self.killed.read();
-        killed.iter().filter(|(_, at)| **at > sequence).map(|(row, at)| (*row, *at)).collect()
+        let after = killed.iter().filter(|(_, at)| **at > sequence).map(|(row, at)| (*row, *at));
+        let mut after: Vec<_> = after.collect();
+        after.sort_unstable();
+        after
     }
 }
 

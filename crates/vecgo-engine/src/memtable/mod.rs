@@ -14,8 +14,10 @@ pub(crate) use dead::DeadRows;
 
 use crate::Result;
 
-/// Rows of a block. At 1 536 dimensions a block is 6 MiB.
-const BLOCK_ROWS: usize = 1024;
+/// Rows of the first block; each later one has twice as many as the one before.
+const FIRST_ROWS: usize = 1024;
+/// Enough for 2^32 rows.
+const BLOCKS: usize = 22;
 /// What a row costs beside its vector, document and payload.
 const ROW_OVERHEAD: usize = 96;
 
@@ -35,7 +37,7 @@ impl Row {
     }
 }
 
-/// One block: parallel columns of up to [`BLOCK_ROWS`] rows.
+/// One block: parallel columns of rows.
 #[derive(Debug)]
 pub(crate) struct Block {
     vectors: Arc<Appended<f32>>,
@@ -51,15 +53,13 @@ impl Block {
     }
 }
 
-/// Blocks by number, in buckets that double: growing moves nothing, so readers need no lock.
-const BUCKETS: usize = 22;
-type Bucket = Box<[OnceLock<Block>]>;
-
 /// The readers' side of a memtable.
 #[derive(Debug)]
 pub(crate) struct Memtable {
     dim: usize,
-    buckets: [OnceLock<Bucket>; BUCKETS],
+    /// Blocks that double: few of them, soon on huge pages, and growing moves nothing, so readers
+    /// need no lock.
+    blocks: [OnceLock<Block>; BLOCKS],
     ids: RwLock<HashTable<u32>>,
     pub(crate) dead: DeadRows,
     bytes: AtomicUsize,
@@ -69,9 +69,15 @@ pub(crate) struct Memtable {
     pub(crate) first_log: u64,
 }
 
-fn place(block: usize) -> (usize, usize) {
-    let bucket = (block + 1).ilog2() as usize;
-    (bucket, block + 1 - (1 << bucket))
+/// The block that a row is in, and its place there.
+fn place(row: u32) -> (usize, usize) {
+    let row = row as usize;
+    let block = (row / FIRST_ROWS + 1).ilog2() as usize;
+    (block, row - rows_before(block))
+}
+
+fn rows_before(block: usize) -> usize {
+    ((1 << block) - 1) * FIRST_ROWS
 }
 
 impl Memtable {
@@ -79,14 +85,14 @@ impl Memtable {
         self.dim
     }
 
-    fn block(&self, number: usize) -> Option<&Block> {
-        let (bucket, offset) = place(number);
-        self.buckets.get(bucket)?.get()?.get(offset)?.get()
+    fn block_of(&self, row: u32) -> Option<(&Block, usize)> {
+        let (block, place) = place(row);
+        Some((self.blocks.get(block)?.get()?, place))
     }
 
     /// The blocks, each with its number of rows that are not newer than `sequence`.
     pub(crate) fn blocks(&self, sequence: u64) -> impl Iterator<Item = (&Block, usize)> {
-        (0..).map_while(|number| self.block(number)).map_while(move |block| {
+        self.blocks.iter().map_while(OnceLock::get).map_while(move |block| {
             let sequences = block.sequences.as_slice();
             let rows = match sequences.last() {
                 Some(last) if *last <= sequence => sequences.len(),
@@ -102,24 +108,24 @@ impl Memtable {
     }
 
     pub(crate) fn row(&self, row: u32) -> Option<&Row> {
-        let row = row as usize;
-        self.block(row / BLOCK_ROWS)?.rows.get(row % BLOCK_ROWS)?.get()
+        let (block, place) = self.block_of(row)?;
+        block.rows.get(place)?.get()
     }
 
     pub(crate) fn vector(&self, row: u32) -> Option<&[f32]> {
-        let row = row as usize;
-        let start = (row % BLOCK_ROWS).checked_mul(self.dim)?;
-        self.block(row / BLOCK_ROWS)?.vectors.as_slice().get(start..start + self.dim)
+        let (block, place) = self.block_of(row)?;
+        let start = place.checked_mul(self.dim)?;
+        block.vectors.as_slice().get(start..start + self.dim)
     }
 
     pub(crate) fn norm(&self, row: u32) -> Option<f32> {
-        let row = row as usize;
-        self.block(row / BLOCK_ROWS)?.norms.as_slice().get(row % BLOCK_ROWS).copied()
+        let (block, place) = self.block_of(row)?;
+        block.norms.as_slice().get(place).copied()
     }
 
     fn written_at(&self, row: u32) -> Option<u64> {
-        let row = row as usize;
-        self.block(row / BLOCK_ROWS)?.sequences.as_slice().get(row % BLOCK_ROWS).copied()
+        let (block, place) = self.block_of(row)?;
+        block.sequences.as_slice().get(place).copied()
     }
 
     /// The row that `id` named at `sequence`.
@@ -169,7 +175,7 @@ impl MemtableWriter {
     pub(crate) fn new(dim: usize, first_log: u64) -> Self {
         let table = Memtable {
             dim,
-            buckets: std::array::from_fn(|_| OnceLock::new()),
+            blocks: std::array::from_fn(|_| OnceLock::new()),
             ids: RwLock::new(HashTable::new()),
             dead: DeadRows::default(),
             bytes: AtomicUsize::new(0),
@@ -193,7 +199,7 @@ impl MemtableWriter {
         if u32::try_from(wanted).is_err() {
             return Err(crate::Error::internal(format!("{wanted} rows in one memtable")));
         }
-        while self.blocks * BLOCK_ROWS < wanted {
+        while rows_before(self.blocks) < wanted {
             self.add_block()?;
         }
         self.table
@@ -204,23 +210,18 @@ impl MemtableWriter {
     }
 
     fn add_block(&mut self) -> Result<()> {
-        let values = self.table.dim.saturating_mul(BLOCK_ROWS);
-        let (vectors, published_vectors) = append_only(values)?;
-        let (norms, published_norms) = append_only(BLOCK_ROWS)?;
-        let (sequences, published_sequences) = append_only(BLOCK_ROWS)?;
+        let rows = FIRST_ROWS << self.blocks;
+        let (vectors, published_vectors) = append_only(self.table.dim.saturating_mul(rows))?;
+        let (norms, published_norms) = append_only(rows)?;
+        let (sequences, published_sequences) = append_only(rows)?;
         let block = Block {
             vectors: published_vectors,
             norms: published_norms,
             sequences: published_sequences,
-            rows: (0..BLOCK_ROWS).map(|_| OnceLock::new()).collect(),
+            rows: (0..rows).map(|_| OnceLock::new()).collect(),
         };
-        let (bucket, offset) = place(self.blocks);
-        let slots = self.table.buckets.get(bucket).map(|slots| {
-            slots.get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::new()).collect())
-        });
-        let slot = slots.and_then(|slots| slots.get(offset));
-        let placed = slot.is_some_and(|slot| slot.set(block).is_ok());
-        if !placed {
+        let slot = self.table.blocks.get(self.blocks);
+        if slot.is_none_or(|slot| slot.set(block).is_err()) {
             return Err(crate::Error::internal(format!("no place for block {}", self.blocks)));
         }
         self.open.push_back(OpenBlock { vectors, norms, sequences });
@@ -241,13 +242,13 @@ impl MemtableWriter {
         mut row: Row,
     ) -> Result<u32> {
         let number = self.rows;
-        let place = number as usize % BLOCK_ROWS;
+        let (_, place) = place(number);
         if number > 0 && place == 0 {
             self.open.pop_front();
         }
         let full = || crate::Error::internal("a memtable row without room");
         let open = self.open.front_mut().ok_or_else(full)?;
-        let block = self.table.block(number as usize / BLOCK_ROWS).ok_or_else(full)?;
+        let (block, _) = self.table.block_of(number).ok_or_else(full)?;
         let bytes = vector.len() * 4
             + row.document.len()
             + row.payload.as_ref().map_or(0, |payload| payload.len())
