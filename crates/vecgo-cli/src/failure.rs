@@ -29,7 +29,9 @@ impl Failure {
     pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            std::io::ErrorKind::InvalidData => ErrorKind::InvalidArgument,
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::PermissionDenied => {
+                ErrorKind::InvalidArgument
+            }
             _ => ErrorKind::Unavailable,
         };
         Self::new(kind, format!("{}: {error}", path.display()))
@@ -69,10 +71,7 @@ impl From<vecgo::ConfigError> for Failure {
 impl From<VectorFileError> for Failure {
     fn from(error: VectorFileError) -> Self {
         let kind = match &error {
-            VectorFileError::Io { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
-                ErrorKind::NotFound
-            }
-            VectorFileError::Io { .. } => ErrorKind::Unavailable,
+            VectorFileError::Io { path, error } => return Self::file(path, error),
             VectorFileError::Malformed { .. } => ErrorKind::InvalidArgument,
         };
         Self::new(kind, error.to_string())

@@ -26,7 +26,18 @@ enum Answer {
     No,
 }
 
+/// A segment holds a file open, so as many as the system lets us have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // With fewer the error says so when they are used up.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
 fn main() -> ExitCode {
+    raise_file_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) if error.use_stderr() && std::env::args().any(|arg| arg == "--json") => {

@@ -12,7 +12,7 @@ pub enum StoreErrorKind {
     AlreadyExists,
     /// The file system or its permissions forbid it.
     Denied,
-    /// The disk or quota is full.
+    /// The disk or quota is full, or no more files can be open.
     NoSpace,
     /// Another holder has the lock.
     Busy,
@@ -27,6 +27,13 @@ pub struct StoreError {
     key: String,
     kind: StoreErrorKind,
     source: Arc<io::Error>,
+}
+
+/// Too many open files, in the process or in the system.
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE].iter().any(|out| errno == Some(out.raw_os_error()))
 }
 
 impl StoreError {
@@ -44,6 +51,7 @@ impl StoreError {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => StoreErrorKind::NoSpace,
+            _ if is_out_of_files(&source) => StoreErrorKind::NoSpace,
             _ => StoreErrorKind::Io,
         };
         Self { key: key.into(), kind, source: Arc::new(source) }

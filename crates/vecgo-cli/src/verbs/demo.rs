@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "the demo measures, and kills a child process")]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ const CHILD_TIME: Duration = Duration::from_millis(1500);
 const CHILD_COLLECTION: &str = "crash-test";
 const CHILD_BATCH: u64 = 10;
 const CHILD_DIM: usize = 16;
+const SIGKILL: i32 = 9;
 
 pub(crate) fn run(demo: Demo, out: &Output) -> Result<Answer, Failure> {
     if demo.license {
@@ -188,7 +190,11 @@ fn kill_a_writer(target: &Target, out: &Output) -> Result<u64, Failure> {
             }
         }
     }
-    child.kill().and_then(|()| child.wait()).map_err(|error| child_failed(&error))?;
+    let ended = child.kill().and_then(|()| child.wait()).map_err(|error| child_failed(&error))?;
+    if ended.signal() != Some(SIGKILL) {
+        let message = format!("the process that wrote ended by itself: {ended}");
+        return Err(Failure::new(vecgo::ErrorKind::Internal, message));
+    }
     let db = vecgo::open(&target.uri).wait()?;
     let survived = db.collection(CHILD_COLLECTION).wait()?;
     let mut lost = 0;

@@ -28,8 +28,9 @@ const DOCUMENT_GROWTH: usize = 5;
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
 pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer, Failure> {
-    let total = check_files(&args)?;
-    super::reading(target)?;
+    let collections = super::reading(target)?.collections().wait()?;
+    let there = collections.iter().find(|info| info.name == target.collection);
+    let total = check_files(&args, there.map(|info| info.config.dim()))?;
     let mut open = vecgo::open(&target.uri).wal_sync(wal_sync(&args.wal_sync)?);
     if let Some(bytes) = args.memtable_bytes {
         open = open.memtable_bytes(bytes);
@@ -82,16 +83,26 @@ fn is_jsonl(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
 }
 
-/// Opens every file before anything is stored. Gives the number of rows if that can be known.
-fn check_files(args: &Import) -> Result<Option<u64>, Failure> {
+/// Opens every file before anything is stored, and compares its dimensions with the collection's.
+/// Gives the number of rows if that can be known.
+fn check_files(args: &Import, dim: Option<usize>) -> Result<Option<u64>, Failure> {
     let (jsonl, vectors): (Vec<&PathBuf>, Vec<_>) =
         args.files.iter().partition(|file| is_jsonl(file));
     for file in &jsonl {
-        Lines::open(file)?;
+        // What is not a plain file, a pipe say, can be opened only once.
+        let metadata = file.metadata().map_err(|error| Failure::file(file, &error))?;
+        if metadata.is_file() || metadata.is_dir() {
+            Lines::open(file)?;
+        }
     }
     let mut rows = 0u64;
     for file in &vectors {
-        rows = rows.saturating_add(VectorFile::open(file)?.rows());
+        let opened = VectorFile::open(file)?;
+        if let Some(dim) = dim.filter(|dim| *dim != opened.dim()) {
+            let (path, found) = (file.display(), opened.dim());
+            return Err(Failure::invalid(format!("{path}: {found} dimensions; expected {dim}")));
+        }
+        rows = rows.saturating_add(opened.rows());
     }
     if let Some(metadata) = &args.metadata {
         if !jsonl.is_empty() {
@@ -323,7 +334,15 @@ impl Importer {
         match self.collection.close().wait() {
             _ if self.rows == 0 => failure,
             Ok(()) => failure.context(format!("after {} rows were stored", self.rows)),
-            Err(error) => failure.context(format!("and then: {error}")),
+            Err(error) => Failure::new(
+                failure.kind(),
+                format!(
+                    "{}; {} rows before that were written but not committed ({error}); the next \
+                     writer takes up those that reached the disk",
+                    failure.message(),
+                    self.rows
+                ),
+            ),
         }
     }
 }

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use vecgo::{Collection, Hit};
+use vecgo::Hit;
 
 use super::{check_knobs, reader};
 use crate::Answer;
@@ -10,7 +10,7 @@ use crate::record_json::{id_to_json, vector_from_json};
 use crate::vector_file::VectorFile;
 
 /// Queries read from a file at a time.
-const QUERIES_AT_A_TIME: usize = 256;
+const QUERIES_AT_A_TIME: usize = 64;
 
 pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer, Failure> {
     let mut collection = reader(target)?;
@@ -22,25 +22,23 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
         let query = vector_from_json(&value).map_err(|failure| failure.context("--vector"))?;
-        print(&search(&collection, &query, args.k)?, out);
+        print(&collection.search(query).k(args.k).with_metadata().wait()?, out);
     }
     if let Some(path) = &args.query_file {
         let mut file = VectorFile::open(path)?;
         let mut rows = Vec::new();
         while file.read_rows(QUERIES_AT_A_TIME, &mut rows)? > 0 {
-            for query in rows.chunks_exact(file.dim()) {
-                if out.is_over() {
-                    return Ok(Answer::Yes);
-                }
-                print(&search(&collection, query, args.k)?, out);
+            let queries = rows.chunks_exact(file.dim());
+            let answers = collection.search_batch(queries).k(args.k).with_metadata().wait()?;
+            for hits in &answers {
+                print(hits, out);
+            }
+            if out.is_over() {
+                break;
             }
         }
     }
     Ok(Answer::Yes)
-}
-
-fn search(collection: &Collection, query: &[f32], k: usize) -> Result<Vec<Hit>, Failure> {
-    Ok(collection.search(query).k(k).with_metadata().wait()?)
 }
 
 fn print(hits: &[Hit], out: &Output) {

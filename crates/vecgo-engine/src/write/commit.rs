@@ -82,6 +82,8 @@ impl Writer {
                 self.committed = Some(Committed { manifest, checksum });
                 self.publish_view();
             }
+            // Its directory is gone: what is acknowledged from now on would be lost.
+            Err(error) if error.kind() == ErrorKind::NotFound => self.fail(error),
             Err(error) if matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::Fenced) => {
                 self.fail(error);
             }
