@@ -29,7 +29,7 @@ cargo xtask COMMAND
   leaks     no file names a place on somebody's machine or a package host
   deny      dependencies come from the registry under a licence that deny.toml allows
   docs      the documentation of all crates, warnings denied
-  bench     ARGUMENT... run the benchmarks
+  bench     exact|ingest ARGUMENT... run a benchmark, as docs/benchmarks.md says
   fuzz      [TARGET] [--seconds N] [--quick] fuzz the decoders, all of them unless one is named:
             with libFuzzer, or --quick with changes to the corpus that are the same every time
   corpus    write what the encoders make of the fuzz corpus again
@@ -76,9 +76,17 @@ fn command(arguments: &[String]) -> Outcome {
     }
 }
 
+/// Runs `bench/NAME.py` on the release build, with the interpreter that `PYTHON` names.
 fn bench(arguments: &[String]) -> Outcome {
-    if !workspace::packages()?.iter().any(|package| package.name == "vecgo-bench") {
-        return Err("there is no package `vecgo-bench` in this workspace yet".into());
-    }
-    process::cargo("run --release -p vecgo-bench --").args(arguments).run()
+    let Some((name, rest)) = arguments.split_first() else {
+        return Err(
+            "expected `bench exact|ingest --datasets DIR`, as docs/benchmarks.md says".into()
+        );
+    };
+    process::cargo("build --release -p vecgo-cli").run()?;
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    process::program(&python)
+        .args([format!("bench/{name}.py").as_str(), "--vecgo", "target/release/vecgo"])
+        .args(rest)
+        .run()
 }

@@ -23,8 +23,12 @@ pub(crate) fn cargo(arguments: &str) -> Program {
 
 /// Git, with arguments separated by spaces.
 pub(crate) fn git(arguments: &str) -> Program {
-    let program = Program { command: Command::new("git"), told: "git".to_owned() };
-    program.args(arguments.split(' '))
+    program("git").args(arguments.split(' '))
+}
+
+/// A program by its name.
+pub(crate) fn program(name: &str) -> Program {
+    Program { command: Command::new(name), told: name.to_owned() }
 }
 
 impl Program {
