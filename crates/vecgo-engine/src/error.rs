@@ -259,3 +259,34 @@ impl From<DocumentError> for Error {
         Self::invalid(source.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorKind::{self, *};
+
+    /// What scripts, clients and bindings hold on to.
+    const TABLE: [(ErrorKind, u8, u16, &str); 15] = [
+        (InvalidArgument, 3, 400, "ValueError"),
+        (NotFound, 4, 404, "KeyError"),
+        (AlreadyExists, 5, 409, "FileExistsError"),
+        (Conflict, 6, 409, "RuntimeError"),
+        (ReadOnly, 7, 403, "PermissionError"),
+        (Fenced, 8, 409, "RuntimeError"),
+        (Busy, 9, 423, "BlockingIOError"),
+        (ResourceExhausted, 10, 429, "MemoryError"),
+        (Corruption, 11, 500, "RuntimeError"),
+        (Unavailable, 12, 503, "ConnectionError"),
+        (OutcomeUnknown, 13, 504, "RuntimeError"),
+        (VersionGone, 14, 410, "KeyError"),
+        (Unsupported, 15, 501, "NotImplementedError"),
+        (Closed, 16, 503, "RuntimeError"),
+        (Internal, 17, 500, "RuntimeError"),
+    ];
+
+    #[test]
+    fn every_kind_has_its_code_status_and_exception() {
+        let kinds = ErrorKind::ALL
+            .map(|kind| (kind, kind.exit_code(), kind.http_status(), kind.python_exception()));
+        assert_eq!(kinds, TABLE);
+    }
+}

@@ -8,9 +8,9 @@ use vecgo_format::{
     CollectionNames, Config, FormatError, LogEnd, LogPosition, LogReader, ObjectName, Parent,
     SegmentRef,
 };
-use vecgo_io::{Env, Listed};
+use vecgo_io::{Env, Listed, StoreExt};
 
-use crate::manifest::{self, Committed, get_if_there};
+use crate::manifest::{self, Committed};
 use crate::recover::read_deletes;
 use crate::segment::{Segment, SegmentSource};
 use crate::{Error, ErrorKind, Result, catalogue};
@@ -145,11 +145,6 @@ impl Check<'_> {
         Segment::open(source, named).await?.verify(self.names).await
     }
 
-    async fn read(&self, key: &str) -> Result<Vec<u8>> {
-        let bytes = get_if_there(&*self.env.store, key).await?;
-        bytes.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{key}: gone, though named")))
-    }
-
     /// Reads the logs from the last to the first: each says where the one before it ended.
     async fn logs(
         &self,
@@ -163,10 +158,10 @@ impl Check<'_> {
             let number = self.names.log_number(&key).ok();
             let Some(number) = number.filter(|n| self.names.log(*n) == key) else { continue };
             let must_reach = vouched.remove(&number).unwrap_or_default();
-            let bytes = match self.read(&key).await {
+            let bytes = match self.env.store.get(&key).await {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    report.note(&key, error)?;
+                    report.note(&key, error.into())?;
                     continue;
                 }
             };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
-use vecgo_io::{PutOutcome, Store, StoreErrorKind, StoreExt};
+use vecgo_io::{PutOutcome, Store, StoreExt};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -120,13 +120,5 @@ pub(crate) fn named_is_missing(error: Error, named_by: &str) -> Error {
             error.with_kind(ErrorKind::Corruption).context(format!("{named_by} names what is gone"))
         }
         _ => error,
-    }
-}
-
-/// Reads an object that may have been deleted between being listed and being read.
-pub(crate) async fn get_if_there(store: &dyn Store, key: &str) -> Result<Option<Vec<u8>>> {
-    match store.get(key).await {
-        Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
-        bytes => Ok(Some(bytes?)),
     }
 }

@@ -212,10 +212,6 @@ impl Store for DirectoryStore {
             }
         })
     }
-
-    fn free_space(&self) -> Result<Option<u64>, StoreError> {
-        self.disk.free_space().map(Some).map_err(|error| StoreError::new("", error))
-    }
 }
 
 impl Logs for DirectoryStore {

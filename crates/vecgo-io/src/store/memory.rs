@@ -92,10 +92,6 @@ impl Store for MemoryStore {
             Ok(Some(StoreLock { _guard: Box::new(lock) }))
         })
     }
-
-    fn free_space(&self) -> Result<Option<u64>, StoreError> {
-        Ok(None)
-    }
 }
 
 #[derive(Debug)]

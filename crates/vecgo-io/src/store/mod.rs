@@ -74,12 +74,6 @@ pub trait Store: Debug + Send + Sync + 'static {
         key: &'a str,
         holder: &'a str,
     ) -> BoxFuture<'a, Result<Option<StoreLock>, StoreError>>;
-
-    /// Bytes that can still be written, if there is a bound.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn free_space(&self) -> Result<Option<u64>, StoreError>;
 }
 
 /// What came of a conditional put.
