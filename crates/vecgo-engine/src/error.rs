@@ -162,7 +162,7 @@ impl Error {
     /// Bytes of `key` that could not be read as what they should be.
     pub(crate) fn format(key: &str, source: FormatError) -> Self {
         let kind = match source {
-            FormatError::Version { .. } => ErrorKind::Unsupported,
+            FormatError::Version { .. } | FormatError::Unknown { .. } => ErrorKind::Unsupported,
             _ => ErrorKind::Corruption,
         };
         Self::caused(kind, format!("{key}: {source}"), source)
@@ -215,7 +215,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::Denied => ErrorKind::ReadOnly,
             StoreErrorKind::NoSpace => ErrorKind::ResourceExhausted,
             StoreErrorKind::Busy => ErrorKind::Busy,
-            StoreErrorKind::Io => ErrorKind::Unavailable,
+            StoreErrorKind::Unavailable | StoreErrorKind::Io => ErrorKind::Unavailable,
         };
         Self::caused(kind, source.to_string(), source)
     }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vecgo_format::{
-    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogReader, ObjectName, Parent,
-    SegmentRef,
+    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogReader, Manifest, ObjectName,
+    Parent, SegmentRef, number_of,
 };
 use vecgo_io::{Env, Listed, StoreExt};
 
 use crate::manifest::{self, Committed};
-use crate::recover::read_deletes;
+use crate::recover::{check_owner, read_deletes};
 use crate::segment::{Segment, SegmentSource};
 use crate::{Error, ErrorKind, Result, catalogue};
 
@@ -93,22 +93,26 @@ impl Check<'_> {
         let mut vouched = Vouched::new();
         let store = &*self.env.store;
         let mut parent: Option<Parent> = None;
+        let listed = manifest::list(store, self.names).await?;
         let mut last_write = 0;
-        for key in manifest::list(store, self.names).await? {
+        for key in &listed {
             let Committed { manifest, checksum } =
-                match manifest::read(store, self.names, &key).await {
+                match manifest::read(store, self.names, key).await {
                     Ok(committed) => committed,
                     Err(error) => {
-                        report.note(&key, error)?;
+                        report.note(key, error)?;
                         continue;
                     }
                 };
             report.count(manifest.encode().0.len() as u64);
             last_write = last_write.max(manifest.sequence);
+            if parent.is_none() {
+                self.unbroken(&manifest, &listed, report)?;
+            }
             let this = Parent { number: manifest.number, checksum };
             if parent.is_some_and(|parent| parent.number == this.number && parent != this) {
                 let message = format!("{key}: not the version that the next one was made from");
-                report.note(&key, Error::new(ErrorKind::Corruption, message))?;
+                report.note(key, Error::new(ErrorKind::Corruption, message))?;
             }
             parent = Some(manifest.parent);
             if manifest.log.end.length > 0 {
@@ -121,7 +125,7 @@ impl Check<'_> {
         }
         for (name, segment) in &segments {
             let key = self.names.segment(*name);
-            match self.segment(segment, &key).await {
+            match self.segment(segment).await {
                 Ok(bytes) => report.count(bytes),
                 Err(error) => report.note(&key, error)?,
             }
@@ -136,13 +140,35 @@ impl Check<'_> {
         self.logs(vouched, last_write, report).await
     }
 
-    async fn segment(&self, named: &SegmentRef, key: &str) -> Result<u64> {
+    /// Whether all versions are there that the newest says are kept. Tells the first that is
+    /// missing before each that is there.
+    fn unbroken(
+        &self,
+        newest: &Manifest,
+        listed: &[String],
+        report: &mut VerifyReport,
+    ) -> Result<()> {
+        let numbers = listed.iter().filter_map(|key| number_of(key).ok());
+        let kept = numbers.filter(|number| (newest.oldest..=newest.number).contains(number));
+        let mut expected = newest.number;
+        for number in kept.chain([newest.oldest.saturating_sub(1)]) {
+            if number < expected {
+                let key = self.names.manifest(expected);
+                let message = format!("{key}: gone, though version {} keeps it", newest.number);
+                report.note(&key, Error::new(ErrorKind::NotFound, message))?;
+            }
+            expected = number.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    async fn segment(&self, named: &SegmentRef) -> Result<u64> {
         let source = SegmentSource {
             store: Arc::clone(&self.env.store),
             cache: Arc::clone(&self.env.cache),
-            key: key.to_owned(),
+            names: self.names,
         };
-        Segment::open(source, named).await?.verify(self.names).await
+        Segment::open(source, named).await?.verify().await
     }
 
     /// Reads the logs from the last to the first: each says where the one before it ended.
@@ -173,6 +199,9 @@ impl Check<'_> {
                     }
                     Err(error) => report.note(&key, error)?,
                 },
+                Err(error @ FormatError::Version { .. }) => {
+                    report.note(&key, Error::format(&key, error))?;
+                }
                 Err(_) if must_reach.is_empty() => {
                     broken.push((key, LogReader::durable_despite_header(&bytes)));
                 }
@@ -205,6 +234,7 @@ impl Check<'_> {
         vouched: &mut Vouched,
     ) -> Result<u64> {
         let format = |error| Error::format(key, error);
+        check_owner(self.names, key, log.header())?;
         let previous = log.header().previous;
         if previous.number > 0 {
             vouch(vouched, previous.number, previous.end);

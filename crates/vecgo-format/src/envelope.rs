@@ -1,9 +1,10 @@
 //! What every small object has around its body: a mark, the format version, the body, and a
 //! checksum over all of it.
 
+use crate::FormatError;
 use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
-use crate::{FORMAT_VERSION, FormatError};
+use crate::version::{FormatVersion, check_prefix, put_prefix};
 
 /// A kind of small object.
 #[derive(Debug, Clone, Copy)]
@@ -16,13 +17,12 @@ pub(crate) const MANIFEST: Kind = Kind { what: "manifest", magic: *b"VGMF" };
 pub(crate) const CATALOGUE: Kind = Kind { what: "catalogue", magic: *b"VGCT" };
 pub(crate) const DELETES: Kind = Kind { what: "delete object", magic: *b"VGDL" };
 
-const PREFIX_BYTES: usize = 8;
+const PREFIX_BYTES: usize = FormatVersion::PREFIX_BYTES;
 const CHECKSUM_BYTES: usize = 8;
 
 pub(crate) fn seal(kind: Kind, body: &[u8]) -> Vec<u8> {
     let mut out = Encoder::new();
-    out.raw(&kind.magic);
-    out.u32(FORMAT_VERSION);
+    put_prefix(&mut out, kind.magic);
     out.raw(body);
     let mut bytes = out.finish();
     let sum = checksum(&bytes);
@@ -50,20 +50,4 @@ pub(crate) fn open(kind: Kind, bytes: &[u8]) -> Result<(&[u8], u64), FormatError
         return Err(FormatError::Checksum { what, offset: 0, expected, found });
     }
     Ok((&bytes[PREFIX_BYTES..covered], found))
-}
-
-pub(crate) fn check_prefix(
-    bytes: &mut Decoder<'_>,
-    magic: [u8; 4],
-    what: &'static str,
-) -> Result<(), FormatError> {
-    let mut found = [0u8; 4];
-    found.copy_from_slice(bytes.raw(4)?);
-    if found != magic {
-        return Err(FormatError::Magic { what, found });
-    }
-    match bytes.u32()? {
-        FORMAT_VERSION => Ok(()),
-        found => Err(FormatError::Version { what, found, supported: FORMAT_VERSION }),
-    }
 }

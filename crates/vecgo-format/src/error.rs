@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::FormatVersion;
+
 /// Why bytes could not be read as what they should be.
 ///
 /// The caller adds which object the bytes came from.
@@ -38,14 +40,25 @@ pub enum FormatError {
         found: [u8; 4],
     },
     /// Another build wrote the object.
-    #[error("{what} has format version {found}, this build reads version {supported}")]
+    #[error(
+        "{what} has format {found}; this build reads {supported}{}",
+        found.why_not(*supported)
+    )]
     Version {
         /// The structure being read.
         what: &'static str,
         /// Its version.
-        found: u32,
+        found: FormatVersion,
         /// The version this build reads.
-        supported: u32,
+        supported: FormatVersion,
+    },
+    /// The object needs what this build does not know.
+    #[error("{what} needs a newer build: {detail}")]
+    Unknown {
+        /// The structure being read.
+        what: &'static str,
+        /// What is not known.
+        detail: String,
     },
     /// A value is outside what the structure allows.
     #[error("{what} is malformed at byte {offset}: {detail}")]

@@ -19,6 +19,7 @@ mod log;
 mod manifest;
 mod names;
 mod segment;
+mod version;
 
 pub use catalogue::{Catalogue, Entry};
 pub use checksum::{BlockChecksums, checksum};
@@ -37,9 +38,6 @@ pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
 pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
 pub use segment::{
     BLOCK_BYTES, Directory, IdColumn, Lookup, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
-    SectionKind, Spans, encode_spans, segment_header,
+    SectionKind, Spans, check_segment_header, encode_spans, segment_header,
 };
-
-/// Version of every format in this crate. Until the first release it stays 0 and changes freely:
-/// a database of another build is refused, not guessed at.
-pub const FORMAT_VERSION: u32 = 0;
+pub use version::{FORMAT_VERSION, FormatVersion};

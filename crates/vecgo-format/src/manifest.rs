@@ -27,10 +27,12 @@ pub struct ObjectRef {
 /// The part of the log that a version contains beside its segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRange {
-    /// First log to replay. It may not exist yet, then it is `last + 1`.
+    /// First log to replay. If it is above `last` there is none yet.
     pub first: u64,
-    /// Last log to replay.
+    /// Last log to replay, or the last there was.
     pub last: u64,
+    /// The epoch in force at the first: a log of an older one is none of these.
+    pub epoch: u64,
     /// How far into the last log. Where `last` is before `first`, the log before them may be gone.
     pub end: crate::LogPosition,
     /// Sequence number of the last write that is in segments and no longer in these logs.
@@ -98,6 +100,7 @@ impl Manifest {
         self.config.encode(&mut out);
         out.u64(self.log.first);
         out.u64(self.log.last);
+        out.u64(self.log.epoch);
         out.u64(self.log.end.length);
         out.u64(self.log.end.checksum);
         out.u64(self.log.flushed);
@@ -141,6 +144,7 @@ impl Manifest {
             log: LogRange {
                 first: body.u64()?,
                 last: body.u64()?,
+                epoch: body.u64()?,
                 end: crate::LogPosition { length: body.u64()?, checksum: body.u64()? },
                 flushed: body.u64()?,
             },
@@ -171,8 +175,11 @@ impl Manifest {
                 "version {number} after {parent}, epoch {epoch}, write {sequence}, segment {next}"
             ));
         }
-        if log.first == 0 || log.last == u64::MAX || log.last + 1 < log.first {
+        if log.first == 0 || log.last == u64::MAX {
             return Err(format!("logs {} to {}", log.first, log.last));
+        }
+        if log.epoch > *epoch {
+            return Err(format!("epoch {} in the log of epoch {epoch}", log.epoch));
         }
         if log.flushed > *sequence {
             return Err(format!("flushed through write {} of {sequence}", log.flushed));

@@ -14,8 +14,8 @@ use common::{apply, reseal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, DeleteObject, Directory, FrameBuilder, Id, IdColumn, Kill, LogReader, Lookup,
-    Manifest, decode_document,
+    Catalogue, DeleteObject, Directory, FORMAT_VERSION, FrameBuilder, Id, IdColumn, Kill,
+    LogReader, Lookup, Manifest, decode_document,
 };
 
 thread_local! {
@@ -89,7 +89,8 @@ fn read_log(bytes: &[u8]) {
 
 /// A magic, the version, a body, and a checksum that fits.
 fn sealed(magic: [u8; 4], body: &[u8]) -> Vec<u8> {
-    let mut bytes = [&magic[..], &[0; 4], body, &[0; 8]].concat();
+    let version = [FORMAT_VERSION.version, FORMAT_VERSION.draft].map(u16::to_le_bytes).concat();
+    let mut bytes = [&magic[..], &version, body, &[0; 8]].concat();
     reseal(&mut bytes);
     bytes
 }

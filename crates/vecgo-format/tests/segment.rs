@@ -97,7 +97,10 @@ proptest! {
             sections.push(Section { kind: SectionKind::Payloads, length: 0, ..sections[0] });
         });
         let other = Section { kind: SectionKind::Other(99), required: true, ..directory.sections[at] };
-        refused(&|sections| sections.push(other));
+        let mut unknown = directory.clone();
+        unknown.sections.push(other);
+        let decoded = Directory::decode(&unknown.encode(), length);
+        prop_assert!(matches!(decoded, Err(FormatError::Unknown { .. })), "{:?}", decoded);
         for needed in 0..3 {
             refused(&|sections| {
                 sections.remove(needed);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::{
-    Access, BlockCache, Clock, DirectoryStore, LocalDisk, Logs, MemoryStore, ObjectLogs, Rand,
-    Spawn, Store, StoreError, SystemClock, SystemRand, ThreadPool,
+    Access, BlockCache, Clock, DirectoryStore, LocalDisk, Logs, MemoryStore, Rand, Spawn, Store,
+    StoreError, SystemClock, SystemRand, ThreadPool,
 };
 
 /// One of each seam: all that an engine sees of the machine.
@@ -14,8 +14,8 @@ use crate::{
 pub struct Env {
     /// Objects.
     pub store: Arc<dyn Store>,
-    /// Logs being written.
-    pub logs: Arc<dyn Logs>,
+    /// Logs that grow. Where there are none a log is an object put whole.
+    pub logs: Option<Arc<dyn Logs>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -51,7 +51,7 @@ impl Env {
         let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
         let store = DirectoryStore::new(Arc::new(disk), Arc::clone(&rand) as Arc<dyn Rand>, access);
         let store = Arc::new(store);
-        Self::of_machine(Arc::clone(&store) as Arc<dyn Store>, store, rand, cache_bytes)
+        Self::of_machine(Arc::clone(&store) as Arc<dyn Store>, Some(store), rand, cache_bytes)
     }
 
     /// Memory of this process, gone when the last handle is dropped.
@@ -61,13 +61,12 @@ impl Env {
     pub fn memory(cache_bytes: u64) -> Result<Self, OpenError> {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
-        let logs = Arc::new(ObjectLogs::new(Arc::clone(&store)));
-        Self::of_machine(store, logs, rand, cache_bytes)
+        Self::of_machine(store, None, rand, cache_bytes)
     }
 
     fn of_machine(
         store: Arc<dyn Store>,
-        logs: Arc<dyn Logs>,
+        logs: Option<Arc<dyn Logs>>,
         rand: Arc<dyn Rand>,
         cache_bytes: u64,
     ) -> Result<Self, OpenError> {

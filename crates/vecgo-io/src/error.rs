@@ -16,6 +16,8 @@ pub enum StoreErrorKind {
     NoSpace,
     /// Another holder has the lock.
     Busy,
+    /// The store gives no answer, or no other than to ask again later.
+    Unavailable,
     /// The operating system gave some other error.
     Io,
 }
@@ -55,6 +57,12 @@ impl StoreError {
             _ => StoreErrorKind::Io,
         };
         Self { key: key.into(), kind, source: Arc::new(source) }
+    }
+
+    /// A store that is reached over a network gives no answer about `key`. Never an error of a
+    /// directory: there, asking again proves nothing.
+    pub fn no_answer(key: impl Into<String>, source: io::Error) -> Self {
+        Self { key: key.into(), kind: StoreErrorKind::Unavailable, source: Arc::new(source) }
     }
 
     /// The lock `key` is held; `holder` says by whom.

@@ -26,7 +26,7 @@ pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LocalDisk, LockAttempt};
 pub use env::{Env, OpenError};
 pub use error::{StoreError, StoreErrorKind};
-pub use log::{Log, Logs, ObjectLogs};
+pub use log::{Log, Logs};
 pub use rand::{Rand, SystemRand};
 pub use spawn::{Spawn, SpawnExt, Task, ThreadPool};
 pub use store::{

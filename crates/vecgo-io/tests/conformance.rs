@@ -7,14 +7,10 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use tempfile::TempDir;
-use vecgo_io::{
-    Access, DirectoryStore, LocalDisk, Logs, MemoryStore, ObjectLogs, Store, SystemRand,
-    conformance,
-};
+use vecgo_io::{Access, DirectoryStore, LocalDisk, MemoryStore, Store, SystemRand, conformance};
 
-fn memory() -> (Arc<dyn Store>, Arc<dyn Logs>) {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    (Arc::clone(&store), Arc::new(ObjectLogs::new(store)))
+fn memory() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::default())
 }
 
 /// Empty directories of this machine, one after the other.
@@ -39,13 +35,8 @@ impl Directories {
 
 #[test]
 fn memory_store() {
-    block_on(conformance::store(|| memory().0));
-    block_on(conformance::deleted_object_stays_readable(&*memory().0));
-}
-
-#[test]
-fn memory_logs() {
-    block_on(conformance::logs(memory));
+    block_on(conformance::store(memory));
+    block_on(conformance::deleted_object_stays_readable(&*memory()));
 }
 
 #[test]
@@ -61,15 +52,5 @@ fn directory_logs() {
     block_on(conformance::logs(|| {
         let store = directories.make();
         (Arc::clone(&store) as Arc<dyn Store>, store)
-    }));
-}
-
-/// A bucket's logs over a directory: no product of ours, but the same promises.
-#[test]
-fn object_logs_in_a_directory() {
-    let directories = Directories::new();
-    block_on(conformance::logs(|| {
-        let store: Arc<dyn Store> = directories.make();
-        (Arc::clone(&store), Arc::new(ObjectLogs::new(store)))
     }));
 }

@@ -87,7 +87,7 @@ fn lock_holds_across_handles() {
     let root = directory();
     let (ours, theirs) = (open(root.path(), Access::Write), open(root.path(), Access::Write));
     let key = "collections/x/lock";
-    let held = block_on(ours.lock(key, "process 1 on host")).expect("lock").expect("a lock");
+    let held = block_on(ours.lock(key, "process 1 on host")).expect("lock");
     let busy = block_on(theirs.lock(key, "process 2 on host")).expect_err("held");
     assert_eq!(busy.kind(), StoreErrorKind::Busy);
     assert!(busy.to_string().contains("process 1 on host"), "{busy}");

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_lock::Mutex as AsyncMutex;
+use async_lock::{Mutex as AsyncMutex, OnceCell};
 use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity};
-use vecgo_io::{Access, Env, Spawn};
+use vecgo_io::{Access, Env, Listed, Spawn};
 use vecgo_kernels::{Kernels, Level};
 
+use super::probe::probe;
 use super::{CollectionInfo, change, newest};
 use crate::collection::{Collection, WeakCollection, lock};
 use crate::verify::{VerifyReport, verify};
@@ -28,6 +29,8 @@ struct Inner {
     options: Arc<Options>,
     /// Writers open in this process, so that a second open shares the first.
     writers: AsyncMutex<BTreeMap<Identity, WeakCollection>>,
+    /// Set once the store has shown that it can be written safely.
+    probed: OnceCell<()>,
 }
 
 impl Database {
@@ -42,7 +45,8 @@ impl Database {
             .and_then(Kernels::new)
             .map_err(|error| Error::invalid(format!("`simd`, or VECGO_SIMD: {error}")))?;
         let (options, writers) = (Arc::new(options), AsyncMutex::default());
-        Ok(Self { inner: Arc::new(Inner { env, access, kernels, options, writers }) })
+        let probed = OnceCell::new();
+        Ok(Self { inner: Arc::new(Inner { env, access, kernels, options, writers, probed }) })
     }
 
     /// The database's threads.
@@ -50,13 +54,16 @@ impl Database {
         Arc::clone(&self.inner.env.spawn)
     }
 
-    fn check_writable(&self) -> Result<()> {
-        match self.inner.access {
-            Access::Write => Ok(()),
-            Access::Read => {
-                Err(Error::new(ErrorKind::ReadOnly, "the database is open for reading only"))
-            }
+    /// Before the first change: whether any can be made.
+    async fn check_writable(&self) -> Result<()> {
+        let Inner { env, access, probed, .. } = &*self.inner;
+        if *access == Access::Read {
+            return Err(Error::new(ErrorKind::ReadOnly, "the database is open for reading only"));
         }
+        if !env.store.has_locks() {
+            probed.get_or_try_init(|| probe(env)).await?;
+        }
+        Ok(())
     }
 
     /// The collections, by name.
@@ -80,7 +87,7 @@ impl Database {
     /// # Errors
     /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
     pub async fn create(&self, name: &str, config: Config) -> Result<()> {
-        self.check_writable()?;
+        self.check_writable().await?;
         check_name(name)?;
         config.check()?;
         let env = &self.inner.env;
@@ -127,12 +134,13 @@ impl Database {
     /// # Errors
     /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
     pub async fn collection(&self, name: &str) -> Result<Collection> {
-        let Inner { env, access, kernels, options, writers } = &*self.inner;
+        let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
         let (catalogue, _) = newest(env).await?;
         let entry = *find(&catalogue, name)?;
         if *access == Access::Read {
             return Collection::open_replica(env, name, &entry, *kernels, options).await;
         }
+        self.check_writable().await?;
         options.check_dim(entry.config.dim())?;
         let mut writers = writers.lock().await;
         if let Some(open) = writers.get(&entry.identity).and_then(WeakCollection::upgrade) {
@@ -145,6 +153,10 @@ impl Database {
             return Err(not_found(name));
         }
         let opened = Collection::open_writer(env, name, &entry, lock, *kernels, options).await?;
+        if !catalogue.dropped.is_empty() {
+            // Somebody else's drop, which was interrupted: no reason not to open this one.
+            let _ = self.finish_drops().await;
+        }
         writers.retain(|_, open| open.upgrade().is_some());
         writers.insert(entry.identity, opened.downgrade());
         Ok(opened)
@@ -155,11 +167,16 @@ impl Database {
     /// # Errors
     /// `NotFound`; `Busy` while it has a writer.
     pub async fn drop_collection(&self, name: &str) -> Result<()> {
-        self.check_writable()?;
+        self.check_writable().await?;
         let env = &self.inner.env;
         let (catalogue, _) = newest(env).await?;
-        let identity = find(&catalogue, name)?.identity;
-        let _lock = lock(env, &CollectionNames(identity), name).await?;
+        let entry = *find(&catalogue, name)?;
+        let identity = entry.identity;
+        let lock = lock(env, &CollectionNames(identity), name).await?;
+        if lock.is_none() {
+            let Inner { kernels, options, .. } = &*self.inner;
+            Collection::fence(env, name, &entry, *kernels, options).await?;
+        }
         change(env, |catalogue| {
             if find(catalogue, name)?.identity != identity {
                 return Err(not_found(name));
@@ -169,7 +186,9 @@ impl Database {
             Ok(())
         })
         .await?;
-        self.finish_drops().await
+        // It is dropped. What this does not delete, the next writer of any collection does.
+        let _ = self.finish_drops().await;
+        Ok(())
     }
 
     /// Deletes the objects of dropped collections, those of a drop that was interrupted too.
@@ -178,8 +197,11 @@ impl Database {
         let (catalogue, _) = newest(env).await?;
         let gone = catalogue.dropped;
         for identity in &gone {
-            for listed in env.store.list(&CollectionNames(*identity).prefix()).await? {
-                env.store.delete(&listed.key).await?;
+            let names = CollectionNames(*identity);
+            let listed = env.store.list(&names.prefix()).await?;
+            let kept = if env.store.has_locks() { [None; 2] } else { last_names(&names, &listed) };
+            for Listed { key, .. } in listed.iter().filter(|listed| !kept.contains(&Some(listed))) {
+                env.store.delete(key).await?;
             }
         }
         if gone.is_empty() {
@@ -197,7 +219,7 @@ impl Database {
     /// # Errors
     /// `NotFound`; `AlreadyExists` if the new name is taken.
     pub async fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.check_writable()?;
+        self.check_writable().await?;
         check_name(to)?;
         change(&self.inner.env, |catalogue| {
             let entry = *find(catalogue, from)?;
@@ -219,6 +241,14 @@ impl Database {
     pub async fn verify(&self) -> Result<VerifyReport> {
         verify(&self.inner.env).await
     }
+}
+
+/// The newest manifest and the last log: where there are no locks they are the names that a writer
+/// tries next who does not know that its collection was dropped, so they stay.
+fn last_names<'a>(names: &CollectionNames, listed: &'a [Listed]) -> [Option<&'a Listed>; 2] {
+    let mut manifests = listed.iter().filter(|l| l.key.starts_with(&names.manifests()));
+    let mut logs = listed.iter().filter(|l| l.key.starts_with(&names.logs()));
+    [manifests.next(), logs.next_back()]
 }
 
 fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {

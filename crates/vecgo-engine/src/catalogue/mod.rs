@@ -1,13 +1,14 @@
 //! Which collections a database has, and opening them.
 
 mod database;
+mod probe;
 
 use vecgo_format::{Catalogue, Config, FormatError, Parent, catalogue_key, number_of};
 use vecgo_io::{Env, StoreExt};
 
 pub use database::Database;
 
-use crate::manifest::{Decided, put_next};
+use crate::manifest::{Decided, decide};
 use crate::{Error, ErrorKind, Result};
 
 /// A collection, as the catalogue lists it.
@@ -53,23 +54,19 @@ pub(crate) async fn read(env: &Env, key: &str) -> Result<(Catalogue, u64)> {
     decoded.map_err(|error| Error::format(key, error))
 }
 
-/// Commits a change of the catalogue. `decide` is asked again whenever another change came first.
-pub(crate) async fn change<T>(
-    env: &Env,
-    decide: impl Fn(&mut Catalogue) -> Result<T>,
-) -> Result<T> {
+/// Commits a change of the catalogue. `make` is asked again whenever another change came first.
+pub(crate) async fn change<T>(env: &Env, make: impl Fn(&mut Catalogue) -> Result<T>) -> Result<T> {
     for _ in 0..MAX_TRIES {
         let (current, checksum) = newest(env).await?;
         let parent = Parent { number: current.number, checksum };
         let mut next = current;
-        let decided = decide(&mut next)?;
+        let made = make(&mut next)?;
         next.number = parent.number + 1;
         next.nonce = env.rand.next_u64();
         next.parent = parent;
         let (bytes, _) = next.encode();
-        match put_next(&*env.store, &catalogue_key(next.number), bytes).await? {
-            Decided::Ours => return Ok(decided),
-            Decided::Theirs => {}
+        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes).await? {
+            return Ok(made);
         }
     }
     Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))

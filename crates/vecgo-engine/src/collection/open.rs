@@ -15,7 +15,7 @@ use crate::manifest::{self, Committed, VersionInfo};
 use crate::query::View;
 use crate::recover::{Extent, Recovered, Source};
 use crate::segment::LiveSegment;
-use crate::write::{Inbox, Writer};
+use crate::write::{self, Inbox, Writer};
 use crate::{Error, ErrorKind, Options, Result};
 
 /// How often a lock that this very process holds is tried again: a dropped handle may be a
@@ -44,7 +44,11 @@ impl Shared {
         }
     }
 
-    fn source<'a>(&'a self, committed: Option<&'a Committed>, extent: Extent) -> Source<'a> {
+    pub(crate) fn source<'a>(
+        &'a self,
+        committed: Option<&'a Committed>,
+        extent: Extent,
+    ) -> Source<'a> {
         Source { env: &self.env, names: self.names, config: &self.config, committed, extent }
     }
 
@@ -70,17 +74,23 @@ impl Collection {
         options: &Arc<Options>,
     ) -> Result<Self> {
         let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
-        let committed = manifest::newest(&*env.store, shared.names).await?;
-        let recovered = shared.source(committed.as_ref(), Extent::Everything).recover(&[]).await?;
-        if recovered.tail.number > 0 {
-            // What was replayed is shown to readers, so it must outlive the machine from now on.
-            env.logs.sync(&shared.names.log(recovered.tail.number)).await?;
-        }
+        let opened = write::open(&shared, lock).await?;
         let inbox = Arc::new(Inbox::new(options.batch_bytes()));
-        let writer =
-            Writer::new(Arc::clone(&shared), Arc::clone(&inbox), lock, recovered, committed);
+        let writer = Writer::new(Arc::clone(&shared), Arc::clone(&inbox), opened);
         env.spawn.spawn(Box::pin(writer.run()));
         Ok(Self { shared, role: Role::Writer(Arc::new(WriterHandle { inbox })) })
+    }
+
+    /// Makes sure, where there are no locks, that no writer of the collection can go on.
+    pub(crate) async fn fence(
+        env: &Env,
+        name: &str,
+        entry: &Entry,
+        kernels: Kernels,
+        options: &Arc<Options>,
+    ) -> Result<()> {
+        let shared = Shared::new(env, name, entry, kernels, options);
+        write::open(&shared, None).await.map(drop)
     }
 
     /// Reads the newest version, beside a writer or without.
@@ -168,19 +178,22 @@ impl Collection {
     }
 }
 
-/// Takes the writer's lock.
+/// Takes the writer's lock; `None` where there are no locks, and whoever comes last is the writer.
 pub(crate) async fn lock(
     env: &Env,
     names: &CollectionNames,
     collection: &str,
 ) -> Result<Option<StoreLock>> {
+    if !env.store.has_locks() {
+        return Ok(None);
+    }
     let process = format!("process {}", std::process::id());
     let host = rustix::system::uname();
     let holder = format!("{process} on host {}", host.nodename().to_string_lossy());
     let mut tries = 0;
     loop {
         match env.store.lock(&names.lock(), &holder).await {
-            Ok(lock) => return Ok(lock),
+            Ok(lock) => return Ok(Some(lock)),
             Err(error) if error.kind() == StoreErrorKind::Busy => {
                 let ours = error.to_string().contains(&format!("{process} "));
                 if !ours || tries == OWN_LOCK_TRIES {

@@ -1,8 +1,11 @@
 //! Versions: finding, reading and committing the manifests of a collection.
 
-use bytes::Bytes;
+mod decide;
+
 use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
-use vecgo_io::{PutOutcome, Store, StoreExt};
+use vecgo_io::{Store, StoreExt};
+
+pub(crate) use decide::{Decided, decide};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -90,27 +93,6 @@ pub(crate) async fn read(
         Ok(Committed { manifest, checksum })
     });
     decoded.map_err(|error| Error::format(key, error))
-}
-
-/// Whether an object of a chain became the next of its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decided {
-    Ours,
-    Theirs,
-}
-
-/// Puts the next object of a chain.
-///
-/// A store's doubt is final here: where a directory's sync failed, that the name can be read
-/// proves nothing, and a second sync proves nothing either.
-pub(crate) async fn put_next(store: &dyn Store, key: &str, bytes: Vec<u8>) -> Result<Decided> {
-    match store.put_if_absent(key, Bytes::from(bytes)).await? {
-        PutOutcome::Committed => Ok(Decided::Ours),
-        PutOutcome::Conflict => Ok(Decided::Theirs),
-        PutOutcome::Unknown(error) => Err(Error::from(error)
-            .with_kind(ErrorKind::OutcomeUnknown)
-            .context("a commit may or may not have happened")),
-    }
 }
 
 /// An object that something durable names is damage if it is not there.

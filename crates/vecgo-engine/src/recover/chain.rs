@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vecgo_format::{FormatError, LogHeader, LogPosition, LogRange, LogReader, Previous};
+use vecgo_format::{CollectionNames, FormatError, LogHeader, LogPosition, LogRange, LogReader};
 use vecgo_io::{Object, StoreErrorKind, StoreExt};
 
 use super::{Bound, Extent, Recovered, Source};
@@ -38,7 +38,7 @@ impl Source<'_> {
             (Extent::Version, Some(range)) => range.last,
             (Extent::Version, None) => return Ok(()),
         };
-        let logs = self.logs(first, last, recovered).await?;
+        let logs = self.logs(range, last, recovered).await?;
         let links = self.chain(logs.whole, first)?;
         let on_chain = |range: &LogRange| links.iter().any(|link| link.header.number == range.last);
         if let Some(range) = named.filter(|range| !on_chain(range)) {
@@ -48,13 +48,13 @@ impl Source<'_> {
             let vouched = links.get(index + 1).map(|next| next.header.previous.end);
             let committed = named.filter(|named| named.last == link.header.number);
             let bound = bound(vouched, committed.map(|range| range.end), self.extent);
-            let end = self.replay(link.header, &link.key, &*link.object, bound, recovered).await?;
-            recovered.tail = Previous { number: link.header.number, end };
+            self.replay(link.header, &link.key, &*link.object, bound, recovered).await?;
         }
+        let last = links.last().map_or(0, |link| link.header.number);
         // A log whose header is broken was cut short by a crash before anything in it was
         // durable, unless its own frames say otherwise. One before the last whole log is not part
         // of the collection, as that log's header says.
-        for (number, durable) in logs.broken.range(recovered.tail.number..) {
+        for (number, durable) in logs.broken.range(last..) {
             if durable.is_some_and(|durable| durable > recovered.sequence) {
                 let detail = "its header is broken, though frames in it were durable".to_owned();
                 let error = FormatError::Invalid { what: "log", offset: 0, detail };
@@ -64,9 +64,16 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// The logs from `first` to `last`.
-    async fn logs(&self, first: u64, last: u64, recovered: &mut Recovered) -> Result<Logs> {
+    /// The logs from the first that the manifest names to `last`. One of an older epoch than one
+    /// before it, or than the manifest says is in force, lies behind a fence and is none of them.
+    async fn logs(
+        &self,
+        range: Option<LogRange>,
+        last: u64,
+        recovered: &mut Recovered,
+    ) -> Result<Logs> {
         let store = &*self.env.store;
+        let (first, mut epoch) = range.map_or((1, 0), |range| (range.first, range.epoch));
         let mut logs = Logs::default();
         for listed in store.list(&self.names.logs()).await? {
             // A file of another name is not ours and does not stop us.
@@ -75,6 +82,9 @@ impl Source<'_> {
                 continue;
             };
             recovered.next_log = recovered.next_log.max(number.saturating_add(1));
+            if number == recovered.free_log {
+                recovered.free_log += 1;
+            }
             if number < first || number > last {
                 continue;
             }
@@ -87,9 +97,17 @@ impl Source<'_> {
             object.read_into(0, &mut bytes).await?;
             match LogReader::open(&bytes).map(|reader| *reader.header()) {
                 Ok(header) => {
-                    self.check_owner(&listed.key, number, &header)?;
-                    recovered.next_epoch = recovered.next_epoch.max(header.epoch.saturating_add(1));
+                    check_owner(self.names, &listed.key, &header)?;
+                    if header.epoch < epoch {
+                        continue;
+                    }
+                    epoch = header.epoch;
+                    recovered.next_epoch = recovered.next_epoch.max(epoch.saturating_add(1));
                     logs.whole.insert(number, Link { key: listed.key, header, object });
+                }
+                // Where logs are put whole none is ever cut short.
+                Err(error) if self.env.logs.is_none() => {
+                    return Err(Error::format(&listed.key, error));
                 }
                 Err(error @ FormatError::Version { .. }) => {
                     return Err(Error::format(&listed.key, error));
@@ -101,14 +119,6 @@ impl Source<'_> {
             }
         }
         Ok(logs)
-    }
-
-    fn check_owner(&self, key: &str, number: u64, header: &LogHeader) -> Result<()> {
-        if (header.collection, header.number) == (self.names.0, number) {
-            return Ok(());
-        }
-        let detail = format!("it is log {} of {}", header.number, header.collection);
-        Err(Error::format(key, FormatError::Invalid { what: "log", offset: 0, detail }))
     }
 
     fn no_log(&self, number: u64, named_by: &str) -> Error {
@@ -132,6 +142,15 @@ impl Source<'_> {
         links.reverse();
         Ok(links)
     }
+}
+
+/// Whether a log is the one that its key says.
+pub(crate) fn check_owner(names: CollectionNames, key: &str, header: &LogHeader) -> Result<()> {
+    if header.collection == names.0 && names.log(header.number) == key {
+        return Ok(());
+    }
+    let detail = format!("it is log {} of {}", header.number, header.collection);
+    Err(Error::format(key, FormatError::Invalid { what: "log", offset: 0, detail }))
 }
 
 fn bound(vouched: Option<LogPosition>, committed: Option<LogPosition>, extent: Extent) -> Bound {

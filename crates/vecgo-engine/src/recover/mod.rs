@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    CollectionNames, Config, DeleteObject, FormatError, LogPosition, ObjectRef, Previous,
-    SegmentRef,
+    CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
+    Previous, SegmentRef,
 };
 use vecgo_io::{Env, StoreExt};
+
+pub(crate) use chain::check_owner;
 
 use crate::manifest::{Committed, named_is_missing};
 use crate::memtable::{DeadRows, MemtableWriter};
@@ -35,12 +37,23 @@ pub(crate) struct Recovered {
     pub(crate) memtable: MemtableWriter,
     /// Sequence number of the last write.
     pub(crate) sequence: u64,
-    /// Where the log ends.
-    pub(crate) tail: Previous,
+    /// What of the log is known to be durable.
+    pub(crate) durable: Durable,
+    /// The batches after that: they can be read, but nothing says that they outlive the machine.
+    pub(crate) unvouched: Vec<FrameBuilder>,
+    /// The lowest log number that nothing has.
+    pub(crate) free_log: u64,
     /// A log number above all that were ever used.
     pub(crate) next_log: u64,
     /// An epoch above all that were ever used.
     pub(crate) next_epoch: u64,
+}
+
+/// A place in the log, and the last write before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Durable {
+    pub(crate) at: Previous,
+    pub(crate) sequence: u64,
 }
 
 /// What is being brought back, and from where.
@@ -81,7 +94,13 @@ impl Source<'_> {
             segments,
             memtable: MemtableWriter::new(self.config.dim(), first),
             sequence: range.map_or(0, |range| range.flushed),
-            tail: Previous::default(),
+            // Where no log is left to replay, the next one still follows the last.
+            durable: range.map_or(Durable::default(), |range| Durable {
+                at: Previous { number: range.last, end: range.end },
+                sequence: range.flushed,
+            }),
+            unvouched: Vec::new(),
+            free_log: first,
             next_log: first,
             next_epoch: self.committed.map_or(0, |committed| committed.manifest.epoch) + 1,
         };
@@ -106,7 +125,7 @@ impl Source<'_> {
         let source = SegmentSource {
             store: Arc::clone(&self.env.store),
             cache: Arc::clone(&self.env.cache),
-            key: self.names.segment(named.object.name),
+            names: self.names,
         };
         let opened = Segment::open(source, named).await;
         Ok(Arc::new(opened.map_err(|error| named_is_missing(error, "the manifest"))?))

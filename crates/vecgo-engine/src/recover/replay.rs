@@ -1,18 +1,19 @@
 //! Applying the frames of one log.
 
 use vecgo_format::{
-    FormatError, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, vector_of,
+    FormatError, Frame, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, Previous,
+    vector_of,
 };
 use vecgo_io::{Object, read_range};
 
-use super::{Bound, Recovered, Source};
+use super::{Bound, Durable, Recovered, Source};
 use crate::memtable::Row;
 use crate::query::norm;
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
 impl Source<'_> {
-    /// Replays one log up to its bound and gives the position where it ends.
+    /// Replays one log up to its bound.
     pub(super) async fn replay(
         &self,
         header: LogHeader,
@@ -20,7 +21,7 @@ impl Source<'_> {
         object: &dyn Object,
         bound: Bound,
         recovered: &mut Recovered,
-    ) -> Result<LogPosition> {
+    ) -> Result<()> {
         let format = |error| Error::format(key, error);
         if header.first_sequence != recovered.sequence.saturating_add(1) {
             let detail = format!(
@@ -36,7 +37,9 @@ impl Source<'_> {
         let mut must_reach = bound.must_reach;
         let mut reach =
             |here| must_reach.iter_mut().for_each(|end| *end = end.filter(|e| *e != here));
-        reach(log.position());
+        let start = log.position();
+        reach(start);
+        let mut frames = Vec::new();
         while let Some(frame) = log.next_frame() {
             let ops = frame.ops(self.config.dim()).map_err(format)?;
             let first = frame.first_sequence;
@@ -46,10 +49,17 @@ impl Source<'_> {
             }
             recovered.sequence = frame.last_sequence();
             reach(log.position());
+            frames.push(frame);
         }
         if must_reach.iter().any(Option::is_some) {
             let detail = "it ends or differs before a place that was committed".to_owned();
             let offset = usize::try_from(log.position().length).unwrap_or(usize::MAX);
+            return Err(format(FormatError::Invalid { what: "log", offset, detail }));
+        }
+        // Where logs are put whole none is ever cut short.
+        if let (LogEnd::Torn { bytes }, None) = (log.end(), &self.env.logs) {
+            let offset = usize::try_from(log.position().length).unwrap_or(usize::MAX);
+            let detail = format!("{bytes} bytes at its end are no frame");
             return Err(format(FormatError::Invalid { what: "log", offset, detail }));
         }
         if let LogEnd::Damaged { offset, synced_through } = log.end() {
@@ -60,7 +70,37 @@ impl Source<'_> {
             );
             return Err(format(FormatError::Invalid { what: "log", offset, detail }));
         }
-        Ok(log.position())
+        self.vouch((&header, start), &frames, bound, recovered);
+        Ok(())
+    }
+
+    /// Finds how much of a log is known to be durable: what a manifest or a later log says it
+    /// holds, what its frames say, and in a store of whole objects all that can be read. If that
+    /// is nothing of it, its header still says that the log before it was.
+    fn vouch(
+        &self,
+        (header, start): (&LogHeader, LogPosition),
+        frames: &[Frame<'_>],
+        bound: Bound,
+        recovered: &mut Recovered,
+    ) {
+        let named = |end| bound.must_reach.contains(&Some(end));
+        let through = frames.iter().map(|frame| frame.synced_through).max().unwrap_or(0);
+        let whole = self.env.logs.is_none();
+        // One without writes says that those before it are durable, and nobody says it of itself.
+        let is_durable = |frame: &Frame<'_>| {
+            whole || named(frame.end) || (frame.count > 0 && frame.last_sequence() <= through)
+        };
+        let vouched = frames.iter().rposition(is_durable).map_or(0, |last| last + 1);
+        let at = |end| Previous { number: header.number, end };
+        let before = header.first_sequence.saturating_sub(1);
+        recovered.durable = match frames[..vouched].last() {
+            Some(frame) => Durable { at: at(frame.end), sequence: frame.last_sequence() },
+            None if whole || named(start) => Durable { at: at(start), sequence: before },
+            None => Durable { at: header.previous, sequence: before },
+        };
+        let unvouched = frames[vouched..].iter().filter(|frame| frame.count > 0);
+        recovered.unvouched = unvouched.map(Frame::again).collect();
     }
 
     async fn apply(&self, op: Op<'_>, sequence: u64, recovered: &mut Recovered) -> Result<()> {

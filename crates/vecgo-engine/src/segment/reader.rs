@@ -4,20 +4,23 @@ use std::sync::Arc;
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Metric, Section,
-    SectionKind, SegmentRef, Spans, checksum, segment_header,
+    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Metric,
+    SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
 use vecgo_io::{BlockCache, BlockKey, Object, Store};
 use vecgo_kernels::{Kernels, PageBuf};
 
 use crate::{Error, Result};
 
+#[expect(clippy::cast_possible_truncation, reason = "64")]
+const HEADER: usize = SEGMENT_HEADER_BYTES as usize;
+
 /// Where a segment's bytes come from.
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentSource {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Arc<BlockCache>,
-    pub(crate) key: String,
+    pub(crate) names: CollectionNames,
 }
 
 /// A segment open for reading. Sections that every search needs are loaded once, whole and
@@ -29,9 +32,12 @@ pub(crate) struct Segment {
     random: u64,
     /// Its number in the cache.
     cached_as: u64,
+    names: CollectionNames,
     key: String,
     object: Box<dyn Object>,
     cache: Arc<BlockCache>,
+    /// Set once the header has been read: before anything else is.
+    checked: OnceCell<()>,
     tables: Vec<OnceCell<Vec<u8>>>,
     vectors: OnceCell<PageBuf<f32>>,
     norms: OnceCell<PageBuf<f32>>,
@@ -42,21 +48,24 @@ pub(crate) struct Segment {
 impl Segment {
     /// Opens the object, and keeps it open: where the store can, it stays readable when deleted.
     pub(crate) async fn open(source: SegmentSource, named: &SegmentRef) -> Result<Self> {
-        let object = source.store.open(&source.key).await?;
+        let key = source.names.segment(named.object.name);
+        let object = source.store.open(&key).await?;
         if object.length() != named.object.length {
             let detail =
                 format!("object of {} bytes, expected {}", object.length(), named.object.length);
             let error = FormatError::Invalid { what: "segment", offset: 0, detail };
-            return Err(Error::format(&source.key, error));
+            return Err(Error::format(&key, error));
         }
         Ok(Self {
             number: named.number,
             directory: named.directory.clone(),
             random: named.object.name.random,
             cached_as: source.cache.object(),
-            key: source.key,
+            names: source.names,
+            key,
             object,
             cache: source.cache,
+            checked: OnceCell::new(),
             tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
             vectors: OnceCell::new(),
             norms: OnceCell::new(),
@@ -97,10 +106,23 @@ impl Segment {
         })
     }
 
+    /// Whether this is the segment, in a version that this build reads. Not before something is
+    /// read of it, so that opening a version of many segments asks the store for none of them.
+    async fn check_header(&self) -> Result<()> {
+        let check = self.checked.get_or_try_init(|| async {
+            let mut header = [0u8; HEADER];
+            self.object.read_into(0, &mut header).await?;
+            check_segment_header(&header, self.names.0, self.number)
+                .map_err(|error| Error::format(&self.key, error))
+        });
+        check.await.copied()
+    }
+
     /// The checksums of a section's blocks.
     async fn table(&self, index: usize) -> Result<&[u8]> {
         let section = &self.directory.sections[index];
         let table = self.tables[index].get_or_try_init(|| async {
+            self.check_header().await?;
             let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
             let mut table = vec![0u8; length];
             self.object.read_into(section.table_offset, &mut table).await?;
@@ -330,8 +352,8 @@ impl Segment {
     }
 
     /// Reads and verifies every byte but the padding, and gives the length.
-    pub(crate) async fn verify(&self, names: CollectionNames) -> Result<u64> {
-        self.compare(0, &segment_header(names.0, self.number)).await?;
+    pub(crate) async fn verify(&self) -> Result<u64> {
+        self.check_header().await?;
         let mut block = vec![0u8; BLOCK_BYTES];
         for (index, section) in self.directory.sections.iter().enumerate() {
             let table = self.table(index).await?;
@@ -346,13 +368,9 @@ impl Segment {
         let mut end = self.directory.encode();
         end.extend(self.directory.trailer());
         let start = self.length().saturating_sub(end.len() as u64);
-        self.compare(start, &end).await?;
+        let mut found = vec![0u8; end.len()];
+        self.object.read_into(start, &mut found).await?;
+        self.check(&found, checksum(&end), start)?;
         Ok(self.length())
-    }
-
-    async fn compare(&self, offset: u64, expected: &[u8]) -> Result<()> {
-        let mut found = vec![0u8; expected.len()];
-        self.object.read_into(offset, &mut found).await?;
-        self.check(&found, checksum(expected), offset)
     }
 }

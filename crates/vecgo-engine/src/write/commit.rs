@@ -1,7 +1,7 @@
-use vecgo_format::{LogRange, Manifest, Parent, SegmentRef};
+use vecgo_format::{LogRange, Manifest, Parent, Previous, SegmentRef};
 
 use super::writer::Writer;
-use crate::manifest::{Committed, Decided, put_next};
+use crate::manifest::{Committed, Decided, decide};
 use crate::{Error, ErrorKind, Result};
 
 impl Writer {
@@ -12,9 +12,12 @@ impl Writer {
         self.check_alive()?;
         if let Err(error) = self.tail.sync().await {
             self.fail(&error);
-            return Err(error
-                .with_kind(ErrorKind::OutcomeUnknown)
-                .context("the writes before this commit may or may not survive"));
+            return Err(match error.kind() {
+                ErrorKind::Fenced => error,
+                _ => error
+                    .with_kind(ErrorKind::OutcomeUnknown)
+                    .context("the writes before this commit may or may not survive"),
+            });
         }
         let last = self.committed.as_ref().map(|committed| &committed.manifest);
         if last.map_or(0, |manifest| manifest.sequence) == self.tail.synced().sequence {
@@ -29,14 +32,11 @@ impl Writer {
     pub(super) fn log_range(&self, flushed: u64) -> LogRange {
         let oldest = self.sealed.as_ref().map_or(self.active.table(), |sealed| &sealed.table);
         let first = oldest.first_log;
-        let synced = self.tail.synced().at;
-        let (last, end) = match synced.number >= first {
-            true => (synced.number, synced.end),
-            // Nothing yet: where the log before ended, so that it can still be verified.
-            false if synced.number == first - 1 => (synced.number, synced.end),
-            false => (first - 1, Default::default()),
-        };
-        LogRange { first, last, end, flushed }
+        let Previous { number: last, end } = self.tail.synced().at;
+        // Logs begun since this writer opened are its own.
+        let (inherited, epoch) = self.inherited;
+        let epoch = if first == inherited { epoch } else { self.epoch };
+        LogRange { first, last, epoch, end, flushed }
     }
 
     /// Commits the version that holds everything durable, and shows it to readers.
@@ -69,9 +69,9 @@ impl Writer {
         let number = manifest.number;
         let (bytes, checksum) = manifest.encode();
         let key = self.shared.names.manifest(number);
-        let decided = match put_next(&*self.shared.env.store, &key, bytes).await {
+        let decided = match decide(&self.shared.env, &key, bytes).await {
             Ok(Decided::Ours) => Ok(number),
-            Ok(Decided::Theirs) => Err(Error::new(
+            Ok(Decided::Theirs(_)) => Err(Error::new(
                 ErrorKind::Fenced,
                 format!("another writer committed version {number} of this collection"),
             )),
@@ -80,6 +80,7 @@ impl Writer {
         match &decided {
             Ok(_) => {
                 self.committed = Some(Committed { manifest, checksum });
+                self.tail.is_named();
                 self.publish_view();
             }
             // Its directory is gone: what is acknowledged from now on would be lost.

@@ -31,6 +31,10 @@ enum FlushState {
     Written(Box<Output>),
 }
 
+/// Log that may be left unflushed in a bucket: whoever opens it has to fetch that.
+const MOST_LOG_OBJECTS: u64 = 128;
+const MOST_LOG_BYTES: u64 = 8 << 20;
+
 /// Pauses between tries of a flush that fails, each twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -72,6 +76,9 @@ impl Writer {
         self.active.table().bytes() >= limit
             || self.active.rows() >= self.shared.options.memtable_rows
             || self.tail.unsealed_bytes() >= limit as u64 * 2
+            || (!self.shared.env.store.has_locks()
+                && (self.tail.unsealed_objects() >= MOST_LOG_OBJECTS
+                    || self.tail.unsealed_bytes() >= MOST_LOG_BYTES))
     }
 
     /// Seals the memtable if it is full or somebody waits for a flush, and starts the flush.
@@ -293,7 +300,7 @@ impl Flush {
         let source = SegmentSource {
             store: Arc::clone(&shared.env.store),
             cache: Arc::clone(&shared.env.cache),
-            key: shared.names.segment(name),
+            names: shared.names,
         };
         let named = SegmentRef {
             number: self.number,

@@ -5,12 +5,14 @@ mod batch;
 mod commit;
 mod flush;
 mod inbox;
+mod open;
 mod resolve;
 mod tail;
 mod writer;
 
 pub(crate) use batch::{Batch, Condition};
 pub(crate) use inbox::{Inbox, Message};
+pub(crate) use open::open;
 pub(crate) use writer::Writer;
 
 /// What a write call returns.

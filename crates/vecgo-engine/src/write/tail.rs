@@ -1,16 +1,9 @@
-use std::sync::Arc;
-
-use vecgo_format::{CollectionNames, FrameBuilder, LogHeader, Previous};
+use vecgo_format::{CollectionNames, FormatError, FrameBuilder, LogHeader, LogReader, Previous};
 use vecgo_io::{Env, Log};
 
-use crate::{Error, Result};
-
-/// A place in the log that is durable, and the last write before it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Synced {
-    pub(crate) at: Previous,
-    pub(crate) sequence: u64,
-}
+use crate::manifest::{Decided, decide};
+use crate::recover::Durable;
+use crate::{Error, ErrorKind, Result};
 
 /// The growing end of the log.
 ///
@@ -29,24 +22,28 @@ pub(crate) struct LogTail {
     end: Previous,
     /// Sequence number of the last write appended.
     sequence: u64,
-    synced: Synced,
+    synced: Durable,
     next_number: u64,
+    /// Last write that something in the log or a version says is durable.
+    vouched: u64,
     /// Bytes of frames since the last roll.
     unsealed_bytes: u64,
+    /// Objects put since the last roll.
+    unsealed_objects: u64,
     /// Bytes not yet handed to the log.
     buffer: Vec<u8>,
 }
 
 impl LogTail {
+    /// A tail that goes on after `durable`, from log `next_number` on.
     pub(crate) fn new(
         env: Env,
         names: CollectionNames,
         epoch: u64,
-        end: Previous,
+        durable: Durable,
         next_number: u64,
-        sequence: u64,
     ) -> Self {
-        let synced = Synced { at: end, sequence };
+        let Durable { at: end, sequence } = durable;
         Self {
             env,
             names,
@@ -55,11 +52,18 @@ impl LogTail {
             header: 0,
             end,
             sequence,
-            synced,
+            synced: durable,
             next_number,
+            vouched: sequence,
             unsealed_bytes: 0,
+            unsealed_objects: 0,
             buffer: Vec::new(),
         }
+    }
+
+    /// The writer's epoch.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Number of the log that the next frame goes to.
@@ -72,7 +76,7 @@ impl LogTail {
         self.unsealed_bytes
     }
 
-    pub(crate) fn synced(&self) -> Synced {
+    pub(crate) fn synced(&self) -> Durable {
         self.synced
     }
 
@@ -80,22 +84,43 @@ impl LogTail {
         self.synced.sequence == self.sequence
     }
 
-    /// Adds a batch that ends with write `sequence`.
-    pub(crate) fn append(&mut self, frame: FrameBuilder, sequence: u64) -> Result<()> {
+    /// Log objects since the last roll, where each sync makes one.
+    pub(crate) fn unsealed_objects(&self) -> u64 {
+        self.unsealed_objects
+    }
+
+    /// Adds a batch.
+    pub(crate) fn append(&mut self, frame: FrameBuilder) -> Result<()> {
+        // What is put whole is durable wherever it can be read.
+        let durable = match self.env.logs {
+            Some(_) => self.synced.sequence,
+            None => frame.last_sequence(),
+        };
+        self.append_vouching(frame, durable)
+    }
+
+    fn append_vouching(&mut self, frame: FrameBuilder, durable: u64) -> Result<()> {
         if self.open.is_none() {
-            self.begin();
+            self.begin()?;
         }
+        let sequence = frame.last_sequence();
         let after = frame
-            .finish(self.header, self.end.end, self.synced.sequence, &mut self.buffer)
+            .finish(self.header, self.end.end, durable, &mut self.buffer)
             .map_err(|error| Error::internal(error.to_string()))?;
         let added = after.length.saturating_sub(self.end.end.length);
         self.unsealed_bytes = self.unsealed_bytes.saturating_add(added);
         self.end.end = after;
         self.sequence = sequence;
+        self.vouched = durable;
         Ok(())
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self) -> Result<()> {
+        if self.next_number == u64::MAX {
+            let last = self.names.log(self.next_number - 1);
+            let message = format!("no number is left for a log after {last}");
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
+        }
         let header = LogHeader {
             collection: self.names.0,
             number: self.next_number,
@@ -110,20 +135,19 @@ impl LogTail {
         self.end = Previous { number: header.number, end };
         self.next_number += 1;
         self.open = Some(None);
+        Ok(())
     }
 
-    /// Hands what was appended to the log, so that it survives this process.
+    /// Hands what was appended to the log, so that it survives this process. Where logs do not
+    /// grow, only a sync does.
     pub(crate) async fn write(&mut self) -> Result<()> {
-        let Some(log) = &mut self.open else { return Ok(()) };
+        let (Some(open), Some(logs)) = (&mut self.open, &self.env.logs) else { return Ok(()) };
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let log = match log {
+        let log = match open {
             Some(log) => log,
-            None => {
-                let key = self.names.log(self.end.number);
-                log.insert(Arc::clone(&self.env.logs).create(&key).await?)
-            }
+            None => open.insert(logs.create(&self.names.log(self.end.number)).await?),
         };
         log.append(&self.buffer).await?;
         self.buffer.clear();
@@ -132,6 +156,9 @@ impl LogTail {
 
     /// Makes everything appended durable.
     pub(crate) async fn sync(&mut self) -> Result<()> {
+        if self.env.logs.is_none() {
+            return self.put_whole().await;
+        }
         self.write().await?;
         if self.is_synced() {
             return Ok(());
@@ -139,18 +166,116 @@ impl LogTail {
         if let Some(Some(log)) = &mut self.open {
             log.sync().await?;
         }
-        self.synced = Synced { at: self.end, sequence: self.sequence };
-        if !self.env.logs.grow() {
-            self.open = None;
-        }
+        self.synced = Durable { at: self.end, sequence: self.sequence };
         Ok(())
+    }
+
+    /// A version has been committed that names the durable end of the log.
+    pub(crate) fn is_named(&mut self) {
+        self.vouched = self.synced.sequence;
+    }
+
+    /// Whether the last batch is durable and nothing says so yet.
+    pub(crate) fn can_be_sealed(&self) -> bool {
+        self.is_synced() && self.vouched < self.synced.sequence
+    }
+
+    /// Adds a frame without writes: it says how far the log is durable.
+    pub(crate) async fn seal(&mut self) -> Result<()> {
+        self.append(FrameBuilder::new(self.sequence + 1))?;
+        self.write().await?;
+        if let Some(Some(log)) = &mut self.open {
+            log.sync().await?;
+        }
+        self.synced.at = self.end;
+        Ok(())
+    }
+
+    /// Puts the log begun, which is all in the buffer, as one object that is never appended to.
+    async fn put_whole(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let key = self.names.log(self.end.number);
+            match decide(&self.env, &key, self.buffer.clone()).await? {
+                Decided::Ours => break,
+                Decided::Theirs(bytes) if self.is_stale(&bytes) => self.pass_over()?,
+                Decided::Theirs(_) => return Err(fenced(&key)),
+            }
+        }
+        self.buffer.clear();
+        self.open = None;
+        self.unsealed_objects += 1;
+        self.synced = Durable { at: self.end, sequence: self.sequence };
+        Ok(())
+    }
+
+    /// Whether a log is of an older epoch: its writer has been fenced, and what it put behind the
+    /// fence counts for nothing.
+    fn is_stale(&self, bytes: &[u8]) -> bool {
+        LogReader::open(bytes).is_ok_and(|log| log.header().epoch < self.epoch)
+    }
+
+    /// Moves what is in the buffer to the next number.
+    fn pass_over(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.buffer);
+        let broken = |error: FormatError| Error::internal(error.to_string());
+        let mut log = LogReader::open(&bytes).map_err(broken)?;
+        self.end = log.header().previous;
+        self.sequence = log.header().first_sequence.saturating_sub(1);
+        self.open = None;
+        let unsealed_bytes = self.unsealed_bytes;
+        self.begin()?;
+        while let Some(frame) = log.next_frame() {
+            self.append(frame.again())?;
+        }
+        self.unsealed_bytes = unsealed_bytes;
+        Ok(())
+    }
+
+    /// Makes frames durable that recovery found at the end of the log and for which nothing
+    /// vouches: as one object, which is there wholly or not at all. Syncing the log that they are
+    /// in would prove nothing: an earlier sync may have failed and dropped them, and they are
+    /// read back from memory only.
+    pub(crate) async fn restore(&mut self, frames: Vec<FrameBuilder>) -> Result<()> {
+        for frame in frames {
+            let durable = frame.last_sequence();
+            self.append_vouching(frame, durable)?;
+        }
+        self.put_whole().await
+    }
+
+    /// Marks a number as the end of every older epoch.
+    ///
+    /// # Errors
+    /// `Fenced`; `Conflict` if an older epoch's log took the number first, which belongs to the
+    /// collection then.
+    pub(crate) async fn fence(&mut self) -> Result<()> {
+        self.begin()?;
+        let key = self.names.log(self.end.number);
+        match decide(&self.env, &key, std::mem::take(&mut self.buffer)).await? {
+            Decided::Ours => {
+                self.open = None;
+                self.synced.at = self.end;
+                Ok(())
+            }
+            Decided::Theirs(bytes) if self.is_stale(&bytes) => {
+                Err(Error::new(ErrorKind::Conflict, format!("{key} was taken first")))
+            }
+            Decided::Theirs(_) => Err(fenced(&key)),
+        }
     }
 
     /// Closes the log for good. The next frame begins another, whose header vouches for this one.
     pub(crate) async fn roll(&mut self) -> Result<()> {
         self.sync().await?;
         self.open = None;
-        self.unsealed_bytes = 0;
+        (self.unsealed_bytes, self.unsealed_objects) = (0, 0);
         Ok(())
     }
+}
+
+fn fenced(key: &str) -> Error {
+    Error::new(ErrorKind::Fenced, format!("{key}: another writer has taken over"))
 }

@@ -11,14 +11,18 @@ use super::Ack;
 use super::batch::Batch;
 use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
+use super::open::Opened;
 use super::tail::LogTail;
 use crate::collection::Shared;
 use crate::manifest::Committed;
 use crate::memtable::{MemtableWriter, Row};
 use crate::query::View;
-use crate::recover::Recovered;
 use crate::segment::LiveSegment;
 use crate::{Error, ErrorKind, Result, WalSync};
+
+/// How long nobody has to write before the log is sealed. Until then damage to its last batch
+/// cannot be told from a write that was cut short.
+const SEAL_AFTER: Duration = Duration::from_secs(1);
 
 /// The one task that writes a collection.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct Writer {
     /// Kept for life; `None` where the store has no locks.
     _lock: Option<StoreLock>,
     pub(super) epoch: u64,
+    /// First log that was there before this writer, and the epoch in force at it.
+    pub(super) inherited: (u64, u64),
     pub(super) tail: LogTail,
     pub(super) active: MemtableWriter,
     /// A memtable being flushed. Never more than one: when the next is full, writes wait.
@@ -59,24 +65,18 @@ type Pending = (oneshot::Sender<Result<Ack>>, Ack);
 
 impl Writer {
     /// A writer that goes on where the recovered collection ends, with its first view published.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        inbox: Arc<Inbox>,
-        lock: Option<StoreLock>,
-        recovered: Recovered,
-        committed: Option<Committed>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, opened: Opened) -> Self {
+        let Opened { lock, committed, segments, memtable, sequence, tail } = opened;
         let refs = committed.iter().flat_map(|committed| committed.manifest.segments.clone());
-        let Recovered { segments, memtable, sequence, tail, next_log, next_epoch } = recovered;
-        let tail =
-            LogTail::new(shared.env.clone(), shared.names, next_epoch, tail, next_log, sequence);
+        let range = committed.as_ref().map(|committed| committed.manifest.log);
         let mut writer = Self {
             segments: segments.into_iter().zip(refs).collect(),
+            inherited: range.map_or((1, 0), |range| (range.first, range.epoch)),
             next_segment: committed.as_ref().map_or(1, |c| c.manifest.next_segment),
             shared,
             inbox,
             _lock: lock,
-            epoch: next_epoch,
+            epoch: tail.epoch(),
             tail,
             active: memtable,
             sealed: None,
@@ -110,17 +110,12 @@ impl Writer {
         self.end_flush().await;
     }
 
-    /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`].
+    /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`], and
+    /// seals the log once nobody has written for a while.
     async fn next_messages(&mut self) -> Option<VecDeque<Message>> {
         let inbox = Arc::clone(&self.inbox);
         loop {
-            let (WalSync::Interval(interval), Some(since)) =
-                (self.shared.options.wal_sync, self.unsynced_since)
-            else {
-                return inbox.take().await;
-            };
-            let waited = self.shared.env.clock.monotonic().saturating_sub(since);
-            let left = interval.saturating_sub(waited);
+            let Some(left) = self.until_due() else { return inbox.take().await };
             let sleep = self.shared.env.clock.sleep(left);
             let taken = async { Some(inbox.take().await) };
             let slept = async {
@@ -131,7 +126,26 @@ impl Writer {
             if let Some(messages) = futures_lite::future::or(slept, taken).await {
                 return messages;
             }
-            self.sync().await;
+            match self.unsynced_since {
+                Some(_) => self.sync().await,
+                None => self.seal_log().await,
+            }
+        }
+    }
+
+    fn until_due(&self) -> Option<Duration> {
+        match (self.shared.options.wal_sync, self.unsynced_since) {
+            (WalSync::Interval(interval), Some(since)) => {
+                let waited = self.shared.env.clock.monotonic().saturating_sub(since);
+                Some(interval.saturating_sub(waited))
+            }
+            _ => (self.failed.is_none() && self.tail.can_be_sealed()).then_some(SEAL_AFTER),
+        }
+    }
+
+    async fn seal_log(&mut self) {
+        if let Err(error) = self.tail.seal().await {
+            self.fail(&error);
         }
     }
 
@@ -217,7 +231,7 @@ impl Writer {
             }
             self.sequence = sequence;
         }
-        self.tail.append(frame, self.sequence)
+        self.tail.append(frame)
     }
 
     /// Makes what was applied as durable as was promised, then visible, then acknowledges it.
@@ -231,10 +245,14 @@ impl Writer {
             self.fail(error);
         }
         if let Some(failed) = &self.failed {
-            let unknown = failed
-                .clone()
-                .with_kind(ErrorKind::OutcomeUnknown)
-                .context("the write may or may not survive");
+            // What lost its number to another writer will never be there.
+            let unknown = match failed.kind() {
+                ErrorKind::Fenced => failed.clone(),
+                _ => failed
+                    .clone()
+                    .with_kind(ErrorKind::OutcomeUnknown)
+                    .context("the write may or may not survive"),
+            };
             for (reply, _) in pending {
                 let _ = reply.send(Err(unknown.clone()));
             }

@@ -72,6 +72,11 @@ impl FrameBuilder {
         Self { body: Encoder::new(), first_sequence, count: 0 }
     }
 
+    /// Sequence number of the last write, or of the one before an empty batch.
+    pub fn last_sequence(&self) -> u64 {
+        self.first_sequence.saturating_add(self.count.into()).saturating_sub(1)
+    }
+
     /// Adds a record. `vector` is stored little-endian.
     pub fn put(
         &mut self,
@@ -227,6 +232,13 @@ impl<'a> Frame<'a> {
         };
         let FrameHeader { first_sequence, count, synced_through, .. } = header;
         Some(Self { first_sequence, count, synced_through, end, body })
+    }
+
+    /// The same batch, to be written to another log.
+    pub fn again(&self) -> FrameBuilder {
+        let mut body = Encoder::new();
+        body.raw(self.body);
+        FrameBuilder { body, first_sequence: self.first_sequence, count: self.count }
     }
 
     /// The writes, in order. `dim` is the collection's.

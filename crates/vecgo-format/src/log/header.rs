@@ -1,7 +1,7 @@
 use super::LogPosition;
 use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
-use crate::envelope::check_prefix;
+use crate::version::{FormatVersion, check_prefix, put_prefix};
 use crate::{FormatError, Identity};
 
 const MAGIC: [u8; 4] = *b"VGLG";
@@ -41,8 +41,7 @@ impl LogHeader {
     /// The header's bytes and the position after them.
     pub fn encode(&self) -> (Vec<u8>, LogPosition) {
         let mut out = Encoder::new();
-        out.raw(&MAGIC);
-        out.u32(crate::FORMAT_VERSION);
+        put_prefix(&mut out, MAGIC);
         out.u128(self.collection.0);
         out.u64(self.number);
         out.u64(self.epoch);
@@ -60,7 +59,13 @@ impl LogHeader {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, LogPosition), FormatError> {
         let mut decoder = Decoder::new(WHAT, bytes);
-        check_prefix(&mut decoder, MAGIC, WHAT)?;
+        match check_prefix(&mut decoder, MAGIC, WHAT) {
+            Err(FormatError::Version { .. }) if is_torn(bytes) => {
+                let detail = "nothing follows its mark".to_owned();
+                return Err(decoder.invalid(detail));
+            }
+            checked => checked?,
+        }
         let header = Self {
             collection: Identity(decoder.u128()?),
             number: decoder.u64()?,
@@ -79,4 +84,10 @@ impl LogHeader {
         }
         Ok((header, LogPosition { length: Self::BYTES as u64, checksum: found }))
     }
+}
+
+/// Whether a crash kept no more of a header than its mark, with zeros in place of the rest. These
+/// are no version: every header has something behind that.
+fn is_torn(bytes: &[u8]) -> bool {
+    bytes.iter().take(LogHeader::BYTES).skip(FormatVersion::PREFIX_BYTES).all(|byte| *byte == 0)
 }

@@ -180,6 +180,10 @@ impl Directory {
                 table_offset: bytes.u64()?,
                 table_checksum: bytes.u64()?,
             };
+            if section.required && matches!(section.kind, SectionKind::Other(_)) {
+                let detail = format!("section of unknown kind {}", section.kind.code());
+                return Err(FormatError::Unknown { what: WHAT, detail });
+            }
             directory.check(&section, object_length).map_err(|why| bytes.invalid(why))?;
             directory.sections.push(section);
         }
@@ -204,9 +208,6 @@ impl Directory {
 
     fn check(&self, section: &Section, object_length: u64) -> Result<(), String> {
         let kind = section.kind;
-        if section.required && matches!(kind, SectionKind::Other(_)) {
-            return Err(format!("required section of unknown kind {}", kind.code()));
-        }
         if self.section(kind).is_some() {
             return Err(format!("two sections {kind:?}"));
         }

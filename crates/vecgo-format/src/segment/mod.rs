@@ -11,9 +11,10 @@ pub use directory::{Directory, Section, SectionKind};
 pub use lookup::Lookup;
 pub use rows::{IdColumn, Spans, encode_spans};
 
-use crate::Identity;
 use crate::checksum::checksum;
-use crate::codec::Encoder;
+use crate::codec::{Decoder, Encoder};
+use crate::version::{check_prefix, put_prefix};
+use crate::{FormatError, Identity};
 
 /// Bytes covered by one checksum within a section.
 pub const BLOCK_BYTES: usize = 64 << 10;
@@ -23,12 +24,12 @@ pub const SECTION_ALIGN: u64 = 64;
 pub const SEGMENT_HEADER_BYTES: u64 = 64;
 
 const MAGIC: [u8; 4] = *b"VGSG";
+const WHAT: &str = "segment";
 
 /// The first [`SEGMENT_HEADER_BYTES`] bytes: mark, version, collection, number, zeros, checksum.
 pub fn segment_header(collection: Identity, number: u64) -> Vec<u8> {
     let mut out = Encoder::new();
-    out.raw(&MAGIC);
-    out.u32(crate::FORMAT_VERSION);
+    put_prefix(&mut out, MAGIC);
     out.u128(collection.0);
     out.u64(number);
     out.raw(&[0; 24]);
@@ -36,4 +37,22 @@ pub fn segment_header(collection: Identity, number: u64) -> Vec<u8> {
     let sum = checksum(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
     bytes
+}
+
+/// Whether `bytes` are the header of that segment, in the version that this build reads.
+///
+/// # Errors
+/// [`FormatError`] if they are anything else.
+pub fn check_segment_header(
+    bytes: &[u8],
+    collection: Identity,
+    number: u64,
+) -> Result<(), FormatError> {
+    check_prefix(&mut Decoder::new(WHAT, bytes), MAGIC, WHAT)?;
+    let (found, expected) = (checksum(bytes), segment_header(collection, number));
+    let expected = checksum(&expected);
+    if found == expected {
+        return Ok(());
+    }
+    Err(FormatError::Checksum { what: WHAT, offset: 0, expected, found })
 }

@@ -111,10 +111,11 @@ fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
 }
 
 fn log_range() -> impl Strategy<Value = LogRange> {
-    let last = |first: u64, logs| (first - 1).saturating_add(logs).min(u64::MAX - 1);
-    (1..=u64::MAX, prop_oneof![0u64..5, any::<u64>()], position()).prop_map(
-        move |(first, logs, end)| LogRange { first, last: last(first, logs), end, flushed: 0 },
-    )
+    let logs = prop_oneof![(1..=u64::MAX, 0u64..5), any::<(u64, u64)>()];
+    (logs, position()).prop_map(|((first, more), end)| {
+        let last = first.saturating_sub(1).saturating_add(more).min(u64::MAX - 1);
+        LogRange { first: first.max(1), last, epoch: 0, end, flushed: 0 }
+    })
 }
 
 pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
@@ -123,6 +124,8 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     (head, any::<(u64, u64)>(), config().prop_flat_map(of), log_range(), 0..u64::MAX / 8).prop_map(
         |((collection, number, rest), (before, sum), (config, mut segments), log, unused)| {
             let (epoch, nonce, created_ms, sequence, oldest, flushed) = rest;
+            let (number, epoch) = (number.min(u64::MAX - 1), epoch.min(u64::MAX - 1));
+            let sequence = sequence.min(u64::MAX - 1);
             let mut next_segment = 0;
             for segment in &mut segments {
                 segment.number += next_segment;
@@ -131,7 +134,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
             Manifest {
                 collection: Identity(collection),
                 number,
-                epoch: epoch.min(u64::MAX - 1),
+                epoch,
                 nonce,
                 parent: Parent { number: before % number, checksum: sum },
                 created_ms,
@@ -139,7 +142,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                 oldest,
                 next_segment: next_segment + unused,
                 config,
-                log: LogRange { flushed: flushed.min(sequence), ..log },
+                log: LogRange { epoch: sum % (epoch + 1), flushed: flushed.min(sequence), ..log },
                 segments,
             }
         },

@@ -96,6 +96,7 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
         log: LogRange {
             first: walk.u64("first log"),
             last: walk.u64("last log"),
+            epoch: walk.u64("log epoch"),
             end: LogPosition { length: walk.u64("end length"), checksum: walk.u64("end checksum") },
             flushed: walk.u64("flushed"),
         },

@@ -216,7 +216,8 @@ impl<'i, 'a> Walk<'i, 'a> {
     }
 
     pub(crate) fn version(&mut self) {
-        assert_eq!(u64::from(self.u32("version")), number("format version"));
+        assert_eq!(u64::from(self.u16("version")), number("format version"));
+        assert_eq!(u64::from(self.u16("draft")), number("format draft"));
     }
 
     pub(crate) fn covered(&self) -> &'a [u8] {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{COLLECTION, assert_absent, get, list};
+use super::{COLLECTION, get, list};
 use crate::{Listed, Log, Logs, Store, StoreError, StoreErrorKind};
 
 fn key(number: u64) -> String {
@@ -20,15 +20,8 @@ pub async fn logs(make: impl Fn() -> (Arc<dyn Store>, Arc<dyn Logs>)) {
     let (store, logs) = make();
     key_is_used_once(&*store, &*logs).await;
     let (store, logs) = make();
-    if logs.grow() {
-        grows_after_a_sync(&*store, &*logs).await;
-        unsynced_survives_a_drop(&*store, &*logs).await;
-    } else {
-        each_sync_is_one_object(&*store, &*logs).await;
-        unsynced_never_appears(&*store, &*logs).await;
-    }
-    let (store, logs) = make();
-    left_behind_is_synced(&*store, &*logs).await;
+    grows_after_a_sync(&*store, &*logs).await;
+    unsynced_survives_a_drop(&*store, &*logs).await;
 }
 
 async fn synced_is_read_back(store: &dyn Store, logs: &dyn Logs) {
@@ -99,40 +92,4 @@ async fn unsynced_survives_a_drop(store: &dyn Store, logs: &dyn Logs) {
     log.append(b"not synced").await.expect("append");
     drop(log);
     assert_eq!(get(store, &key(2)).await, b"synced,not synced");
-}
-
-async fn each_sync_is_one_object(store: &dyn Store, logs: &dyn Logs) {
-    for number in 1..=3 {
-        let mut log = create(logs, number).await;
-        log.append(b"number ").await.expect("append");
-        assert_absent(store, &key(number)).await;
-        log.append(number.to_string().as_bytes()).await.expect("append");
-        log.sync().await.expect("sync");
-        assert_eq!(get(store, &key(number)).await, format!("number {number}").as_bytes());
-    }
-    assert_eq!(list(store, &format!("{COLLECTION}log/")).await.len(), 3);
-}
-
-async fn unsynced_never_appears(store: &dyn Store, logs: &dyn Logs) {
-    let mut log = create(logs, 9).await;
-    log.append(b"not synced").await.expect("append");
-    drop(log);
-    assert_absent(store, &key(9)).await;
-    append_and_sync(logs, 9, b"later").await.expect("the key is as free as before");
-}
-
-/// What recovery does before it believes what it read.
-async fn left_behind_is_synced(store: &dyn Store, logs: &dyn Logs) {
-    let mut log = create(logs, 1).await;
-    log.append(b"synced,").await.expect("append");
-    if logs.grow() {
-        log.sync().await.expect("sync");
-        log.append(b"left").await.expect("append");
-    } else {
-        log.append(b"left").await.expect("append");
-        log.sync().await.expect("sync");
-    }
-    drop(log);
-    logs.sync(&key(1)).await.expect("sync of a log that was left behind");
-    assert_eq!(get(store, &key(1)).await, b"synced,left");
 }

@@ -39,13 +39,14 @@ impl LocalDisk {
             // Whoever made something in it first made the root durable.
             return Self::open(root);
         }
-        // One that is empty may have been made by a process that was killed before its sync.
-        let mut missing: Vec<&Path> = root
-            .ancestors()
-            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
-            .collect();
-        if missing.is_empty() {
-            missing.push(root);
+        let mut ancestors = root.ancestors().filter(|path| !path.as_os_str().is_empty());
+        let mut missing: Vec<&Path> = Vec::new();
+        for path in ancestors.by_ref() {
+            missing.push(path);
+            // It may have been made by a process that was killed before its sync.
+            if path.exists() {
+                break;
+            }
         }
         for path in missing.into_iter().rev() {
             match DirBuilder::new().mode(DIR_MODE).create(path) {
@@ -76,10 +77,6 @@ impl Disk for LocalDisk {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         Ok(Box::new(LocalFile(file)))
-    }
-
-    fn sync_file(&self, path: &str) -> io::Result<()> {
-        File::open(self.path(path))?.sync_all()
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {

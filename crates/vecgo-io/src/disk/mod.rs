@@ -24,12 +24,6 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// `NotFound`, or the operating system's.
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskReader>>;
 
-    /// Makes the contents of a file durable, whoever wrote them.
-    ///
-    /// # Errors
-    /// After an error the contents are in doubt, and a second call proves nothing.
-    fn sync_file(&self, path: &str) -> io::Result<()>;
-
     /// Creates a directory that only its owner may use.
     ///
     /// # Errors

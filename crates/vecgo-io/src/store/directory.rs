@@ -62,18 +62,20 @@ impl DirectoryStore {
         }
     }
 
-    /// Makes a directory and its parents, each one's name durable before the next is made.
+    /// Makes a directory and its parents, each one's name durable before anything is made in it.
     ///
     /// One that is there may be a moment old, left by a process that was killed before its sync,
     /// so its parent is synced all the same; once, since nothing here removes directories.
     fn make_directories(&self, directory: &str) -> Result<(), StoreError> {
-        if self.durable.lock().contains(directory) {
+        // Held meanwhile, so that no two of this process make one directory.
+        let mut durable = self.durable.lock();
+        if durable.contains(directory) {
             return Ok(());
         }
         let ends = directory.match_indices('/').map(|(at, _)| at).chain([directory.len()]);
         for end in ends.filter(|end| *end > 0) {
             let path = &directory[..end];
-            if self.durable.lock().contains(path) {
+            if durable.contains(path) {
                 continue;
             }
             match self.disk.create_dir(path) {
@@ -84,7 +86,7 @@ impl DirectoryStore {
             }
             let parent = directory_of(path);
             self.disk.sync_dir(parent).map_err(|error| StoreError::new(parent, error))?;
-            self.durable.lock().insert(path.to_owned());
+            durable.insert(path.to_owned());
         }
         Ok(())
     }
@@ -123,6 +125,12 @@ impl DirectoryStore {
             Err(error) if is_no_object(&error) => return Ok(()),
             entries => entries.map_err(|error| StoreError::new(directory, error))?,
         };
+        if self.access == Access::Write {
+            // Whoever made or removed them may have been killed before the sync, and whoever lists
+            // them here will build on what is there and what is not.
+            let synced = self.disk.sync_dir(directory);
+            synced.map_err(|error| StoreError::new(directory, error))?;
+        }
         for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
             let key = if directory.is_empty() {
                 entry.name
@@ -200,14 +208,18 @@ impl Store for DirectoryStore {
         })
     }
 
+    fn has_locks(&self) -> bool {
+        true
+    }
+
     fn lock<'a>(
         &'a self,
         key: &'a str,
         holder: &'a str,
-    ) -> BoxFuture<'a, Result<Option<StoreLock>, StoreError>> {
+    ) -> BoxFuture<'a, Result<StoreLock, StoreError>> {
         Box::pin(async move {
             match self.in_directory(key, || self.disk.lock(key, holder))? {
-                LockAttempt::Taken(guard) => Ok(Some(StoreLock { _guard: guard })),
+                LockAttempt::Taken(guard) => Ok(StoreLock { _guard: guard }),
                 LockAttempt::Held(holder) => Err(StoreError::busy(key, holder.trim())),
             }
         })
@@ -222,19 +234,6 @@ impl Logs for DirectoryStore {
             self.disk.sync_dir(directory).map_err(|error| StoreError::new(directory, error))?;
             Ok(Box::new(FileLog { key: key.to_owned(), file }) as Box<dyn Log>)
         })
-    }
-
-    fn sync<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let synced = self.disk.sync_file(key);
-            synced
-                .and_then(|()| self.disk.sync_dir(directory_of(key)))
-                .map_err(|error| StoreError::new(key, error))
-        })
-    }
-
-    fn grow(&self) -> bool {
-        true
     }
 }
 

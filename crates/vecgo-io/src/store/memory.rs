@@ -77,11 +77,15 @@ impl Store for MemoryStore {
         })
     }
 
+    fn has_locks(&self) -> bool {
+        true
+    }
+
     fn lock<'a>(
         &'a self,
         key: &'a str,
         holder: &'a str,
-    ) -> BoxFuture<'a, Result<Option<StoreLock>, StoreError>> {
+    ) -> BoxFuture<'a, Result<StoreLock, StoreError>> {
         Box::pin(async move {
             let mut state = self.state.lock();
             if let Some(holder) = state.locks.get(key) {
@@ -89,7 +93,7 @@ impl Store for MemoryStore {
             }
             state.locks.insert(key.to_owned(), holder.to_owned());
             let lock = MemoryLock { state: Arc::clone(&self.state), key: key.to_owned() };
-            Ok(Some(StoreLock { _guard: Box::new(lock) }))
+            Ok(StoreLock { _guard: Box::new(lock) })
         })
     }
 }

@@ -30,7 +30,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Creates a small object if no object has the key. Of several at once exactly one wins.
     ///
     /// # Errors
-    /// [`StoreError`] only where nothing was created; all doubt is [`PutOutcome::Unknown`].
+    /// [`StoreError`] only where this call created nothing and never will; all doubt is
+    /// [`PutOutcome::Unknown`].
     fn put_if_absent<'a>(
         &'a self,
         key: &'a str,
@@ -52,7 +53,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Of kind `NotFound` if there is none.
     fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>>;
 
-    /// The objects whose keys begin with `prefix`, which ends in `/`, sorted by key.
+    /// The objects whose keys begin with `prefix`, which ends in `/`, sorted by key. What a store
+    /// that may be written lists is durable, whoever put it, and what it does not list is gone for
+    /// good.
     ///
     /// # Errors
     /// [`StoreError`]; a prefix without objects is an empty list.
@@ -64,16 +67,20 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Whether it has locks. Where it has none, writers take over from each other by puts whose
+    /// condition holds.
+    fn has_locks(&self) -> bool;
+
     /// Takes a lock that no other process can hold at the same time, and leaves `holder` for
-    /// others to read. `None` if the store has no locks and its writers fence each other.
+    /// others to read.
     ///
     /// # Errors
-    /// Of kind `Busy`, naming the holder, if the lock is held.
+    /// Of kind `Busy`, naming the holder, if the lock is held; if there are no locks.
     fn lock<'a>(
         &'a self,
         key: &'a str,
         holder: &'a str,
-    ) -> BoxFuture<'a, Result<Option<StoreLock>, StoreError>>;
+    ) -> BoxFuture<'a, Result<StoreLock, StoreError>>;
 }
 
 /// What came of a conditional put.
@@ -83,7 +90,8 @@ pub enum PutOutcome {
     Committed,
     /// Another object had the key.
     Conflict,
-    /// The object may be there or not, now or later.
+    /// The object may be there or not, now or later. If the error is of kind `Unavailable` the
+    /// same put again, with the same bytes, may tell; any other error is final.
     Unknown(StoreError),
 }
 

@@ -118,10 +118,6 @@ impl Disk for Recorder {
         self.disk.open(path)
     }
 
-    fn sync_file(&self, path: &str) -> io::Result<()> {
-        self.record(format!("sync_file {path}"), || self.disk.sync_file(path))
-    }
-
     fn create_dir(&self, path: &str) -> io::Result<()> {
         self.record(format!("create_dir {path}"), || self.disk.create_dir(path))
     }

@@ -1,0 +1,138 @@
+//! Becoming the writer: under a lock, or by taking over from whoever was.
+
+use vecgo_format::{LogRange, Manifest, Parent};
+use vecgo_io::StoreLock;
+
+use super::tail::LogTail;
+use crate::collection::Shared;
+use crate::manifest::{self, Committed, Decided, decide};
+use crate::memtable::MemtableWriter;
+use crate::recover::{Extent, Recovered};
+use crate::segment::LiveSegment;
+use crate::{Error, ErrorKind, Result};
+
+/// What a writer begins with.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Kept for life; `None` where the store has no locks.
+    pub(super) lock: Option<StoreLock>,
+    pub(super) committed: Option<Committed>,
+    pub(super) segments: Vec<LiveSegment>,
+    pub(super) memtable: MemtableWriter,
+    /// Sequence number of the last write.
+    pub(super) sequence: u64,
+    pub(super) tail: LogTail,
+}
+
+/// Times that a number is lost to a writer who is being fenced before the open is given up.
+const MAX_TRIES: usize = 100;
+
+/// Brings everything back and makes it durable. Without a lock, first makes sure that no older
+/// writer can add to it.
+pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Opened> {
+    if lock.is_none() {
+        return take_over(shared).await;
+    }
+    let committed = manifest::newest(&*shared.env.store, shared.names).await?;
+    let mut recovered = recover(shared, committed.as_ref()).await?;
+    let (epoch, next_log) = (recovered.next_epoch, recovered.next_log);
+    let mut tail = tail(shared, &recovered, epoch, next_log);
+    // What was replayed is shown to readers, so it must outlive the machine from now on.
+    tail.restore(std::mem::take(&mut recovered.unvouched)).await?;
+    Ok(opened(lock, committed, recovered, tail))
+}
+
+/// Becomes the writer of a store without locks.
+///
+/// The next manifest carries our epoch, so that an older writer's next commit fails; a fence at
+/// the lowest free log number does the same to its next log. An older writer has one log put in
+/// flight at most, so either it took that number, and we replay it, or the fence did, and what it
+/// has in flight comes to nothing. Each step is followed by a look whether we are still the last
+/// to come: one who was paused between them must not fence those who came since.
+async fn take_over(shared: &Shared) -> Result<Opened> {
+    let committed = claim(shared).await?;
+    still_newest(shared, &committed).await?;
+    let epoch = committed.manifest.epoch;
+    for _ in 0..MAX_TRIES {
+        let recovered = recover(shared, Some(&committed)).await?;
+        let mut tail = tail(shared, &recovered, epoch, recovered.free_log);
+        match tail.fence().await {
+            // Somebody was faster: that log belongs to the collection.
+            Err(error) if error.kind() == ErrorKind::Conflict => continue,
+            fenced => fenced?,
+        }
+        still_newest(shared, &committed).await?;
+        return Ok(opened(None, Some(committed), recovered, tail));
+    }
+    Err(Error::new(ErrorKind::Conflict, "log numbers are taken all the time"))
+}
+
+/// Commits a version of our epoch that is otherwise the same as the newest.
+async fn claim(shared: &Shared) -> Result<Committed> {
+    for _ in 0..MAX_TRIES {
+        let last = manifest::newest(&*shared.env.store, shared.names).await?;
+        let manifest = claimed(shared, last.as_ref());
+        manifest.check().map_err(|why| Error::internal(format!("a take-over: {why}")))?;
+        let key = shared.names.manifest(manifest.number);
+        let (bytes, checksum) = manifest.encode();
+        if let Decided::Ours = decide(&shared.env, &key, bytes).await? {
+            return Ok(Committed { manifest, checksum });
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "the collection is committed to all the time"))
+}
+
+fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
+    let env = &shared.env;
+    let (nonce, created_ms) = (env.rand.next_u64(), env.clock.wall_ms());
+    match last {
+        Some(Committed { manifest, checksum }) => Manifest {
+            number: manifest.number + 1,
+            epoch: manifest.epoch + 1,
+            nonce,
+            parent: Parent { number: manifest.number, checksum: *checksum },
+            created_ms,
+            ..manifest.clone()
+        },
+        None => Manifest {
+            collection: shared.names.0,
+            number: 1,
+            epoch: 1,
+            nonce,
+            parent: Parent::default(),
+            created_ms,
+            sequence: 0,
+            oldest: 1,
+            next_segment: 1,
+            config: shared.config,
+            log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },
+            segments: Vec::new(),
+        },
+    }
+}
+
+async fn still_newest(shared: &Shared, ours: &Committed) -> Result<()> {
+    let newest = manifest::newest(&*shared.env.store, shared.names).await?;
+    if newest.is_some_and(|newest| newest.checksum == ours.checksum) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Fenced, "another writer has taken over while this one opened"))
+}
+
+async fn recover(shared: &Shared, committed: Option<&Committed>) -> Result<Recovered> {
+    shared.source(committed, Extent::Everything).recover(&[]).await
+}
+
+fn tail(shared: &Shared, recovered: &Recovered, epoch: u64, next_log: u64) -> LogTail {
+    LogTail::new(shared.env.clone(), shared.names, epoch, recovered.durable, next_log)
+}
+
+fn opened(
+    lock: Option<StoreLock>,
+    committed: Option<Committed>,
+    recovered: Recovered,
+    tail: LogTail,
+) -> Opened {
+    let Recovered { segments, memtable, sequence, .. } = recovered;
+    Opened { lock, committed, segments, memtable, sequence, tail }
+}
