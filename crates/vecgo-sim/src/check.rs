@@ -1,0 +1,153 @@
+//! What is done after every crash: come up, look, go on, crash again, look again.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use vecgo_engine::{Collection, Database};
+use vecgo_io::{Access, Store};
+
+use crate::disk::{Image, Outcome};
+use crate::machine::{Machine, Trace};
+use crate::oracle::{Expected, invariants};
+use crate::random::Random;
+use crate::violation::Failure;
+use crate::{Settings, Violation};
+
+/// Checks crashes, and counts them.
+#[derive(Debug)]
+pub struct Checker {
+    settings: Settings,
+    random: Random,
+    /// Every so many crashes everything is checked that can be.
+    thorough_every: usize,
+    /// Crashes checked so far: each a power failure, a recovery, and a look at all that is there.
+    pub crashes: u64,
+}
+
+/// How far a look goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// All names and records.
+    Contents,
+    /// Versions, searches, `get` and `verify` too.
+    Everything,
+}
+
+impl Checker {
+    /// A checker of databases set up in one way.
+    pub fn new(settings: Settings, random: Random) -> Self {
+        Self { settings, random, thorough_every: 4, crashes: 0 }
+    }
+
+    /// Checks a disk as a crash left it. `nested`: so many more crashes during recovery, each at
+    /// every step.
+    ///
+    /// # Errors
+    /// A promise that was not kept.
+    pub fn after_crash(
+        &mut self,
+        image: &Image,
+        expected: &Expected,
+        nested: u32,
+    ) -> Result<(), Violation> {
+        let look = match self.random.one_in(self.thorough_every) {
+            true => Look::Everything,
+            false => Look::Contents,
+        };
+        if look == Look::Everything {
+            self.replica(image, expected)?;
+        }
+        let during = Arc::new(Mutex::new(Vec::new()));
+        let mut found = expected.clone();
+        let watch = (nested > 0).then_some(&during);
+        let after = self.visit(image, &mut found, look, watch)?;
+        // What was shown once stays, and so does what was acknowledged since.
+        let again = after.crash(Outcome::Strict, &mut self.random);
+        self.visit(&again, &mut found.clone(), Look::Contents, None)
+            .map_err(|violation| violation.context("after a second crash"))?;
+        let during = std::mem::take(&mut *during.lock());
+        for image in &during {
+            for outcome in [Outcome::Strict, Outcome::Random] {
+                let image = image.crash(outcome, &mut self.random);
+                self.after_crash(&image, expected, nested - 1)
+                    .map_err(|violation| violation.context("crash during recovery"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Comes up on a disk, looks, and writes something; gives the disk as it is then.
+    fn visit(
+        &mut self,
+        image: &Image,
+        expected: &mut Expected,
+        look: Look,
+        watch: Option<&Arc<Mutex<Vec<Image>>>>,
+    ) -> Result<Image, Violation> {
+        self.crashes += 1;
+        let mut machine = Machine::boot(image.clone(), self.random.fork(1), Arc::default());
+        let process = machine.start(Access::Write, false);
+        let database = process.database(self.settings.options())?;
+        if let Some(images) = watch {
+            let images = Arc::clone(images);
+            machine.disk.watch(Some(Box::new(move |image| images.lock().push(image.clone()))));
+        }
+        let looked = process.run(self.look(&database, &*process.env.store, expected, look))?;
+        let collections = looked.map_err(|failure| failure.unexpected("I1"))?;
+        machine.disk.watch(None);
+        let gone_on = process.run(async {
+            for collection in &collections {
+                invariants::goes_on(collection, expected, &self.settings).await?;
+            }
+            Ok::<(), Failure>(())
+        })?;
+        gone_on.map_err(|failure| failure.unexpected("I20"))?;
+        Ok(machine.disk.image())
+    }
+
+    async fn look(
+        &mut self,
+        database: &Database,
+        store: &dyn Store,
+        expected: &mut Expected,
+        look: Look,
+    ) -> Result<Vec<Collection>, Failure> {
+        let names = invariants::names(database).await?;
+        expected.found_names(&names)?;
+        let mut collections = Vec::new();
+        for name in names.keys() {
+            let collection = database.collection(name).await?;
+            let rows = invariants::durable(&collection, expected).await?;
+            invariants::newest_version(&collection, expected)?;
+            if look == Look::Everything {
+                invariants::versions(&collection, expected).await?;
+                invariants::answers(&collection, &rows, &mut self.random).await?;
+            }
+            collections.push(collection);
+        }
+        if look == Look::Everything {
+            invariants::undamaged(database).await?;
+            invariants::no_leftovers(store, &names).await?;
+        }
+        Ok(collections)
+    }
+
+    /// I8: a reader beside no writer sees the last version that was committed, or a later one.
+    fn replica(&mut self, image: &Image, expected: &Expected) -> Result<(), Violation> {
+        let mut machine =
+            Machine::boot(image.clone(), self.random.fork(1), Arc::new(Trace::default()));
+        let process = machine.start(Access::Read, false);
+        let database = process.database(self.settings.options())?;
+        let looked = process.run(async {
+            let names = invariants::names(&database).await?;
+            expected.clone().found_names(&names)?;
+            for name in names.keys() {
+                let replica = database.collection(name).await?;
+                invariants::newest_version(&replica, expected)?;
+                invariants::versions(&replica, expected).await?;
+            }
+            Ok::<(), Failure>(())
+        })?;
+        looked.map_err(|failure| failure.unexpected("I8").context("a read-only open"))
+    }
+}

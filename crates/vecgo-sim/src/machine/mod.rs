@@ -1,0 +1,115 @@
+//! What the engine runs on: one thread, one clock, one source of randomness.
+
+mod clock;
+mod interleave;
+mod rand;
+mod scheduler;
+mod trace;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use vecgo_engine::{Database, Options};
+use vecgo_io::{Access, BlockCache, DirectoryStore, Env, Logs, Store};
+
+pub use clock::SimClock;
+pub(crate) use rand::SimRand;
+pub(crate) use scheduler::{Scheduler, Threads};
+pub use trace::Trace;
+
+use crate::Violation;
+use crate::disk::{Image, SimDisk};
+use crate::random::Random;
+use interleave::Interleaved;
+
+/// Bytes of blocks that a process keeps: little, so that reads reach the disk.
+const CACHE_BYTES: u64 = 16 << 10;
+
+/// A machine with a disk. It has a process at a time, which can be killed and started again.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its disk.
+    pub disk: SimDisk,
+    /// Its clock.
+    pub clock: SimClock,
+    random: Random,
+}
+
+impl Machine {
+    /// A machine that has just come up with a disk.
+    pub fn boot(image: Image, random: Random, trace: Arc<Trace>) -> Self {
+        let disk = SimDisk::new(image, trace);
+        Self { disk, clock: SimClock::default(), random }
+    }
+
+    /// A process. `busy`: its tasks give way to each other at every call to the store.
+    pub fn start(&mut self, access: Access, busy: bool) -> Process {
+        let rand = Arc::new(SimRand::new(self.random.fork(1)));
+        let disk = Arc::new(self.disk.clone());
+        let directory = Arc::new(DirectoryStore::new(disk, Arc::clone(&rand) as _, access));
+        let (store, logs): (Arc<dyn Store>, Arc<dyn Logs>) = if busy {
+            let interleaved = Arc::new(Interleaved::new(directory, self.random.fork(2)));
+            (Arc::clone(&interleaved) as _, interleaved)
+        } else {
+            (Arc::clone(&directory) as _, directory)
+        };
+        let scheduler = Arc::new(Scheduler::new(self.clock.clone(), self.random.fork(3)));
+        let threads = Threads { scheduler, process: 0 };
+        Process::new(threads, store, Some(logs), rand, &self.clock, access)
+    }
+}
+
+/// One life of the engine.
+#[derive(Debug)]
+pub struct Process {
+    /// What the engine sees of the machine.
+    pub env: Env,
+    threads: Threads,
+    access: Access,
+}
+
+impl Process {
+    /// A process among those of a scheduler.
+    pub(crate) fn new(
+        threads: Threads,
+        store: Arc<dyn Store>,
+        logs: Option<Arc<dyn Logs>>,
+        rand: Arc<SimRand>,
+        clock: &SimClock,
+        access: Access,
+    ) -> Self {
+        let env = Env {
+            store,
+            logs,
+            clock: Arc::new(clock.clone()),
+            rand,
+            spawn: Arc::new(threads.clone()),
+            cache: Arc::new(BlockCache::new(CACHE_BYTES)),
+        };
+        Self { env, threads, access }
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// [`Violation`] if it does not take the options.
+    pub fn database(&self, options: Options) -> Result<Database, Violation> {
+        let database = Database::new(self.env.clone(), self.access, options);
+        database.map_err(|error| Violation::new("I20", error.to_string()))
+    }
+
+    /// Runs a future and all that it starts.
+    ///
+    /// # Errors
+    /// As [`Scheduler::run`].
+    pub fn run<T>(&self, main: impl Future<Output = T>) -> Result<T, Violation> {
+        self.threads.scheduler.run(main)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Tasks hold the scheduler, and it holds them.
+        self.threads.scheduler.kill(self.threads.process);
+    }
+}

@@ -1,0 +1,136 @@
+//! `cargo xtask sim`: runs simulations on all cores, each on one thread and from one seed.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_macros, reason = "a command prints")]
+#![allow(clippy::disallowed_methods, reason = "a command has threads and a clock")]
+
+mod jobs;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jobs::{Job, run_all};
+use vecgo_sim::{Trace, contest, golden, seed};
+
+const USAGE: &str = "\
+cargo xtask sim WHAT
+
+  --seeds N [--from S]  N seeds from S on (0): any operations of several clients through several
+                        lives of the engine on a failing disk, with crashes at many steps; and as
+                        many contests of several writers for one bucket
+  --seed S [--trace]    one seed of both, twice, and every call that it makes
+  crashes [--length L] [--nested D]
+                        every sequence of L operations (2), a crash at every step in every
+                        outcome, and D times (1) at every step of the recovery from it
+  errors                the n-th call to the disk fails, for every n, in every way
+  requests              the n-th request to a bucket goes wrong, for every n, in every way
+  bytes [--bits]        every byte of every file changed (each bit of it), every length, files gone
+  hunt                  a part of each: what CI runs
+  golden DIR            writes the database of `golden/` there, in place of the one before
+
+A failure prints a line that begins with FOUND, and how to see it again.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match command(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what was asked for; false if a promise was not kept.
+fn command(arguments: &[String]) -> Result<bool, String> {
+    let number = |name: &str, default: u64| -> Result<u64, String> {
+        let Some(place) = arguments.iter().position(|argument| argument == name) else {
+            return Ok(default);
+        };
+        let value = arguments.get(place + 1).ok_or(format!("`{name}` needs a number"))?;
+        value.parse().map_err(|_| format!("`{name}` needs a number, found `{value}`"))
+    };
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let jobs = match arguments.first().map(String::as_str) {
+        Some("--seeds" | "--from") => jobs::seeds(number("--from", 0)?, number("--seeds", 100)?),
+        Some("--seed") => return Ok(one_seed(number("--seed", 0)?, has("--trace"))),
+        Some("crashes") => {
+            let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+            jobs::crashes(narrow(number("--length", 2)?), narrow(number("--nested", 1)?))
+        }
+        Some("errors") => jobs::errors(),
+        Some("requests") => jobs::requests(),
+        Some("bytes") => jobs::bytes(has("--bits")),
+        Some("hunt") => jobs::hunt(),
+        Some("golden") => {
+            let directory = arguments.get(1).ok_or("`golden` needs a directory")?;
+            write_golden(Path::new(directory))?;
+            return Ok(true);
+        }
+        _ => return Err("expected what to simulate".to_owned()),
+    };
+    Ok(work(jobs))
+}
+
+/// Writes the golden files to a directory that holds nothing else.
+fn write_golden(directory: &Path) -> Result<(), String> {
+    let files = golden().map_err(|violation| violation.to_string())?;
+    let told = |error: std::io::Error| format!("{}: {error}", directory.display());
+    if directory.exists() {
+        if !directory.join("contents.json").exists() {
+            return Err(format!("{}: not one of golden files", directory.display()));
+        }
+        fs::remove_dir_all(directory).map_err(told)?;
+    }
+    for (path, bytes) in files {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(directory)).map_err(told)?;
+        fs::write(path, bytes).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Works through jobs and prints the figures, or the first promise that was not kept.
+fn work(jobs: Vec<Job>) -> bool {
+    let start = Instant::now();
+    match run_all(jobs) {
+        Ok(tallies) => {
+            for (what, tally) in tallies {
+                println!("{what}: {tally}");
+            }
+            println!("nothing found in {:.0} s", start.elapsed().as_secs_f64());
+            true
+        }
+        Err(found) => {
+            println!("FOUND {found}");
+            false
+        }
+    }
+}
+
+/// Runs a seed twice, so that it is seen to be the same each time.
+fn one_seed(number: u64, tell: bool) -> bool {
+    let mut good = true;
+    for (what, run) in [("seed", seed as fn(u64, &Arc<Trace>) -> _), ("contest", contest)] {
+        let traces = [Trace::with_lines(), Trace::default()].map(Arc::new);
+        let ran = traces.each_ref().map(|trace| run(number, trace));
+        if tell {
+            traces[0].take_lines().iter().for_each(|line| println!("{line}"));
+        }
+        let [first, second] = traces.map(|trace| trace.hash());
+        println!("{what} {number}: trace {first:016x}");
+        if first != second {
+            println!("FOUND {what} {number}: I0: a second run has trace {second:016x}");
+            good = false;
+        }
+        if let Some(violation) = ran.into_iter().find_map(Result::err) {
+            println!("FOUND {what} {number}: {violation}");
+            good = false;
+        }
+    }
+    good
+}

@@ -1,0 +1,17 @@
+//! Ways to go through what can happen.
+
+mod bytes;
+mod choices;
+mod contest;
+mod crashes;
+mod errors;
+mod requests;
+mod seeds;
+
+pub use bytes::{AtRest, Damage, Rest};
+pub use choices::from_bytes;
+pub use contest::{contest, ignored_conditions};
+pub use crashes::exhaustive;
+pub use errors::{Workload, errors, workloads};
+pub use requests::requests;
+pub use seeds::seed;
