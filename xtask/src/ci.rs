@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::process::{Program, cargo};
-use crate::{Outcome, checks, fuzz};
+use crate::{Outcome, checks, fuzz, sabotage};
 
 /// A part of the whole, with the minutes that it may take from a fresh clone on two cores.
 struct Stage {
@@ -14,11 +14,12 @@ struct Stage {
     run: fn(&mut Vec<String>) -> Outcome,
 }
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     Stage { name: "build", minutes: 9, run: build },
     Stage { name: "checks", minutes: 3, run: |_| checks::all() },
     Stage { name: "tests", minutes: 4, run: tests },
-    Stage { name: "kills", minutes: 4, run: kills },
+    Stage { name: "kills", minutes: 1, run: kills },
+    Stage { name: "simulation", minutes: 3, run: simulation },
     Stage { name: "docs", minutes: 3, run: docs_and_demo },
     Stage { name: "fuzz", minutes: 2, run: fuzz::short },
 ];
@@ -67,6 +68,19 @@ fn tests(closing: &mut Vec<String>) -> Outcome {
 fn kills(closing: &mut Vec<String>) -> Outcome {
     // Without `-p vecgo`, which would build that crate's dependencies with other features again.
     cargo("test --test kill").env("VECGO_KILLS", "500").run_tests(closing)
+}
+
+/// Runs simulations: `vecgo-sim` knows the arguments.
+pub(crate) fn simulate<S: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+) -> Outcome {
+    cargo("run --quiet --package vecgo-sim --").args(arguments).run()
+}
+
+/// A part of every sweep, which must find nothing, and then a few planted bugs, which it must
+/// find.
+fn simulation(_: &mut Vec<String>) -> Outcome {
+    sabotage::command(&["--sample", "3"].map(str::to_owned))
 }
 
 fn docs_and_demo(_: &mut Vec<String>) -> Outcome {

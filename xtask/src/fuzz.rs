@@ -1,4 +1,4 @@
-//! Fuzzing of the decoders; the targets are in `fuzz/`.
+//! Fuzzing of the decoders and of sequences of operations; the targets are in `fuzz/`.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ pub(crate) fn short(closing: &mut Vec<String>) -> Outcome {
     mutate(&targets()?, QUICK)
 }
 
-/// Writes what the encoders make of the corpus.
+/// Writes what the encoders make of the corpus, and the plans.
 pub(crate) fn corpus() -> Outcome {
     cargo("run --release --manifest-path fuzz/Cargo.toml -- corpus").run()
 }

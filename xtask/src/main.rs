@@ -9,6 +9,7 @@ mod ci;
 mod fuzz;
 mod process;
 mod release;
+mod sabotage;
 mod workspace;
 
 use std::env;
@@ -33,6 +34,11 @@ cargo xtask COMMAND
   fuzz      [TARGET] [--seconds N] [--quick] fuzz the decoders, all of them unless one is named:
             with libFuzzer, or --quick with changes to the corpus that are the same every time
   corpus    write what the encoders make of the fuzz corpus again
+  sim       --seeds N | crashes | errors | requests | bytes | hunt: the engine on a simulated
+            machine; `cargo xtask sim` lists all there is
+  sabotage  [NAME...] [--sample N] [--seed S] [--list] plant the bugs of sabotage/ one at a time and
+            tell which ones the simulation finds: all of them, those named, or N that differ by day
+  golden    write the golden files of this version of the format again
   release   check that this commit can be released and say how to tag it";
 
 fn main() -> ExitCode {
@@ -55,6 +61,8 @@ fn command(arguments: &[String]) -> Outcome {
     match (name.as_str(), rest) {
         ("bench", arguments) => bench(arguments),
         ("fuzz", arguments) => fuzz::command(arguments),
+        ("sim", arguments) => ci::simulate(arguments),
+        ("sabotage", arguments) => sabotage::command(arguments),
         (name, []) => match name {
             "quick" => ci::quick(),
             "ci" => ci::ci(),
@@ -65,6 +73,7 @@ fn command(arguments: &[String]) -> Outcome {
             "deny" => checks::deny(),
             "docs" => ci::docs(),
             "corpus" => fuzz::corpus(),
+            "golden" => golden(),
             "release" => release::release(),
             "help" | "--help" | "-h" => {
                 println!("{USAGE}");
@@ -74,6 +83,11 @@ fn command(arguments: &[String]) -> Outcome {
         },
         (name, [argument, ..]) => Err(format!("`{name}` takes no `{argument}`\n\n{USAGE}").into()),
     }
+}
+
+/// Writes a database with every kind of file, which later builds of this version must read.
+fn golden() -> Outcome {
+    process::cargo("run -p vecgo-sim -- golden golden/version-0").run()
 }
 
 /// Runs `bench/NAME.py` on the release build, with the interpreter that `PYTHON` names.

@@ -2,8 +2,12 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
@@ -12,6 +16,17 @@ use crate::Outcome;
 pub(crate) struct Program {
     command: Command,
     told: String,
+}
+
+/// How a program that was given some time ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By a signal that did not come from here.
+    Signal,
+    /// Killed at the end of its time.
+    Killed,
 }
 
 /// Cargo, with arguments separated by spaces.
@@ -72,6 +87,25 @@ impl Program {
             line.clear();
         }
         self.judge(child.wait()?)
+    }
+
+    /// Runs it with all that it prints in a file, and kills it if it takes longer than `time`.
+    pub(crate) fn run_into(mut self, file: &Path, time: Duration) -> Outcome<Ended> {
+        let file = File::create(file)?;
+        self.command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let mut child = self.command.spawn().map_err(|error| self.failed(&error.to_string()))?;
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status.code().map_or(Ended::Signal, Ended::Code));
+            }
+            if start.elapsed() >= time {
+                child.kill()?;
+                child.wait()?;
+                return Ok(Ended::Killed);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether it runs and succeeds; what it prints is dropped.

@@ -45,17 +45,26 @@ pub(crate) fn root() -> &'static Path {
 
 /// The packages of the workspace.
 pub(crate) fn packages() -> Outcome<Vec<Package>> {
-    metadata("metadata --format-version 1 --no-deps")
+    Ok(packages_of(&metadata("metadata --format-version 1 --no-deps")?))
 }
 
 /// The packages of the workspace and everything that they depend on, on all platforms.
 pub(crate) fn all_packages() -> Outcome<Vec<Package>> {
-    metadata("metadata --format-version 1 --all-features --locked")
+    Ok(packages_of(&metadata("metadata --format-version 1 --all-features --locked")?))
 }
 
-fn metadata(arguments: &str) -> Outcome<Vec<Package>> {
-    let metadata: Value = serde_json::from_str(&cargo(arguments).output()?)?;
-    Ok(list(&metadata, "packages").map(package).collect())
+/// Cargo's folder for builds.
+pub(crate) fn target() -> Outcome<PathBuf> {
+    let metadata = metadata("metadata --format-version 1 --no-deps")?;
+    Ok(text(&metadata, "target_directory").ok_or("Cargo names no folder for builds")?.into())
+}
+
+fn metadata(arguments: &str) -> Outcome<Value> {
+    Ok(serde_json::from_str(&cargo(arguments).output()?)?)
+}
+
+fn packages_of(metadata: &Value) -> Vec<Package> {
+    list(metadata, "packages").map(package).collect()
 }
 
 fn package(package: &Value) -> Package {
