@@ -1,0 +1,95 @@
+//! The golden files: a database that an earlier build of this version of the format may have
+//! written opens, and holds what its author says. Files of other versions are refused.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking and tampers with files"
+)]
+
+mod contents;
+mod sections;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use contents::{contents, copy, damage, look, open, told};
+use vecgo::{ErrorKind, Record};
+use vecgo_format::{FORMAT_VERSION, FormatVersion};
+
+#[test]
+fn golden_files_hold_what_their_author_says() {
+    let (directory, paths) = copy();
+    for read_only in [true, false, true] {
+        let report = open(directory.path(), true).verify().wait().unwrap();
+        assert_eq!(report.damage, []);
+        assert!(report.objects >= u64::try_from(paths.len()).unwrap(), "{report:?}");
+        look(directory.path(), read_only).unwrap();
+    }
+}
+
+#[test]
+fn golden_files_take_writes() {
+    let (directory, _) = copy();
+    for (name, expected) in contents() {
+        let database = open(directory.path(), false);
+        let collection = database.collection(name.as_str()).wait().unwrap();
+        let before = collection.version();
+        let last = expected.last.keys().next().unwrap();
+        collection.delete([last.clone()]).wait().unwrap();
+        let vector = vec![2.0; expected.config.dim()];
+        collection.upsert([Record::new("new", vector)]).wait().unwrap();
+        assert_eq!(collection.commit().wait().unwrap(), before + 1);
+        assert_eq!(collection.flush().wait().unwrap(), before + 2);
+        collection.close().wait().unwrap();
+        let database = open(directory.path(), true);
+        let collection = database.collection(name.as_str()).wait().unwrap();
+        assert_eq!(collection.count(), u64::try_from(expected.last.len()).unwrap(), "{name}");
+        assert!(!collection.exists(last).wait().unwrap());
+        assert_eq!(database.verify().wait().unwrap().damage, []);
+    }
+}
+
+/// Each file in turn is one of another version.
+#[test]
+fn files_of_another_version_are_refused() {
+    let FormatVersion { version, draft } = FORMAT_VERSION;
+    let others = [(version, draft + 1), (version, draft.wrapping_sub(1)), (version + 1, 0)];
+    let (_, paths) = copy();
+    let newest_catalogue = paths.iter().find(|path| path.starts_with("catalogue/")).unwrap();
+    let mut kinds = BTreeSet::new();
+    for path in &paths {
+        for (version, draft) in others {
+            let (directory, _) = copy();
+            let mut bytes = fs::read(directory.path().join(path)).unwrap();
+            bytes[4..6].copy_from_slice(&version.to_le_bytes());
+            bytes[6..8].copy_from_slice(&draft.to_le_bytes());
+            fs::write(directory.path().join(path), bytes).unwrap();
+
+            let found = FormatVersion { version, draft };
+            let refused = |message: &str| {
+                for part in [path.as_str(), &format!("format {found}"), "reads version"] {
+                    assert!(message.contains(part), "{path}, {part}: {message}");
+                }
+            };
+            refused(&damage(directory.path(), path).unwrap_or_else(|| panic!("{path}: unseen")));
+            let read = look(directory.path(), true);
+            let written = look(directory.path(), false);
+            let kind = path.rsplit('/').nth(1).unwrap();
+            if written.is_ok() {
+                // Only `verify` reads older catalogues, and logs whose writes are all in segments.
+                let old_catalogue = kind == "catalogue" && path != newest_catalogue;
+                assert!(old_catalogue || kind == "log", "{path}: {found}");
+            } else {
+                kinds.insert(kind);
+            }
+            for error in [read, written].into_iter().filter_map(Result::err) {
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", told(&error));
+                refused(error.message());
+            }
+        }
+    }
+    let all = ["catalogue", "deletes", "log", "manifest", "segment"];
+    assert_eq!(kinds, BTreeSet::from(all));
+}
