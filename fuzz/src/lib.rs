@@ -1,16 +1,20 @@
-//! One function for each decoder of `vecgo-format`.
+//! One function for each decoder of `vecgo-format`, and one for the engine on a simulated machine.
 //!
-//! Each takes any bytes whatever and panics if a decoder breaks its promises: it never panics, and
+//! Each of a decoder takes any bytes whatever and panics if a decoder breaks its promises: it never panics, and
 //! what it accepts is a value that encodes, and decodes again to the same value. Where the encoding
 //! of a value is unique, it encodes to the very bytes that were read.
 //!
 //! A checksum would turn almost every changed input away, so targets with one read the input
 //! twice: as it is, and with its checksums put right.
+//!
+//! To `operations` every input is a plan: what clients do, where the disk fails, where the machine
+//! loses power. It panics if the engine breaks a promise.
 
 #![forbid(unsafe_code)]
 
 mod log;
 pub mod mutate;
+mod operations;
 mod seeds;
 mod segment;
 
@@ -23,6 +27,7 @@ use vecgo_format::{
 };
 
 pub use log::log;
+pub use operations::operations;
 pub use seeds::{Seed, seeds};
 pub use segment::{directory, lookup, rows};
 
@@ -30,7 +35,7 @@ pub use segment::{directory, lookup, rows};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("manifest", manifest),
     ("catalogue", catalogue),
     ("deletes", deletes),
@@ -40,6 +45,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("rows", rows),
     ("document", document),
     ("names", names),
+    ("operations", operations),
 ];
 
 /// The folder of a target's corpus, which is committed.

@@ -1,5 +1,5 @@
-//! The part of the corpus that the encoders make: `cargo xtask corpus` writes it, a test holds the
-//! committed files against it.
+//! The part of the corpus that the encoders make, and the plans: `cargo xtask corpus` writes it, a
+//! test holds the committed files against it.
 
 use serde_json::{Value, json};
 use vecgo_format::{
@@ -10,6 +10,7 @@ use vecgo_format::{
 };
 
 use crate::log::DIM;
+use crate::operations;
 
 /// One file of the corpus.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub fn seeds() -> Vec<Seed> {
     all.extend(rows().map(seed));
     all.extend(documents().map(seed));
     all.extend(names().map(seed));
+    let named = |(name, bytes)| seed(("operations", name, bytes));
+    all.extend(operations::seeds().into_iter().map(named));
     all
 }
 
@@ -55,7 +58,7 @@ fn manifests() -> [Named; 2] {
         oldest: 1,
         next_segment: 1,
         config: Config::new(DIM, Metric::Cosine),
-        log: LogRange { first: 1, last: 1, end: POSITION, flushed: 0 },
+        log: LogRange { first: 1, last: 1, epoch: 1, end: POSITION, flushed: 0 },
         segments: Vec::new(),
     };
     let object = |random, checksum| ObjectRef {
