@@ -55,6 +55,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         value.parse().map_err(|_| format!("`{name}` needs a number, found `{value}`"))
     };
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    check_known(arguments)?;
     let jobs = match arguments.first().map(String::as_str) {
         Some("--seeds" | "--from") => jobs::seeds(number("--from", 0)?, number("--seeds", 100)?),
         Some("--seed") => return Ok(one_seed(number("--seed", 0)?, has("--trace"))),
@@ -74,6 +75,22 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         _ => return Err("expected what to simulate".to_owned()),
     };
     Ok(work(jobs))
+}
+
+/// A misspelt option must not be taken for none.
+fn check_known(arguments: &[String]) -> Result<(), String> {
+    let known: &[&str] = match arguments.first().map(String::as_str) {
+        Some("--seeds" | "--from") => &["--seeds", "--from"],
+        Some("--seed") => &["--seed", "--trace"],
+        Some("crashes") => &["--length", "--nested"],
+        Some("bytes") => &["--bits"],
+        _ => &[],
+    };
+    let options = arguments.iter().filter(|argument| argument.starts_with('-'));
+    match options.into_iter().find(|option| !known.contains(&option.as_str())) {
+        Some(unknown) => Err(format!("unknown option `{unknown}`")),
+        None => Ok(()),
+    }
 }
 
 /// Writes the golden files to a directory that holds nothing else.
