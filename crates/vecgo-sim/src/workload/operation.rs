@@ -165,8 +165,8 @@ impl Operation {
             }
             Operation::Reopen if session.lanes > 1 => Ok(()),
             Operation::Reopen => {
+                // Held meanwhile: a handle of a closed collection stands in nobody's way.
                 session.close(&docs).await?;
-                drop(docs);
                 session.reopen().await
             }
             Operation::Create => {

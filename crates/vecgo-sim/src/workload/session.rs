@@ -202,7 +202,6 @@ impl Session {
 
     /// Opens the collection again that was closed.
     pub(crate) async fn reopen(&self) -> Result<(), Violation> {
-        *self.docs.lock() = None;
         match self.database.collection(DOCS).await {
             Ok(docs) => *self.docs.lock() = Some(docs),
             Err(error) => self.check_failure(&error)?,
