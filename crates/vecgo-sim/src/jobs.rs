@@ -126,10 +126,16 @@ pub(crate) fn requests() -> Vec<Job> {
             vecgo_sim::requests(fault, lasting).map_err(found)
         })
     });
+    let soon_over = RequestFault::ALL.into_iter().filter(|f| *f != RequestFault::Hidden);
+    let once = soon_over.map(|fault| {
+        Job::new("requests", "requests", move || {
+            vecgo_sim::unnoticed(fault).map_err(|v| format!("{fault:?} of a put: {}", told(v)))
+        })
+    });
     let ignored = Job::new("requests", "requests", || {
         ignored_conditions(&Arc::default()).map(|()| Tally::default()).map_err(told)
     });
-    jobs.chain([ignored]).collect()
+    once.chain(jobs).chain([ignored]).collect()
 }
 
 /// Files at rest, damaged.

@@ -44,7 +44,7 @@ pub use random::Random;
 pub use settings::Settings;
 pub use sweep::{
     AtRest, Damage, Rest, Workload, contest, errors, exhaustive, from_bytes, ignored_conditions,
-    requests, seed, workloads,
+    requests, seed, unnoticed, workloads,
 };
 pub use tally::Tally;
 pub use violation::Violation;

@@ -62,6 +62,7 @@ pub(crate) enum Op {
     Idle,
     Drop,
     Blob(u8),
+    Reopen,
 }
 
 impl Op {
@@ -84,6 +85,7 @@ impl Op {
             Op::Idle => vec![0, 0, 26],
             Op::Drop => vec![0, 0, 27],
             Op::Blob(first) => vec![first, 0, 28],
+            Op::Reopen => vec![0, 0, 29],
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::Op::{
-    Commit, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read, Rename, SlowRead,
-    Update, Upsert, Wait, WriteOther,
+    Blob, Commit, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read, Rename, Reopen,
+    SlowRead, Update, Upsert, Wait, WriteOther,
 };
 use super::{
     BUSY, CLOSE, INTERVAL, Input, KILL, LUCKY, Lanes, ON_COMMIT, PLAIN, QUIET, RANDOM, STRICT,
@@ -25,7 +25,7 @@ const READERS: Lanes = &[
     &[Follow, Upsert(0, 8), Flush, Intrude, Idle, Follow],
     &[SlowRead, Upsert(3, 4), SlowRead, Delete(4, 2), Commit, SlowRead],
 ];
-const LOOK: Lanes = &[&[Read, Upsert(1, 2), Commit]];
+const LOOK: Lanes = &[&[Read, Blob(1), Reopen, Upsert(1, 2), Commit]];
 
 const ONCE: u8 = 1;
 const FOR_GOOD: u8 = 0;

@@ -37,6 +37,8 @@ struct State {
     requests: u64,
     random: Random,
     weather: Weather,
+    /// Objects that cannot be read until some time.
+    hidden: BTreeMap<String, Duration>,
     /// Whether `If-None-Match` means anything.
     conditions: bool,
 }
@@ -47,6 +49,7 @@ impl SimBucket {
         let state = State {
             objects: BTreeMap::new(),
             late: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             requests: 0,
             random,
             weather: Weather::Random { one_in: 0 },
@@ -57,13 +60,26 @@ impl SimBucket {
 
     /// From now on one request in so many goes wrong; 0 for none.
     pub fn set_trouble(&self, one_in: usize) {
-        self.state.lock().weather = Weather::Random { one_in };
+        let mut state = self.state.lock();
+        state.weather = Weather::Random { one_in };
+        if one_in == 0 {
+            state.hidden.clear();
+        }
     }
 
     /// The n-th request from now goes wrong, and all later ones if that is `lasting`.
     pub fn plan(&self, fault: RequestFault, request: u64, lasting: bool) {
+        self.plan_for(fault, request, lasting, false);
+    }
+
+    /// The n-th put from now that decides whose a name is goes wrong, and no other request.
+    pub fn plan_deciding(&self, fault: RequestFault, request: u64) {
+        self.plan_for(fault, request, false, true);
+    }
+
+    fn plan_for(&self, fault: RequestFault, request: u64, lasting: bool, deciding: bool) {
         self.state.lock().weather =
-            Weather::Planned { fault, request, lasting, seen: 0, struck: 0 };
+            Weather::Planned { fault, request, lasting, deciding, seen: 0, struck: 0 };
     }
 
     /// How many requests went wrong as planned.
@@ -95,7 +111,8 @@ impl SimBucket {
         let state = &mut *guard;
         state.arrive(self.clock.monotonic());
         state.requests += 1;
-        let fault = state.weather.next(&mut state.random);
+        let decides = what == "put" && !key.starts_with("probe/");
+        let fault = state.weather.next(decides, &mut state.random);
         let takes = match fault {
             Some(RequestFault::Slow) => long(&mut state.random),
             _ => latency(&mut state.random),
@@ -108,8 +125,14 @@ impl SimBucket {
     async fn ask(&self, what: &str, key: &str) -> Result<(), StoreError> {
         let (fault, takes) = self.request(what, key, &[]);
         self.clock.sleep(takes).await;
+        let now = self.clock.monotonic();
+        if self.state().hidden.get(key).is_some_and(|until| now < *until) {
+            return Err(no_answer(key));
+        }
         match fault {
-            None | Some(RequestFault::Slow | RequestFault::Duplicated) => Ok(()),
+            None | Some(RequestFault::Slow | RequestFault::Duplicated | RequestFault::Hidden) => {
+                Ok(())
+            }
             Some(_) => Err(no_answer(key)),
         }
     }
@@ -131,8 +154,11 @@ impl SimBucket {
                 state.put(key, body);
                 unknown()
             }
-            Some(RequestFault::Duplicated) => {
+            Some(fault @ (RequestFault::Duplicated | RequestFault::Hidden)) => {
                 state.put(key, body.clone());
+                if fault == RequestFault::Hidden {
+                    state.hidden.insert(key.to_owned(), self.clock.monotonic() + HIDDEN);
+                }
                 Ok(state.put(key, body))
             }
             Some(RequestFault::Late) => {
@@ -146,6 +172,9 @@ impl SimBucket {
         }
     }
 }
+
+/// Longer than a client asks.
+const HIDDEN: Duration = Duration::from_secs(60);
 
 type PutResult = Result<PutOutcome, StoreError>;
 

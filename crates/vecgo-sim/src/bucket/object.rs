@@ -65,7 +65,8 @@ impl ObjectWriter for Upload {
             let (fault, takes) = self.bucket.request("part", &self.key, bytes);
             self.bucket.clock.sleep(takes).await;
             match fault {
-                None | Some(RequestFault::Slow | RequestFault::Duplicated) => {
+                None
+                | Some(RequestFault::Slow | RequestFault::Duplicated | RequestFault::Hidden) => {
                     self.body.extend_from_slice(bytes);
                     Ok(())
                 }
@@ -87,7 +88,10 @@ impl ObjectWriter for Upload {
                 self.bucket.state().objects.insert(self.key.clone(), body);
             }
             match fault {
-                None | Some(RequestFault::Slow | RequestFault::Duplicated) => Ok(()),
+                None
+                | Some(RequestFault::Slow | RequestFault::Duplicated | RequestFault::Hidden) => {
+                    Ok(())
+                }
                 Some(_) => Err(no_answer(&self.key)),
             }
         })

@@ -11,6 +11,8 @@ pub enum RequestFault {
     AnswerLost,
     /// It is done twice, and the second answer is the one that comes.
     Duplicated,
+    /// The same, and for a minute nobody can read what is there.
+    Hidden,
     /// It is done long after whoever asked has given up: a zombie.
     Late,
     /// 409, which some clients take for "exists": another request was in flight.
@@ -25,10 +27,11 @@ pub enum RequestFault {
 
 impl RequestFault {
     /// Every fault.
-    pub const ALL: [RequestFault; 8] = [
+    pub const ALL: [RequestFault; 9] = [
         RequestFault::Lost,
         RequestFault::AnswerLost,
         RequestFault::Duplicated,
+        RequestFault::Hidden,
         RequestFault::Late,
         RequestFault::FalseConflict,
         RequestFault::Refused,
@@ -42,19 +45,28 @@ impl RequestFault {
 pub(super) enum Weather {
     /// One request in so many goes wrong; 0 for none.
     Random { one_in: usize },
-    /// The n-th request from now goes wrong, or all from there on.
-    Planned { fault: RequestFault, request: u64, lasting: bool, seen: u64, struck: u64 },
+    /// The n-th request from now goes wrong, or all from there on; of those that decide whose a
+    /// name is, or of all.
+    Planned {
+        fault: RequestFault,
+        request: u64,
+        lasting: bool,
+        deciding: bool,
+        seen: u64,
+        struck: u64,
+    },
 }
 
 impl Weather {
     /// What happens to the next request.
-    pub(super) fn next(&mut self, random: &mut Random) -> Option<RequestFault> {
+    pub(super) fn next(&mut self, decides: bool, random: &mut Random) -> Option<RequestFault> {
         match self {
             Weather::Random { one_in: 0 } => None,
             Weather::Random { one_in } => {
                 random.one_in(*one_in).then(|| *random.pick(&RequestFault::ALL))
             }
-            Weather::Planned { fault, request, lasting, seen, struck } => {
+            Weather::Planned { deciding: true, .. } if !decides => None,
+            Weather::Planned { fault, request, lasting, seen, struck, .. } => {
                 let strikes = *seen == *request || (*lasting && *seen > *request);
                 *seen += 1;
                 *struck += u64::from(strikes);

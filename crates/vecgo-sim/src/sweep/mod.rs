@@ -13,5 +13,5 @@ pub use choices::from_bytes;
 pub use contest::{contest, ignored_conditions};
 pub use crashes::exhaustive;
 pub use errors::{Workload, errors, workloads};
-pub use requests::requests;
+pub use requests::{requests, unnoticed};
 pub use seeds::seed;

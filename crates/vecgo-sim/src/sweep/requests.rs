@@ -30,6 +30,35 @@ const SECOND: [Operation; 4] = [
     Operation::Commit,
 ];
 
+/// Lets the n-th put go wrong that decides whose a name is, once, while there is one writer: it is
+/// asked for again, and nobody notices anything.
+///
+/// # Errors
+/// The first promise that was not kept, with the number of the put.
+pub fn unnoticed(fault: RequestFault) -> Result<Tally, Violation> {
+    let mut tally = Tally::default();
+    for put in 0.. {
+        let mut random = Random::new(put);
+        let contest = Contest::new(Settings::default(), &mut random, &Arc::default(), true);
+        let ran = contest.scheduler.run(async {
+            contest.create().await?;
+            contest.bucket.plan_deciding(fault, put);
+            contest.live(1, &FIRST, &mut random).await?;
+            let struck = contest.bucket.struck();
+            contest.bucket.set_trouble(0);
+            contest.judge(JUDGE, &mut random).await?;
+            Ok::<u64, Violation>(struck)
+        });
+        contest.end();
+        let struck = ran.and_then(|ran| ran).map_err(|v| v.context(format!("put {put}")))?;
+        tally.add(Tally { runs: 1, faults: struck, crashes: 0 });
+        if struck == 0 {
+            break;
+        }
+    }
+    Ok(tally)
+}
+
 /// Lets the n-th request go wrong, once and for good, for every n until a run is clean. One writer
 /// works, another takes over, and then the first goes on, not knowing.
 ///
