@@ -101,7 +101,7 @@ impl Process {
     /// Runs a future and all that it starts.
     ///
     /// # Errors
-    /// As [`Scheduler::run`].
+    /// I20, if everybody waits for somebody else, or nobody ever comes to an end.
     pub fn run<T>(&self, main: impl Future<Output = T>) -> Result<T, Violation> {
         self.threads.scheduler.run(main)
     }
