@@ -9,8 +9,8 @@ use super::tree::Tree;
 use crate::process::{Ended, cargo, program};
 use crate::{Outcome, workspace};
 
-/// How long one hunt may take, ten times what it does on two idle cores. One that takes longer has found nothing, if it hangs too: to see
-/// that the engine hangs is the simulation's part.
+/// How long one hunt may take, ten times what it does on two idle cores. One that takes longer has
+/// found nothing, if it hangs too: to see that the engine hangs is the simulation's part.
 const HUNT: Duration = Duration::from_secs(900);
 /// How long a build may take, with all dependencies if it is the first.
 const BUILD: Duration = Duration::from_secs(3600);

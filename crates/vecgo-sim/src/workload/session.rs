@@ -186,7 +186,10 @@ impl Session {
             let message = format!("{ack:?} after write {last}, with {changed} records changed");
             return Err(Violation::new("I18", message));
         }
-        *last = ack.sequence;
+        // A writer that is dropped may take with it what is not durable, and its numbers.
+        if ack.durable {
+            *last = ack.sequence;
+        }
         Ok(())
     }
 
