@@ -86,7 +86,7 @@ impl Writer {
     pub(super) async fn flush_if_due(&mut self) {
         loop {
             let through = self.flushed_through();
-            let wanted = self.is_full() || self.flush_waiters.iter().any(|(to, _)| *to > through);
+            let wanted = self.is_full() || self.is_flush_awaited();
             // A memtable without rows may still have killed some of segments.
             if wanted
                 && self.sealed.is_none()
@@ -96,6 +96,10 @@ impl Writer {
                 self.fail(&error);
             }
             self.start_flush().await;
+            // It may have named what an earlier flush had written; then the next is due.
+            if self.sealed.is_none() && self.is_flush_awaited() && self.check_alive().is_ok() {
+                continue;
+            }
             if !self.is_flushing() || !self.is_full() {
                 break;
             }
@@ -107,6 +111,12 @@ impl Writer {
             self.flushed(*flushed).await;
         }
         self.answer_flush_waiters();
+    }
+
+    /// Whether somebody waits for writes that no flush has taken up.
+    fn is_flush_awaited(&self) -> bool {
+        let through = self.flushed_through();
+        self.sequence > through && self.flush_waiters.iter().any(|(to, _)| *to > through)
     }
 
     pub(super) fn is_flushing(&self) -> bool {
