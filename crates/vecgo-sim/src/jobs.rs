@@ -9,8 +9,8 @@ use std::thread;
 
 use parking_lot::Mutex;
 use vecgo_sim::{
-    AtRest, RequestFault, Rest, Settings, Tally, Trace, Violation, contest, exhaustive,
-    ignored_conditions, seed, workloads,
+    AtRest, RequestFault, Rest, Tally, Trace, Violation, contest, exhaustive, ignored_conditions,
+    seed, workloads,
 };
 
 /// A part of the work.
@@ -100,7 +100,7 @@ pub(crate) fn crashes(length: u32, nested: u32) -> Vec<Job> {
     let again = format!("crashes --length {length} --nested {nested}");
     let part = |part| {
         Job::new("crashes", again.clone(), move || {
-            exhaustive(&Settings::default(), length, nested, (part, PARTS)).map_err(told)
+            exhaustive(length, nested, (part, PARTS)).map_err(told)
         })
     };
     (0..PARTS).map(part).collect()

@@ -146,15 +146,18 @@ fn requests_that_read_fail_or_come_right() {
     }
 }
 
+/// Faults of a request that no other can make fail: whether it is answered, and whether it is done.
+const UNCONDITIONAL: [(RequestFault, bool, bool); 5] = [
+    (RequestFault::Lost, false, false),
+    (RequestFault::AnswerLost, false, true),
+    (RequestFault::Duplicated, true, true),
+    (RequestFault::Refused, false, false),
+    (RequestFault::Slow, true, true),
+];
+
 #[test]
 fn each_fault_of_a_delete_does_what_it_says() {
-    for (fault, answered, done) in [
-        (RequestFault::Lost, false, false),
-        (RequestFault::AnswerLost, false, true),
-        (RequestFault::Duplicated, true, true),
-        (RequestFault::Refused, false, false),
-        (RequestFault::Slow, true, true),
-    ] {
+    for (fault, answered, done) in UNCONDITIONAL {
         let world = World::new(1);
         world.put("key", b"body");
         world.next(fault);
@@ -166,13 +169,7 @@ fn each_fault_of_a_delete_does_what_it_says() {
 
 #[test]
 fn each_fault_of_an_upload_does_what_it_says() {
-    for (fault, answered, done) in [
-        (RequestFault::Lost, false, false),
-        (RequestFault::AnswerLost, false, true),
-        (RequestFault::Duplicated, true, true),
-        (RequestFault::Refused, false, false),
-        (RequestFault::Slow, true, true),
-    ] {
+    for (fault, answered, done) in UNCONDITIONAL {
         let world = World::new(1);
         let mut upload = world.run(world.bucket.create("key")).unwrap();
         world.run(upload.write(b"some ")).unwrap();

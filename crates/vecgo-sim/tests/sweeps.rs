@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use vecgo_sim::{
-    AtRest, Operation, RequestFault, Rest, Settings, Tally, contest, errors, exhaustive,
-    from_bytes, ignored_conditions, requests, seed, workloads,
+    AtRest, Operation, RequestFault, Rest, Tally, contest, errors, exhaustive, from_bytes,
+    ignored_conditions, requests, seed, workloads,
 };
 
 #[test]
@@ -26,11 +26,11 @@ fn contests() {
 
 #[test]
 fn crashes_at_every_step_of_every_operation() {
-    let tally = exhaustive(&Settings::default(), 1, 0, (0, 1)).unwrap();
+    let tally = exhaustive(1, 0, (0, 1)).unwrap();
     // One for each letter, and no step of any was left out.
     assert_eq!(tally.runs, Operation::ALPHABET.len() as u64);
     assert!(tally.crashes > 1000, "{tally}");
-    let parts = (0..3).map(|part| exhaustive(&Settings::default(), 1, 0, (part, 3)).unwrap());
+    let parts = (0..3).map(|part| exhaustive(1, 0, (part, 3)).unwrap());
     let mut whole = Tally::default();
     parts.for_each(|part| whole.add(part));
     assert_eq!(whole.to_string(), tally.to_string(), "the parts are the whole");

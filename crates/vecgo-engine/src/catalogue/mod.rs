@@ -65,7 +65,7 @@ pub(crate) async fn change<T>(env: &Env, make: impl Fn(&mut Catalogue) -> Result
         next.nonce = env.rand.next_u64();
         next.parent = parent;
         let (bytes, _) = next.encode();
-        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes).await? {
+        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await? {
             return Ok(made);
         }
     }

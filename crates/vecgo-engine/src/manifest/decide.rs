@@ -31,8 +31,7 @@ pub(crate) enum Decided {
 ///
 /// # Errors
 /// `OutcomeUnknown` if nothing told in time; otherwise nothing was created, nor will be.
-pub(crate) async fn decide(env: &Env, key: &str, body: Vec<u8>) -> Result<Decided> {
-    let body = Bytes::from(body);
+pub(crate) async fn decide(env: &Env, key: &str, body: Bytes) -> Result<Decided> {
     let deadline = env.clock.monotonic() + PATIENCE;
     let mut pause = FIRST_PAUSE;
     let mut doubt = false;

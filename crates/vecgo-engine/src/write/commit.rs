@@ -69,7 +69,7 @@ impl Writer {
         let number = manifest.number;
         let (bytes, checksum) = manifest.encode();
         let key = self.shared.names.manifest(number);
-        let decided = match decide(&self.shared.env, &key, bytes).await {
+        let decided = match decide(&self.shared.env, &key, bytes.into()).await {
             Ok(Decided::Ours) => Ok(number),
             Ok(Decided::Theirs(_)) => Err(Error::new(
                 ErrorKind::Fenced,

@@ -116,7 +116,7 @@ impl Writer {
     /// Whether somebody waits for writes that no flush has taken up.
     fn is_flush_awaited(&self) -> bool {
         let through = self.flushed_through();
-        self.sequence > through && self.flush_waiters.iter().any(|(to, _)| *to > through)
+        self.flush_waiters.iter().any(|(to, _)| *to > through)
     }
 
     pub(super) fn is_flushing(&self) -> bool {

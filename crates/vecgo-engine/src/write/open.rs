@@ -75,7 +75,7 @@ async fn claim(shared: &Shared) -> Result<Committed> {
         manifest.check().map_err(|why| Error::internal(format!("a take-over: {why}")))?;
         let key = shared.names.manifest(manifest.number);
         let (bytes, checksum) = manifest.encode();
-        if let Decided::Ours = decide(&shared.env, &key, bytes).await? {
+        if let Decided::Ours = decide(&shared.env, &key, bytes.into()).await? {
             return Ok(Committed { manifest, checksum });
         }
     }

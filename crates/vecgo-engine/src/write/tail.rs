@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use vecgo_format::{CollectionNames, FormatError, FrameBuilder, LogHeader, LogReader, Previous};
 use vecgo_io::{Env, Log};
 
@@ -198,13 +199,13 @@ impl LogTail {
         }
         loop {
             let key = self.names.log(self.end.number);
-            match decide(&self.env, &key, self.buffer.clone()).await? {
+            let body = Bytes::from(std::mem::take(&mut self.buffer));
+            match decide(&self.env, &key, body.clone()).await? {
                 Decided::Ours => break,
-                Decided::Theirs(bytes) if self.is_stale(&bytes) => self.pass_over()?,
+                Decided::Theirs(bytes) if self.is_stale(&bytes) => self.pass_over(&body)?,
                 Decided::Theirs(_) => return Err(fenced(&key)),
             }
         }
-        self.buffer.clear();
         self.open = None;
         self.unsealed_objects += 1;
         self.synced = Durable { at: self.end, sequence: self.sequence };
@@ -217,11 +218,10 @@ impl LogTail {
         LogReader::open(bytes).is_ok_and(|log| log.header().epoch < self.epoch)
     }
 
-    /// Moves what is in the buffer to the next number.
-    fn pass_over(&mut self) -> Result<()> {
-        let bytes = std::mem::take(&mut self.buffer);
+    /// Puts a log whose number is taken into the buffer again, with the next number.
+    fn pass_over(&mut self, log: &[u8]) -> Result<()> {
         let broken = |error: FormatError| Error::internal(error.to_string());
-        let mut log = LogReader::open(&bytes).map_err(broken)?;
+        let mut log = LogReader::open(log).map_err(broken)?;
         self.end = log.header().previous;
         self.sequence = log.header().first_sequence.saturating_sub(1);
         self.open = None;
@@ -254,7 +254,7 @@ impl LogTail {
     pub(crate) async fn fence(&mut self) -> Result<()> {
         self.begin()?;
         let key = self.names.log(self.end.number);
-        match decide(&self.env, &key, std::mem::take(&mut self.buffer)).await? {
+        match decide(&self.env, &key, std::mem::take(&mut self.buffer).into()).await? {
             Decided::Ours => {
                 self.open = None;
                 self.synced.at = self.end;

@@ -14,17 +14,12 @@ use crate::{Settings, Tally, Violation};
 ///
 /// # Errors
 /// The first promise that was not kept, with the sequence.
-pub fn exhaustive(
-    settings: &Settings,
-    length: u32,
-    nested: u32,
-    part: (usize, usize),
-) -> Result<Tally, Violation> {
+pub fn exhaustive(length: u32, nested: u32, part: (usize, usize)) -> Result<Tally, Violation> {
     let letters = Operation::ALPHABET.len();
     let mut tally = Tally::default();
     for word in (0..letters.pow(length)).filter(|word| word % part.1 == part.0) {
         let operations = operations(word, length);
-        let run = one(settings, &operations, nested, word as u64);
+        let run = one(&operations, nested, word);
         tally.add(run.map_err(|violation| violation.context(format!("{operations:?}")))?);
     }
     Ok(tally)
@@ -41,15 +36,10 @@ fn operations(mut word: usize, length: u32) -> Vec<Operation> {
     spelled.collect()
 }
 
-fn one(
-    settings: &Settings,
-    operations: &[Operation],
-    nested: u32,
-    seed: u64,
-) -> Result<Tally, Violation> {
+fn one(operations: &[Operation], nested: u32, word: usize) -> Result<Tally, Violation> {
     let mut tally = Tally::default();
     let Some((last, before)) = operations.split_last() else { return Ok(tally) };
-    let settings = &SETTINGS.map(|make| make(settings))[usize::try_from(seed % 3).unwrap_or(0)];
+    let (settings, seed) = (&settings(word), word as u64);
     // The steps of what goes before are those of a shorter sequence.
     let mut two_lives = Driver::new(settings.clone(), Random::new(seed), Arc::default());
     two_lives.phase(&Phase::of(before, End::Kill), Vec::new())?;
@@ -72,12 +62,15 @@ fn one(
     Ok(tally)
 }
 
-/// Ways to set up the database, which take turns.
-const SETTINGS: [fn(&Settings) -> Settings; 3] = [
-    |settings| settings.clone(),
-    |settings| Settings { memtable_rows: 2, metric: Metric::Cosine, ..settings.clone() },
-    |settings| Settings { wal_sync: WalSync::OnCommit, memtable_rows: 3, ..settings.clone() },
-];
+/// Ways to set up the database take turns.
+fn settings(word: usize) -> Settings {
+    let settings = Settings::default();
+    match word % 3 {
+        0 => settings,
+        1 => Settings { memtable_rows: 2, metric: Metric::Cosine, ..settings },
+        _ => Settings { wal_sync: WalSync::OnCommit, memtable_rows: 3, ..settings },
+    }
+}
 
 fn crash_at(
     settings: &Settings,
