@@ -30,9 +30,11 @@
 //! [`PageBuf`] is a fixed-length zeroed buffer on huge pages where the system grants them, and
 //! [`append_only`] makes one that grows under concurrent readers without a lock.
 
+mod codes;
 mod level;
 mod memory;
 mod portable;
+mod sorted;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -41,6 +43,7 @@ mod avx512;
 
 use std::fmt;
 
+pub use codes::{CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, pack, packed_distance, prefetch};
 pub use level::{Level, SelectError};
 pub use memory::{AllocError, Appended, Appender, Full, PageBuf, Plain, append_only};
 
@@ -112,6 +115,18 @@ impl Kernels {
             Level::Avx2 | Level::Avx512 => &portable::TABLE,
         };
         Kernels { level, table }
+    }
+
+    fn codes(&self) -> &'static codes::CodeTable {
+        match self.level {
+            Level::Portable => &codes::PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => &codes::AVX2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &codes::AVX512,
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => &codes::PORTABLE,
+        }
     }
 
     /// The level these kernels run at.

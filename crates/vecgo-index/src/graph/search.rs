@@ -1,0 +1,145 @@
+use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels};
+use vecgo_quant::CodeQuery;
+
+use super::pool::{Neighbour, Pool};
+use super::visited::Visited;
+use super::Edges;
+
+/// Bits of a code that a walk reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// The upper four.
+    Four,
+    /// All eight.
+    Eight,
+}
+
+/// Codes that distances are estimated from.
+#[derive(Clone, Copy, Debug)]
+pub struct Codes<'a> {
+    /// The codes.
+    pub rows: CodeRows<'a>,
+    /// Squared length and factor of each row.
+    pub factors: Factors<'a>,
+    /// What the codes are.
+    pub width: Width,
+}
+
+impl Codes<'_> {
+    /// The rows whose estimated squared distance, less the query's own squared length, is below a
+    /// bound; as many as are returned, at the start of `out`.
+    #[inline(always)]
+    pub fn within(
+        &self,
+        kernels: Kernels,
+        query: &CodeQuery,
+        rows: &[u32],
+        bound: u64,
+        out: &mut [u64],
+    ) -> usize {
+        let (factors, scale) = (self.factors, query.scale());
+        match self.width {
+            Width::Four => {
+                let estimate = Estimate { factors, scale, middle: query.middle_upper(), bound };
+                kernels.nibbles_within(query.values(), self.rows, &estimate, rows, out)
+            }
+            Width::Eight => {
+                let estimate = Estimate { factors, scale, middle: query.middle_full(), bound };
+                kernels.bytes_within(query.values(), self.rows, &estimate, rows, out)
+            }
+        }
+    }
+
+    /// Estimates for all of `rows`, in their order.
+    pub fn distances(
+        &self,
+        kernels: Kernels,
+        query: &CodeQuery,
+        rows: &[u32],
+        packed: &mut Vec<u64>,
+        mut each: impl FnMut(u32, f32),
+    ) {
+        packed.resize(rows.len().max(packed.len()), 0);
+        let kept = self.within(kernels, query, rows, u64::MAX, &mut packed[..rows.len()]);
+        for packed in &packed[..kept] {
+            let row = Neighbour(*packed);
+            each(row.row(), row.distance());
+        }
+    }
+}
+
+/// Memory that searches use again.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    visited: Visited,
+    pool: Pool,
+    /// Rows whose edges were followed, in that order.
+    pub(super) path: Vec<Neighbour>,
+    near: Vec<u64>,
+}
+
+impl Scratch {
+    /// Walks the graph from `starts` and returns the `ef` nearest rows seen, nearest first.
+    ///
+    /// Each step chooses the next row and asks for the codes of its neighbours before it scores
+    /// those of the row before: by the time they are wanted they have arrived. A row is so chosen
+    /// one step before all is known that could be, which costs a few distances more, and saves
+    /// waiting for memory at every step.
+    pub fn walk<'s>(
+        &'s mut self,
+        kernels: Kernels,
+        edges: Edges<'_>,
+        codes: Codes<'_>,
+        query: &CodeQuery,
+        starts: &[Neighbour],
+        ef: usize,
+    ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s> {
+        self.visited.begin(codes.rows.count());
+        self.path.clear();
+        self.near.resize(edges.degree.max(self.near.len()), 0);
+        for start in starts {
+            self.visited.see(&[start.row()]);
+        }
+        self.pool.begin(ef, starts);
+        let lines = codes.rows.stride() / vecgo_kernels::LINE;
+        let mut waiting = self.visited.count();
+        loop {
+            let end = self.visited.count();
+            let next = self.pool.peek();
+            if let Some((place, row)) = next {
+                self.pool.close(place);
+                self.path.push(row);
+                self.visited.see(edges.of(row.row()));
+                for row in self.visited.since(end) {
+                    codes.rows.prefetch(*row, lines);
+                    codes.factors.prefetch(*row);
+                }
+            } else if waiting == end {
+                break;
+            }
+            let rows = &self.visited.since(waiting)[..end - waiting];
+            let near = &mut self.near[..rows.len()];
+            let kept = codes.within(kernels, query, rows, self.pool.bound(), near);
+            for packed in &near[..kept] {
+                edges.prefetch(Neighbour(*packed).row());
+            }
+            for packed in &near[..kept] {
+                self.pool.push(kernels, Neighbour(*packed));
+            }
+            waiting = end;
+        }
+        self.pool.found()
+    }
+
+    /// Rows whose edges the last search followed.
+    #[must_use]
+    pub fn hops(&self) -> usize {
+        self.path.len()
+    }
+
+    /// Rows whose distance the last search estimated.
+    #[must_use]
+    pub fn estimated(&self) -> usize {
+        self.visited.count()
+    }
+}

@@ -1,0 +1,427 @@
+//! Integer dot products of a query with rows of codes, rows picked by number.
+//!
+//! A walk over a graph, and a rerank, score rows that lie anywhere: what bounds them is how soon
+//! the lines of a row arrive. So these kernels take a list of row numbers, ask for the lines of
+//! rows ahead of the one they work on, and add up four rows at a time. Sums are exact integers:
+//! every level gives the same.
+
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+pub(crate) use portable::TABLE as PORTABLE;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use {avx2::TABLE as AVX2, avx512::TABLE as AVX512};
+
+use crate::Kernels;
+
+/// Bytes of a cache line. Rows of codes are whole lines.
+pub const LINE: usize = 64;
+/// Bytes of a query for one line of nibbles: a byte for each.
+const NIBBLES: usize = 2 * LINE;
+/// Most bytes of a query whose dot product with any codes fits 32 bits.
+const MAX_QUERY: usize = 1 << 16;
+
+/// Scores `rows` of the codes at `codes`, each of `query.len()` bytes or half as many.
+pub(crate) type Dots =
+    unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
+/// The same, keeping those of `rows` that come within a bound.
+pub(crate) type Within = unsafe fn(
+    query: &[i8],
+    codes: *const u8,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    out: &mut [u64],
+) -> usize;
+/// Turns the floats in place; the length is a power of two.
+pub(crate) type Turn = unsafe fn(values: &mut [f32]);
+
+/// The code kernels of one level.
+///
+/// # Safety
+///
+/// Whoever calls an entry answers for the CPU's instructions, for `rows` naming rows that lie
+/// within the allocation at `codes`, for `query.len()` being whole lines (pairs of lines for
+/// nibbles), and for `out` being as long as `rows`.
+pub(crate) struct CodeTable {
+    pub(crate) nibble_dots: Dots,
+    pub(crate) byte_dots: Dots,
+    pub(crate) nibbles_within: Within,
+    pub(crate) bytes_within: Within,
+    pub(crate) hadamard: Turn,
+}
+
+/// Rows of codes, end to end.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeRows<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    count: usize,
+}
+
+impl<'a> CodeRows<'a> {
+    /// Rows of `stride` bytes each; `None` unless `stride` is whole lines and `bytes` whole rows.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], stride: usize) -> Option<CodeRows<'a>> {
+        let whole = stride > 0 && stride.is_multiple_of(LINE) && bytes.len().is_multiple_of(stride);
+        whole.then(|| CodeRows { bytes, stride, count: bytes.len() / stride })
+    }
+
+    /// Bytes of a row.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The codes of one row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, row: u32) -> &'a [u8] {
+        &self.bytes[row as usize * self.stride..][..self.stride]
+    }
+
+    /// Asks for the first lines of a row, if it is there.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32, lines: usize) {
+        let start = row as usize * self.stride;
+        for line in 0..lines {
+            prefetch(self.bytes, start + line * LINE);
+        }
+    }
+
+    #[inline(always)]
+    fn check(&self, query: usize, rows: &[u32], places: usize) {
+        assert!(query <= MAX_QUERY, "a query of {query} bytes");
+        assert_eq!(rows.len(), places, "one place for each row");
+        let most = rows.iter().fold(0, |most, row| most.max(*row));
+        assert!(rows.is_empty() || (most as usize) < self.count, "row {most} of {}", self.count);
+    }
+}
+
+/// Two floats a row, which make distances of dot products: in the rows themselves, or apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    bytes: &'a [u8],
+    /// Where the first row's are.
+    offset: usize,
+    /// From one row's to the next.
+    step: usize,
+    count: usize,
+}
+
+/// Bytes of a row's factors.
+pub const FACTOR_BYTES: usize = 8;
+
+impl<'a> Factors<'a> {
+    /// Factors end to end; `None` unless they are whole.
+    #[must_use]
+    pub fn apart(bytes: &'a [u8]) -> Option<Factors<'a>> {
+        let whole = bytes.len().is_multiple_of(FACTOR_BYTES);
+        let count = bytes.len() / FACTOR_BYTES;
+        whole.then_some(Factors { bytes, offset: 0, step: FACTOR_BYTES, count })
+    }
+
+    /// Factors in the last bytes of each row of codes.
+    #[must_use]
+    pub fn in_rows(codes: CodeRows<'a>) -> Factors<'a> {
+        let offset = codes.stride - FACTOR_BYTES;
+        Factors { bytes: codes.bytes, offset, step: codes.stride, count: codes.count }
+    }
+
+    /// The factors of a row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, row: u32) -> [f32; 2] {
+        assert!((row as usize) < self.count, "row {row} of {}", self.count);
+        // SAFETY: the row is there.
+        unsafe { self.get(row) }
+    }
+
+    /// # Safety
+    ///
+    /// There must be such a row.
+    #[inline(always)]
+    unsafe fn get(&self, row: u32) -> [f32; 2] {
+        // SAFETY: the last row's factors end within the bytes, whichever constructor it was, and
+        // the caller vouches for the row. Any bits are floats.
+        unsafe {
+            let at = self.bytes.as_ptr().add(self.offset + row as usize * self.step);
+            at.cast::<[f32; 2]>().read_unaligned()
+        }
+    }
+
+    /// Asks for a row's factors, if it is there.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        prefetch(self.bytes, self.offset + row as usize * self.step);
+    }
+}
+
+/// How a dot product becomes a distance, and which distances are wanted.
+///
+/// The distance of a row with factors `[squared, factor]` and dot product `dot` is
+/// `squared - scale * factor * (dot - middle)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate<'a> {
+    /// The factors of all rows.
+    pub factors: Factors<'a>,
+    /// The query's scale.
+    pub scale: f32,
+    /// What the query's dot product with the middle of the grid is.
+    pub middle: f32,
+    /// Packed distances below this are wanted; see [`pack`].
+    pub bound: u64,
+}
+
+impl Estimate<'_> {
+    #[inline(always)]
+    fn distance(&self, dot: i32, [squared, factor]: [f32; 2]) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let dot = dot as f32 - self.middle;
+        squared - self.scale * factor * dot
+    }
+}
+
+/// A distance and a row in one number, so that numbers compare as the distances do, then the rows.
+#[inline(always)]
+#[must_use]
+pub fn pack(distance: f32, row: u32) -> u64 {
+    let bits = distance.to_bits();
+    let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 0x8000_0000);
+    u64::from(ordered) << 32 | u64::from(row)
+}
+
+/// The distance in a packed number.
+#[inline(always)]
+#[must_use]
+pub fn packed_distance(packed: u64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    let ordered = (packed >> 32) as u32;
+    let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000;
+    f32::from_bits(ordered ^ mask)
+}
+
+impl Kernels {
+    /// Dot products of a query with rows of 4-bit codes.
+    ///
+    /// A row's byte `b` holds two codes, 0 to 15: the low nibble belongs to the query's byte
+    /// `128 * (b / 64) + b % 64`, the high one to the byte 64 further on.
+    ///
+    /// # Panics
+    ///
+    /// If the query is not twice as long as a row or above 65,536 bytes, if a row is not there,
+    /// or if `out` is not as long as `rows`.
+    #[inline]
+    pub fn nibble_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
+        assert_eq!(query.len(), 2 * codes.stride, "a query byte for each nibble");
+        codes.check(query.len(), rows, out.len());
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe { (self.codes().nibble_dots)(query, codes.bytes.as_ptr(), rows, out) }
+    }
+
+    /// Dot products of a query with rows of 8-bit codes, 0 to 255.
+    ///
+    /// # Panics
+    ///
+    /// If the query is not as long as a row or above 65,536 bytes, if a row is not there, or if
+    /// `out` is not as long as `rows`.
+    #[inline]
+    pub fn byte_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
+        assert_eq!(query.len(), codes.stride, "a query byte for each code");
+        codes.check(query.len(), rows, out.len());
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe { (self.codes().byte_dots)(query, codes.bytes.as_ptr(), rows, out) }
+    }
+
+    /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes
+    /// and query are as for [`nibble_dots`](Kernels::nibble_dots).
+    ///
+    /// # Panics
+    ///
+    /// As `nibble_dots`, and if a row has no factors.
+    #[inline]
+    pub fn nibbles_within(
+        &self,
+        query: &[i8],
+        codes: CodeRows<'_>,
+        estimate: &Estimate<'_>,
+        rows: &[u32],
+        out: &mut [u64],
+    ) -> usize {
+        assert_eq!(query.len(), 2 * codes.stride, "a query byte for each nibble");
+        assert_eq!(codes.count, estimate.factors.count, "factors for each row");
+        codes.check(query.len(), rows, out.len());
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe {
+            (self.codes().nibbles_within)(query, codes.bytes.as_ptr(), estimate, rows, out)
+        }
+    }
+
+    /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes
+    /// and query are as for [`byte_dots`](Kernels::byte_dots).
+    ///
+    /// # Panics
+    ///
+    /// As `byte_dots`, and if a row has no factors.
+    #[inline]
+    pub fn bytes_within(
+        &self,
+        query: &[i8],
+        codes: CodeRows<'_>,
+        estimate: &Estimate<'_>,
+        rows: &[u32],
+        out: &mut [u64],
+    ) -> usize {
+        assert_eq!(query.len(), codes.stride, "a query byte for each code");
+        assert_eq!(codes.count, estimate.factors.count, "factors for each row");
+        codes.check(query.len(), rows, out.len());
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe { (self.codes().bytes_within)(query, codes.bytes.as_ptr(), estimate, rows, out) }
+    }
+
+    /// The Walsh-Hadamard transform of `values`, in place, scaled so that lengths stay.
+    ///
+    /// # Panics
+    ///
+    /// If their number is not a power of two.
+    pub fn hadamard(&self, values: &mut [f32]) {
+        assert!(values.len().is_power_of_two(), "{} values", values.len());
+        // SAFETY: the level is available, and the length was checked.
+        unsafe { (self.codes().hadamard)(values) }
+    }
+}
+
+/// Asks for the cache line that holds an element, if there is one.
+#[inline(always)]
+pub fn prefetch<T>(data: &[T], index: usize) {
+    if index < data.len() {
+        // SAFETY: the element is there; besides, a prefetch reads nothing that can be seen.
+        prefetch_line(unsafe { data.as_ptr().add(index) }.cast());
+    }
+}
+
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn prefetch_line(address: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: every x86-64 CPU has the instruction, and it faults on no address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch_line(_: *const u8) {}
+
+/// Rows ahead of the one being scored whose lines have been asked for.
+const AHEAD: usize = 8;
+/// Rows scored together.
+const TOGETHER: usize = 4;
+
+/// Calls `four` for each four of `rows`, the last ones repeated to make up the number, having
+/// asked for the lines of rows further on, and `each` with the sums of up to four rows. `four` gets
+/// the addresses of the rows.
+///
+/// # Safety
+///
+/// The rows must lie within the allocation at `codes`.
+#[inline(always)]
+unsafe fn by_fours(
+    codes: *const u8,
+    stride: usize,
+    rows: &[u32],
+    four: impl Fn([*const u8; TOGETHER]) -> [i32; TOGETHER],
+    mut each: impl FnMut(&[u32], [i32; TOGETHER]),
+) {
+    // SAFETY: the caller vouches for the rows.
+    let address = |row: u32| unsafe { codes.add(row as usize * stride) };
+    let ask = |rows: &[u32]| {
+        for row in rows {
+            let start = address(*row);
+            for line in 0..stride / LINE {
+                prefetch_line(start.wrapping_add(line * LINE));
+            }
+        }
+    };
+    ask(&rows[..rows.len().min(AHEAD)]);
+    let mut ahead = rows.get(AHEAD..).unwrap_or_default().chunks(TOGETHER);
+    for rows in rows.chunks(TOGETHER) {
+        if let Some(rows) = ahead.next() {
+            ask(rows);
+        }
+        let last = rows.len() - 1;
+        each(rows, four(std::array::from_fn(|i| address(rows[i.min(last)]))));
+    }
+}
+
+/// Puts sums in their places.
+#[inline(always)]
+fn store(out: &mut [i32]) -> impl FnMut(&[u32], [i32; TOGETHER]) {
+    let mut places = out.chunks_mut(TOGETHER);
+    move |_, sums| {
+        if let Some(places) = places.next() {
+            let count = places.len();
+            places.copy_from_slice(&sums[..count]);
+        }
+    }
+}
+
+/// Keeps those of up to four rows that come within the bound, without a branch on which do, and
+/// returns how many are kept by then.
+///
+/// # Safety
+///
+/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
+#[inline(always)]
+unsafe fn keep(
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    sums: [i32; TOGETHER],
+    out: &mut [u64],
+    mut kept: usize,
+) -> usize {
+    for (row, dot) in rows.iter().zip(sums) {
+        // SAFETY: the caller vouches for the factors.
+        let factors = unsafe { estimate.factors.get(*row) };
+        let packed = pack(estimate.distance(dot, factors), *row);
+        // SAFETY: the caller vouches for the place.
+        unsafe { *out.get_unchecked_mut(kept) = packed };
+        kept += usize::from(packed < estimate.bound);
+    }
+    kept
+}
+
+/// The transform by halves, in plain Rust for the compiler to vectorise at each level.
+#[inline(always)]
+fn hadamard(values: &mut [f32]) {
+    let length = values.len();
+    let mut half = length / 2;
+    while half > 0 {
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for (a, b) in low.iter_mut().zip(high) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half /= 2;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a power of two")]
+    let scale = 1.0 / (length as f32).sqrt();
+    values.iter_mut().for_each(|value| *value *= scale);
+}

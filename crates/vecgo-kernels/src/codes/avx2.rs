@@ -1,0 +1,165 @@
+//! The code kernels for AVX2.
+
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16,
+    _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256,
+    _mm256_srli_epi16,
+};
+
+use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
+
+pub(crate) static TABLE: CodeTable = CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+
+/// Bytes in a register.
+const BYTES: usize = 32;
+
+/// # Safety
+///
+/// Each row must be half as long as the query.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let (low_nibbles, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+    let mut sums = [_mm256_setzero_si256(); TOGETHER];
+    for (line, query) in query.chunks_exact(NIBBLES).enumerate() {
+        let query = query.as_ptr();
+        // SAFETY: a chunk of the query has four registers' worth, and the caller vouches for
+        // a line of each row.
+        unsafe {
+            let low = [load(query), load(query.add(BYTES))];
+            let high = [load(query.add(2 * BYTES)), load(query.add(3 * BYTES))];
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                // A pair of products is at most 15 * 128 * 2 in size, and four of them fit 16
+                // bits.
+                let mut line_sum = _mm256_setzero_si256();
+                for half in 0..2 {
+                    let codes = load(row.add(line * LINE + half * BYTES));
+                    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), low_nibbles);
+                    let lower = _mm256_and_si256(codes, low_nibbles);
+                    let pair = _mm256_add_epi16(
+                        _mm256_maddubs_epi16(lower, low[half]),
+                        _mm256_maddubs_epi16(upper, high[half]),
+                    );
+                    line_sum = _mm256_add_epi16(line_sum, pair);
+                }
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(line_sum, ones));
+            }
+        }
+    }
+    reduce(sums)
+}
+
+/// # Safety
+///
+/// Each row must be as long as the query.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let mut sums = [_mm256_setzero_si256(); TOGETHER];
+    for (part, query) in query.chunks_exact(BYTES / 2).enumerate() {
+        // SAFETY: a chunk of the query is half a register, and the caller vouches for as much
+        // of each row. Codes take 9 bits with a sign, so they are multiplied as 16-bit
+        // integers.
+        unsafe {
+            let query = _mm256_cvtepi8_epi16(_mm_loadu_si128(query.as_ptr().cast()));
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let codes = _mm_loadu_si128(row.add(part * BYTES / 2).cast());
+                let products = _mm256_madd_epi16(_mm256_cvtepu8_epi16(codes), query);
+                *sum = _mm256_add_epi32(*sum, products);
+            }
+        }
+    }
+    reduce(sums)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn hadamard(values: &mut [f32]) {
+    super::hadamard(values);
+}
+
+/// # Safety
+///
+/// A register's worth of bytes must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn load<T>(from: *const T) -> __m256i {
+    // SAFETY: passed on from the caller.
+    unsafe { _mm256_loadu_si256(from.cast()) }
+}
+
+/// Adds up the lanes of each of four registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn reduce([a, b, c, d]: [__m256i; TOGETHER]) -> [i32; TOGETHER] {
+    let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+    to_array(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn to_array(lanes: __m128i) -> [i32; TOGETHER] {
+    // SAFETY: both are four 32-bit integers, and any bits are a value of either.
+    unsafe { std::mem::transmute(lanes) }
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: passed on from the caller.
+    unsafe { by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), store(out)) }
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn byte_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: passed on from the caller.
+    unsafe { by_fours(codes, query.len(), rows, |four| bytes(query, four), store(out)) }
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn nibbles_within(
+    query: &[i8],
+    codes: *const u8,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    out: &mut [u64],
+) -> usize {
+    let mut kept = 0;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
+            kept = keep(estimate, rows, sums, out, kept);
+        });
+    }
+    kept
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn bytes_within(
+    query: &[i8],
+    codes: *const u8,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    out: &mut [u64],
+) -> usize {
+    let mut kept = 0;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
+            kept = keep(estimate, rows, sums, out, kept);
+        });
+    }
+    kept
+}

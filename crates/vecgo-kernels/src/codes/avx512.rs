@@ -1,0 +1,144 @@
+//! The code kernels for AVX-512 with VNNI.
+
+use std::arch::x86_64::{
+    __m512i, _mm_add_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
+    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_setzero_si512,
+    _mm512_srli_epi16, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64,
+};
+
+use super::avx2::to_array;
+use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
+
+pub(crate) static TABLE: CodeTable = CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+
+/// # Safety
+///
+/// Each row must be half as long as the query.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let low_nibbles = _mm512_set1_epi8(15);
+    let mut lower = [_mm512_setzero_si512(); TOGETHER];
+    let mut upper = lower;
+    for (line, query) in query.chunks_exact(NIBBLES).enumerate() {
+        // SAFETY: a chunk of the query has two lines, and the caller vouches for a line of
+        // each row.
+        unsafe {
+            let low = _mm512_loadu_si512(query.as_ptr().cast());
+            let high = _mm512_loadu_si512(query.as_ptr().add(LINE).cast());
+            for (i, row) in rows.into_iter().enumerate() {
+                let codes = _mm512_loadu_si512(row.add(line * LINE).cast());
+                let shifted = _mm512_srli_epi16::<4>(codes);
+                let (first, second) = (
+                    _mm512_and_si512(codes, low_nibbles),
+                    _mm512_and_si512(shifted, low_nibbles),
+                );
+                lower[i] = _mm512_dpbusd_epi32(lower[i], first, low);
+                upper[i] = _mm512_dpbusd_epi32(upper[i], second, high);
+            }
+        }
+    }
+    reduce(std::array::from_fn(|i| _mm512_add_epi32(lower[i], upper[i])))
+}
+
+/// # Safety
+///
+/// Each row must be as long as the query.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let mut sums = [_mm512_setzero_si512(); TOGETHER];
+    for (line, query) in query.chunks_exact(LINE).enumerate() {
+        // SAFETY: a chunk of the query is a line, and the caller vouches for one of each row.
+        unsafe {
+            let query = _mm512_loadu_si512(query.as_ptr().cast());
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let codes = _mm512_loadu_si512(row.add(line * LINE).cast());
+                *sum = _mm512_dpbusd_epi32(*sum, codes, query);
+            }
+        }
+    }
+    reduce(sums)
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+fn hadamard(values: &mut [f32]) {
+    super::hadamard(values);
+}
+
+/// Adds up the lanes of each of four registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx2")]
+fn reduce([a, b, c, d]: [__m512i; TOGETHER]) -> [i32; TOGETHER] {
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let quarters =
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let halves = _mm256_add_epi32(
+        _mm512_castsi512_si256(quarters),
+        _mm512_extracti64x4_epi64::<1>(quarters),
+    );
+    to_array(_mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)))
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: passed on from the caller.
+    unsafe { by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), store(out)) }
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn byte_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: passed on from the caller.
+    unsafe { by_fours(codes, query.len(), rows, |four| bytes(query, four), store(out)) }
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn nibbles_within(
+    query: &[i8],
+    codes: *const u8,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    out: &mut [u64],
+) -> usize {
+    let mut kept = 0;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
+            kept = keep(estimate, rows, sums, out, kept);
+        });
+    }
+    kept
+}
+
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn bytes_within(
+    query: &[i8],
+    codes: *const u8,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    out: &mut [u64],
+) -> usize {
+    let mut kept = 0;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
+            kept = keep(estimate, rows, sums, out, kept);
+        });
+    }
+    kept
+}

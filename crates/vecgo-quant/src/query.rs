@@ -1,0 +1,85 @@
+use crate::CodeFactors;
+use crate::code::{MIDDLE_FULL, MIDDLE_UPPER};
+
+/// A query's point as codes are scored against it: rounded to 8 bits a coordinate.
+#[derive(Clone, Debug, Default)]
+pub struct CodeQuery {
+    values: Vec<i8>,
+    squared: f32,
+    /// What one step of `values` is worth, twice.
+    scale: f32,
+    /// Dot product of the values with the middle of the upper bits' grid, and of the whole grid.
+    middle: (f32, f32),
+}
+
+impl CodeQuery {
+    /// Takes a point.
+    pub fn set(&mut self, point: &[f32]) {
+        let largest = point.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let per_step = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        self.values.clear();
+        #[expect(clippy::cast_possible_truncation, reason = "within -127 to 127")]
+        self.values.extend(point.iter().map(|value| (value * per_step).round_ties_even() as i8));
+        let sum: i32 = self.values.iter().map(|value| i32::from(*value)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let sum = sum as f32;
+        self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
+        self.scale = 2.0 * largest / 127.0;
+        self.squared = point.iter().map(|value| value * value).sum();
+    }
+
+    /// Takes a row's own cells for a query.
+    pub fn set_cells(&mut self, cells: &[u8], factors: CodeFactors) {
+        self.values.clear();
+        self.values.extend(cells.iter().map(|cell| (*cell ^ 0x80).cast_signed()));
+        let sum: i32 = self.values.iter().map(|value| i32::from(*value)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let sum = sum as f32;
+        self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
+        self.scale = 2.0 * factors.full;
+        self.squared = factors.squared;
+    }
+
+    /// The coordinates as the kernels take them.
+    #[must_use]
+    pub fn values(&self) -> &[i8] {
+        &self.values
+    }
+
+    /// What a step of the values is worth, twice.
+    #[inline]
+    #[must_use]
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Dot product of the values with the middle of the upper four bits' grid.
+    #[inline]
+    #[must_use]
+    pub fn middle_upper(&self) -> f32 {
+        self.middle.0
+    }
+
+    /// Dot product of the values with the middle of the whole grid.
+    #[inline]
+    #[must_use]
+    pub fn middle_full(&self) -> f32 {
+        self.middle.1
+    }
+
+    /// Estimate of the squared distance to a row, less the query's own squared length, from its
+    /// dot product with all eight bits.
+    #[inline]
+    #[must_use]
+    pub fn by_full(&self, dot: i32, squared: f32, factor: f32) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let dot = dot as f32 - self.middle.1;
+        squared - self.scale * factor * dot
+    }
+
+    /// Squared length of the query's point.
+    #[must_use]
+    pub fn squared(&self) -> f32 {
+        self.squared
+    }
+}

@@ -1,0 +1,139 @@
+use vecgo_kernels::Kernels;
+
+use crate::{Rotation, SPARE, UNIT};
+
+/// Which distances a [`Space`] keeps the order of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Squared Euclidean distance.
+    L2,
+    /// The angle: vectors are scaled to length one.
+    Angle,
+    /// The dot product: rows get a coordinate that makes them all as long as the longest, which
+    /// queries have at zero (Bachrach and others, RecSys 2014).
+    Dot,
+}
+
+/// How vectors become points: scaled as the metric wants, rotated, less the mean of all rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    kind: Kind,
+    dim: usize,
+    places: usize,
+    rotation: Rotation,
+    /// Mean of the rotated rows.
+    mean: Vec<f32>,
+    /// Squared length of the longest row, for [`Kind::Dot`].
+    longest: f32,
+}
+
+impl Space {
+    /// A space with a known mean, of [`Space::places`] places.
+    #[must_use]
+    pub fn new(kind: Kind, dim: usize, seed: u64, mean: Vec<f32>, longest: f32) -> Space {
+        let dims = dim + usize::from(kind == Kind::Dot);
+        let places = dims.next_multiple_of(UNIT).max(UNIT);
+        let room = places - 2 * SPARE >= dims;
+        let rotation = Rotation::new(places - if room { 2 * SPARE } else { 0 }, seed);
+        Space { kind, dim, places, rotation, mean, longest }
+    }
+
+    /// The space of some rows: `sample` of them for the mean, `longest` the largest squared
+    /// length of all.
+    pub fn train<'a>(
+        kernels: Kernels,
+        kind: Kind,
+        dim: usize,
+        seed: u64,
+        sample: impl Iterator<Item = &'a [f32]>,
+        longest: f32,
+    ) -> Space {
+        let mut space = Space::new(kind, dim, seed, Vec::new(), longest);
+        let mut sums = vec![0.0f64; space.places()];
+        let mut point = vec![0.0; space.places()];
+        let mut count = 0.0;
+        for row in sample {
+            space.row(kernels, row, &mut point);
+            for (sum, value) in sums.iter_mut().zip(&point) {
+                *sum += f64::from(*value);
+            }
+            count += 1.0;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+        let mean = sums.iter().map(|sum| if count > 0.0 { (sum / count) as f32 } else { 0.0 });
+        space.mean = mean.collect();
+        space
+    }
+
+    /// Length of a point: whole [`UNIT`]s. Some places may be zero in every point.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// Coordinates of a point.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.rotation.width()
+    }
+
+    /// Whether rows of codes have room for their factors.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.places > self.rotation.width()
+    }
+
+    /// The mean of the rotated rows.
+    #[must_use]
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// Squared length of the longest row, for [`Kind::Dot`].
+    #[must_use]
+    pub fn longest(&self) -> f32 {
+        self.longest
+    }
+
+    /// The point of a row.
+    pub fn row(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
+        let squared = kernels.norm_squared(vector);
+        self.place(kernels, vector, squared, (self.longest - squared).max(0.0).sqrt(), point);
+    }
+
+    /// The point of a query.
+    pub fn query(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
+        self.place(kernels, vector, kernels.norm_squared(vector), 0.0, point);
+    }
+
+    fn place(
+        &self,
+        kernels: Kernels,
+        vector: &[f32],
+        squared: f32,
+        rest: f32,
+        point: &mut [f32],
+    ) {
+        let (head, tail) = point.split_at_mut(self.dim);
+        tail.fill(0.0);
+        if self.kind == Kind::Angle && squared > 0.0 {
+            let scale = 1.0 / squared.sqrt();
+            head.iter_mut().zip(vector).for_each(|(to, from)| *to = from * scale);
+        } else {
+            head.copy_from_slice(vector);
+        }
+        if self.kind == Kind::Dot {
+            tail[0] = rest;
+        }
+        let width = self.rotation.width();
+        self.rotation.apply(kernels, &mut point[..width]);
+        if self.has_room() {
+            // The second half of the last unit moves up, and both halves end in zeros.
+            let middle = self.places - UNIT / 2;
+            point.copy_within(middle - SPARE..width, middle);
+            point[middle - SPARE..middle].fill(0.0);
+            point[self.places - SPARE..].fill(0.0);
+        }
+        point.iter_mut().zip(&self.mean).for_each(|(value, mean)| *value -= mean);
+    }
+}
