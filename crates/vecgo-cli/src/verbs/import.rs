@@ -56,6 +56,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let Importer { collection, progress, rows, .. } = import;
     if !args.no_wait {
         collection.flush().wait()?;
+        collection.settle().wait()?;
     }
     collection.close().wait()?;
     let seconds = progress.finish();
