@@ -134,7 +134,9 @@ mod tests {
                 }
                 let bytes = inputs.iter().map(|place| segments[*place].bytes).sum();
                 written += bytes;
-                inputs.drain(..).rev().for_each(|place| drop(segments.remove(place)));
+                while let Some(place) = inputs.pop() {
+                    segments.remove(place);
+                }
                 segments.push(of(bytes));
             }
         }
