@@ -126,7 +126,7 @@ pub(crate) struct Import {
     /// Store number ids as texts.
     #[arg(long)]
     pub(crate) string_ids: bool,
-    /// Return once the rows are durable, not when they are in their final index.
+    /// Return once the rows are durable, not when they are in their final index; merge nothing.
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Bytes of a memtable; about twice as much is held at a time.

@@ -16,6 +16,7 @@ pub(crate) fn run(target: &Target, out: &Output) -> Result<Answer, Failure> {
     out.object(&json!({
         "version": version, "segments": segments, "rows": rows, "seconds": seconds,
     }));
-    out.line(format!("version {version}: {segments} segments, {rows} rows, in {seconds:.2} s"));
+    let what = if segments == 1 { "segment" } else { "segments" };
+    out.line(format!("version {version}: {segments} {what}, {rows} rows, in {seconds:.2} s"));
     Ok(Answer::Yes)
 }
