@@ -6,7 +6,7 @@ use crate::command::Place;
 fn with_segments(count: u64) -> Place {
     let place = Place::with_collection(2, "l2");
     for n in 0..count {
-        place.write("a.jsonl", &format!("{{\"id\":{n},\"vector\":[{n},1]}}\n"));
+        place.write("a.jsonl", format!("{{\"id\":{n},\"vector\":[{n},1]}}\n"));
         place.ok("import db a.jsonl --no-wait --wal-sync every");
         // What is left in the log becomes a segment.
         place.write("b.jsonl", "{\"id\":1000,\"vector\":[1,2]}\n");

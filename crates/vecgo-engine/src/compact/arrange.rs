@@ -12,7 +12,6 @@ use crate::segment::{Arrangement, Stop};
 /// **This is the one place for it.** An order by cluster is [`crate::segment::Order::Permuted`];
 /// codes and graphs are [`crate::segment::ExtraSection`]s. What computes for long belongs on the
 /// threads of `shared.env.spawn`, in parts that ask `stop` between them.
-#[expect(clippy::unused_async, reason = "orders and graphs are made on other threads")]
 pub(super) async fn arrange(
     _shared: &Shared,
     _vectors: &Arc<PageBuf<f32>>,
