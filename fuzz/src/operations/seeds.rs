@@ -1,6 +1,6 @@
 use super::Op::{
-    Blob, Commit, Compact, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read, Rename, Reopen,
-    SlowRead, Update, Upsert, Wait, WriteOther,
+    Blob, Commit, Compact, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read,
+    Rename, Reopen, SlowRead, Update, Upsert, Wait, WriteOther,
 };
 use super::{
     BUSY, CLOSE, INTERVAL, Input, KILL, LUCKY, Lanes, ON_COMMIT, PLAIN, QUIET, RANDOM, STRICT,
