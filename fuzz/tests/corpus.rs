@@ -60,7 +60,7 @@ fn plans_go_everywhere() {
     }
     let parts = ["EveryWrite", "OnCommit", "Interval", "Upsert", "Insert", "Update", "Delete"];
     let more = ["Commit", "Flush", "Read", "Wait", "Create", "WriteOther", "Rename", "Drop"];
-    let beside = ["SlowRead", "Follow", "Intrude", "Idle", "Blob", "Reopen"];
+    let beside = ["SlowRead", "Follow", "Intrude", "Idle", "Blob", "Reopen", "Compact"];
     let ends = ["Close, life 1", "Kill, life 0", "Crash(Strict), life 0", "Crash(Random), life 2"];
     for part in parts.iter().chain(&more).chain(&beside).chain(&ends) {
         assert!(met.iter().any(|name| name.starts_with(part)), "no {part} among {met:?}");

@@ -67,6 +67,8 @@ pub(crate) enum Verb {
     Versions { uri: PathBuf },
     /// Read everything and check every checksum.
     Verify { uri: PathBuf },
+    /// Merge all segments into one, and drop rows that were replaced or deleted.
+    Compact { uri: PathBuf },
     /// Check what a directory and this machine can do.
     Doctor { uri: PathBuf },
     /// Print a completion script.
@@ -124,7 +126,7 @@ pub(crate) struct Import {
     /// Store number ids as texts.
     #[arg(long)]
     pub(crate) string_ids: bool,
-    /// Return once the rows are durable, not when they are in their final index.
+    /// Return once the rows are durable, not when they are in their final index; merge nothing.
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Bytes of a memtable; about twice as much is held at a time.
@@ -226,6 +228,7 @@ impl Args {
             | Verb::Stats { uri }
             | Verb::Versions { uri }
             | Verb::Verify { uri }
+            | Verb::Compact { uri }
             | Verb::Doctor { uri }
             | Verb::DemoWriter { uri } => uri.clone(),
             Verb::Demo(_) | Verb::Completions { .. } => PathBuf::new(),

@@ -75,6 +75,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::inspect::versions(&target, out),
         Verb::Verify { .. } => verbs::inspect::verify(&target, out),
+        Verb::Compact { .. } => verbs::compact::run(&target, out),
         Verb::Doctor { .. } => verbs::doctor::run(&target, out),
         Verb::Demo(demo) => verbs::demo::run(demo, out),
         Verb::DemoWriter { .. } => verbs::demo::write_until_killed(&target, out),

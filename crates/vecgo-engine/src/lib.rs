@@ -13,6 +13,7 @@ compile_error!(
 
 mod catalogue;
 mod collection;
+mod compact;
 mod error;
 mod manifest;
 mod memtable;

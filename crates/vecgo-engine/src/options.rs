@@ -23,6 +23,8 @@ pub struct Options {
     pub memtable_bytes: usize,
     /// A memtable is flushed when it holds so many rows.
     pub memtable_rows: usize,
+    /// Whether segments are merged when there are many small ones or many dead rows.
+    pub auto_compact: bool,
     /// Bytes of verified blocks kept in memory.
     pub cache_bytes: u64,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
@@ -35,6 +37,7 @@ impl Default for Options {
             wal_sync: WalSync::default(),
             memtable_bytes: 64 << 20,
             memtable_rows: 1 << 18,
+            auto_compact: true,
             cache_bytes: 64 << 20,
             simd: None,
         }

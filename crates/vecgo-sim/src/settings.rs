@@ -13,6 +13,8 @@ pub struct Settings {
     pub wal_sync: WalSync,
     /// Rows that a memtable holds: few, so that flushes happen.
     pub memtable_rows: usize,
+    /// Whether segments are merged by themselves.
+    pub auto_compact: bool,
     /// Whether tasks give way to each other at every call to the store.
     pub busy: bool,
 }
@@ -25,7 +27,13 @@ const MEMTABLE_BYTES: usize = 64 << 10;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { metric: Metric::L2, wal_sync: WalSync::EveryWrite, memtable_rows: 1000, busy: false }
+        Self {
+            metric: Metric::L2,
+            wal_sync: WalSync::EveryWrite,
+            memtable_rows: 1000,
+            auto_compact: true,
+            busy: false,
+        }
     }
 }
 
@@ -42,6 +50,7 @@ impl Settings {
                 interval,
             ]),
             memtable_rows: *random.pick(&[1, 4, 10, 40, 1000]),
+            auto_compact: !random.one_in(4),
             busy: random.one_in(2),
         }
     }
@@ -56,6 +65,7 @@ impl Settings {
             wal_sync: self.wal_sync,
             memtable_bytes: MEMTABLE_BYTES,
             memtable_rows: self.memtable_rows,
+            auto_compact: self.auto_compact,
             ..Options::default()
         }
     }

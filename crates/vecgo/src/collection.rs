@@ -94,6 +94,27 @@ impl Collection {
         Call::on(self.threads(), async move { inner.flush().await })
     }
 
+    /// Returns when every earlier write is in one segment, with the version that names it; what was
+    /// replaced or deleted is gone from it. Writes and searches go on meanwhile. Segments are
+    /// merged by themselves when there are many, unless that was switched off.
+    ///
+    /// # Errors
+    /// What the store can meet; the segments are then as they were. `Closed` if the collection was
+    /// closed meanwhile, which ends a merge.
+    pub fn compact(&self) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.compact().await })
+    }
+
+    /// Returns when no merge of segments is running or due, with the last version.
+    ///
+    /// # Errors
+    /// Why the last merge came to nothing, if it did; it is tried again.
+    pub fn settle(&self) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.settle().await })
+    }
+
     /// Commits, ends the writer and frees the collection for another. All handles are closed.
     ///
     /// # Errors

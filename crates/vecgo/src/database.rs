@@ -60,6 +60,13 @@ impl Open {
         self
     }
 
+    /// Whether segments are merged by themselves when there are many small ones or many dead rows
+    /// (they are). [`Collection::compact`] merges them all the same.
+    pub fn auto_compact(mut self, auto: bool) -> Self {
+        self.options.auto_compact = auto;
+        self
+    }
+
     /// Which kernels to use: `none`, `avx2` or `avx512`. Without it the environment variable
     /// `VECGO_SIMD` decides, and without that the CPU.
     pub fn simd(mut self, simd: impl Into<String>) -> Self {

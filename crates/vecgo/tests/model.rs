@@ -37,6 +37,7 @@ enum Step {
     Delete(Vec<usize>),
     Commit,
     Flush,
+    Compact,
     Close,
     Kill,
     Reader,
@@ -53,7 +54,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(id, vector, patch, payload)| Step::Update { id, vector, patch, payload }),
         4 => prop::collection::vec(0..IDS, 0..6).prop_map(Step::Delete),
         3 => Just(Step::Commit),
-        3 => Just(Step::Flush),
+        4 => Just(Step::Flush),
+        2 => Just(Step::Compact),
         2 => Just(Step::Close),
         2 => Just(Step::Kill),
         2 => Just(Step::Reader),
@@ -156,6 +158,13 @@ impl Run<'_> {
                 let version = self.docs().flush().wait().unwrap();
                 self.note_version(version);
                 assert_eq!(self.docs().stats().memtable_rows, 0);
+            }
+            Step::Compact => {
+                let version = self.docs().compact().wait().unwrap();
+                self.note_version(version);
+                let stats = self.docs().stats();
+                assert!(stats.segments.len() <= 1, "{:?}", stats.segments);
+                assert_eq!((stats.memtable_rows, stats.dead_rows), (0, 0));
             }
             Step::Close => {
                 self.docs().close().wait().unwrap();

@@ -33,11 +33,11 @@ pub(crate) const LUCKY: &[u8] = &[2, 2];
 pub(crate) const RANDOM: &[u8] = &[2, 5];
 
 /// Settings: the interval of `WalSync::Interval`, the metric, the choice of `WalSync`, the rows of
-/// a memtable, whether tasks run one at a time.
-pub(crate) const PLAIN: [u8; 5] = [0, 1, 0, 4, 1];
-pub(crate) const BUSY: [u8; 5] = [0, 1, 0, 1, 0];
-pub(crate) const ON_COMMIT: [u8; 5] = [0, 0, 2, 2, 1];
-pub(crate) const INTERVAL: [u8; 5] = [5, 2, 3, 0, 0];
+/// a memtable, whether segments are merged only when asked for, whether tasks run one at a time.
+pub(crate) const PLAIN: [u8; 6] = [0, 1, 0, 4, 1, 1];
+pub(crate) const BUSY: [u8; 6] = [0, 1, 0, 1, 1, 0];
+pub(crate) const ON_COMMIT: [u8; 6] = [0, 0, 2, 2, 0, 1];
+pub(crate) const INTERVAL: [u8; 6] = [5, 2, 3, 0, 1, 0];
 
 /// Clients, and what each does.
 pub(crate) type Lanes = &'static [&'static [Op]];
@@ -51,6 +51,7 @@ pub(crate) enum Op {
     Delete(u8, u8),
     Commit,
     Flush,
+    Compact,
     Read,
     Wait,
     Create,
@@ -74,6 +75,7 @@ impl Op {
             Op::Delete(first, count) => vec![first, count - 1, 11],
             Op::Commit => vec![0, 0, 14],
             Op::Flush => vec![0, 0, 16],
+            Op::Compact => vec![0, 0, 30],
             Op::Read => vec![0, 0, 18],
             Op::Wait => vec![0, 0, 19],
             Op::Create => vec![0, 0, 20],
@@ -92,7 +94,7 @@ impl Op {
 
 impl Input {
     /// A plan of lives, each with its end and its trouble. `seed` is for whose turn it is.
-    pub(crate) fn new(settings: [u8; 5], seed: u8, lives: &[(Lanes, &[u8], Trouble)]) -> Self {
+    pub(crate) fn new(settings: [u8; 6], seed: u8, lives: &[(Lanes, &[u8], Trouble)]) -> Self {
         let small = |length: usize| u8::try_from(length).expect("a few");
         let mut bytes = settings.to_vec();
         bytes.push(small(lives.len()) - 1);

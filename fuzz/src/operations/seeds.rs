@@ -1,6 +1,6 @@
 use super::Op::{
-    Blob, Commit, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read, Rename, Reopen,
-    SlowRead, Update, Upsert, Wait, WriteOther,
+    Blob, Commit, Compact, Create, Delete, Drop, Flush, Follow, Idle, Insert, Intrude, Read,
+    Rename, Reopen, SlowRead, Update, Upsert, Wait, WriteOther,
 };
 use super::{
     BUSY, CLOSE, INTERVAL, Input, KILL, LUCKY, Lanes, ON_COMMIT, PLAIN, QUIET, RANDOM, STRICT,
@@ -24,6 +24,10 @@ const THREE: Lanes = &[
 const READERS: Lanes = &[
     &[Follow, Upsert(0, 8), Flush, Intrude, Idle, Follow],
     &[SlowRead, Upsert(3, 4), SlowRead, Delete(4, 2), Commit, SlowRead],
+];
+const MERGES: Lanes = &[
+    &[Upsert(0, 3), Flush, Upsert(2, 3), Compact, Delete(1, 2), Read],
+    &[Upsert(0, 2), Flush, Delete(0, 1), Compact, Upsert(0, 2), Flush],
 ];
 const LOOK: Lanes = &[&[Read, Blob(1), Reopen, Upsert(1, 2), Commit]];
 
@@ -73,6 +77,8 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("seed-three", one(BUSY, 14, THREE, CLOSE, LATE)),
         ("seed-readers", one(BUSY, 22, READERS, KILL, LATE)),
         ("seed-idle", one(PLAIN, 23, READERS, STRICT, CRASHES)),
+        ("seed-merges", one(BUSY, 24, MERGES, KILL, CRASHES)),
+        ("seed-merges-late", one(BUSY, 25, MERGES, STRICT, LATE)),
         ("seed-io", one(PLAIN, 15, FLUSHES, KILL, io)),
         ("seed-full", one(BUSY, 16, FLUSHES, CLOSE, full)),
         ("seed-denied", one(PLAIN, 17, NAMES, CLOSE, denied)),

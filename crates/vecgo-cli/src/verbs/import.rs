@@ -31,7 +31,9 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let collections = super::reading(target)?.collections().wait()?;
     let there = collections.iter().find(|info| info.name == target.collection);
     let total = check_files(&args, there.map(|info| info.config.dim()))?;
-    let mut open = vecgo::open(&target.uri).wal_sync(wal_sync(&args.wal_sync)?);
+    // Nobody waits for merges then, and the end of the command would end them half-way.
+    let open = vecgo::open(&target.uri).auto_compact(!args.no_wait);
+    let mut open = open.wal_sync(wal_sync(&args.wal_sync)?);
     if let Some(bytes) = args.memtable_bytes {
         open = open.memtable_bytes(bytes);
     }
@@ -56,6 +58,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let Importer { collection, progress, rows, .. } = import;
     if !args.no_wait {
         collection.flush().wait()?;
+        collection.settle().wait()?;
     }
     collection.close().wait()?;
     let seconds = progress.finish();

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod collections;
+pub(crate) mod compact;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod import;

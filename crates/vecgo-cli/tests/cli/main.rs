@@ -7,6 +7,7 @@
 mod bench;
 mod collections;
 mod command;
+mod compact;
 mod datasets;
 mod demo;
 mod files;

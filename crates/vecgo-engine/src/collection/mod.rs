@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) failure: Mutex<Option<Error>>,
     /// Why the last flush came to nothing; it is tried again.
     pub(crate) flush_failure: Mutex<Option<Error>>,
+    /// Why the last merge came to nothing; the policy tries again.
+    pub(crate) merge_failure: Mutex<Option<Error>>,
 }
 
 /// A collection of a database.
@@ -207,6 +209,25 @@ impl Collection {
     /// What the store can meet; the writes are in the log all the same.
     pub async fn flush(&self) -> Result<u64> {
         self.ask(|reply| Message::Flush { reply }).await
+    }
+
+    /// Returns when every earlier write is in one segment, with the version that names it; rows
+    /// that were replaced or deleted are gone from it. Writes and searches go on meanwhile.
+    ///
+    /// # Errors
+    /// What the store can meet; the segments are then as they were. `Closed` if the collection was
+    /// closed meanwhile.
+    pub async fn compact(&self) -> Result<u64> {
+        self.flush().await?;
+        self.ask(|reply| Message::Compact { reply }).await
+    }
+
+    /// Returns when no merge of segments is running or due, with the last version.
+    ///
+    /// # Errors
+    /// Why the last merge came to nothing, if it did; it is tried again.
+    pub async fn settle(&self) -> Result<u64> {
+        self.ask(|reply| Message::Settle { reply }).await
     }
 
     /// Commits, ends the writer and frees the collection for another. All handles are closed.

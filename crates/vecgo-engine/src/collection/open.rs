@@ -41,6 +41,7 @@ impl Shared {
             view: ArcSwap::from_pointee(view),
             failure: Mutex::new(None),
             flush_failure: Mutex::new(None),
+            merge_failure: Mutex::new(None),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Stats {
     pub failure: Option<Error>,
     /// Why the last flush came to nothing, if it did.
     pub flush_failure: Option<Error>,
+    /// Why the last merge of segments came to nothing, if it did.
+    pub merge_failure: Option<Error>,
 }
 
 /// A segment in numbers.
@@ -79,6 +81,7 @@ impl Collection {
             simd: self.shared.kernels.level().name(),
             failure: self.shared.failure.lock().clone(),
             flush_failure: self.shared.flush_failure.lock().clone(),
+            merge_failure: self.shared.merge_failure.lock().clone(),
         }
     }
 }

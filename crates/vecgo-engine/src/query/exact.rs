@@ -102,7 +102,7 @@ impl Snapshot {
             scored.push(Scored { distance, score, address: candidate.address });
         }
         // Addresses are in the order of writing, which a flush does not change: nor does it change
-        // which of several equal rows takes the last place.
+        // which of several equal rows takes the last place. A merge may.
         scored.sort_unstable_by(|a, b| {
             a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
         });

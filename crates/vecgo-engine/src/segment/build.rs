@@ -1,118 +1,218 @@
 use std::iter;
 
 use vecgo_format::{
-    BlockChecksums, CollectionNames, Directory, Id, IdColumn, Lookup, Metric, ObjectName,
-    ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, checksum, encode_spans,
+    BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName, ObjectRef,
+    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum, encode_spans,
     segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
-use crate::memtable::{Memtable, Row};
+use super::{Rows, Stop};
 use crate::{Error, Result};
 
 /// Bytes handed to the store at a time.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// A segment to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewSegment<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) names: CollectionNames,
+    pub(crate) name: ObjectName,
+    pub(crate) number: u64,
+    pub(crate) metric: Metric,
+    pub(crate) dim: usize,
+}
+
+/// In which order the rows of a segment stand, and what is written beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Arrangement {
+    pub(crate) order: Order,
+    pub(crate) extra: Vec<ExtraSection>,
+}
+
+/// Which row of the source each row of the segment is.
+#[derive(Debug, Default)]
+pub(crate) enum Order {
+    /// The rows keep the order of their source.
+    #[default]
+    AsRead,
+    /// The row of the source, by the row of the segment: each exactly once.
+    #[cfg_attr(not(test), expect(dead_code, reason = "rows are not ordered by cluster yet"))]
+    Permuted(Vec<u32>),
+}
+
+/// A section that follows from the vectors and their order.
+#[derive(Debug)]
+pub(crate) struct ExtraSection {
+    pub(crate) kind: SectionKind,
+    /// Whether a reader that does not know it must refuse the segment.
+    pub(crate) required: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// A segment written but not yet named by any manifest.
 #[derive(Debug)]
 pub(crate) struct Built {
-    pub(crate) object: ObjectRef,
-    pub(crate) directory: Directory,
-    /// The memtable's row of each of the segment's rows, ascending.
-    pub(crate) rows: Vec<u32>,
+    object: ObjectRef,
+    directory: Directory,
 }
 
-/// Writes the rows of a memtable that live at `sequence`; `None` if none does.
-///
-/// A row that was dead by then is in no version that could name the segment.
+impl Built {
+    /// How a manifest names it, if none of its rows is dead.
+    pub(crate) fn named(self, number: u64) -> SegmentRef {
+        let Self { object, directory } = self;
+        SegmentRef { number, object, directory, deletes: None, dead_rows: 0 }
+    }
+}
+
+impl Order {
+    fn rows(&self, count: u32) -> impl Iterator<Item = u32> + Clone {
+        (0..count).filter_map(move |row| match self {
+            Order::AsRead => Some(row),
+            Order::Permuted(rows) => rows.get(row as usize).copied(),
+        })
+    }
+
+    /// Whether it holds each of so many rows once.
+    fn is_of(&self, count: u32) -> bool {
+        let Order::Permuted(rows) = self else { return true };
+        let mut seen = vec![false; count as usize];
+        rows.len() == seen.len()
+            && rows.iter().all(|row| {
+                seen.get_mut(*row as usize).is_some_and(|seen| !std::mem::replace(seen, true))
+            })
+    }
+
+    /// The row of the segment, by the row of the source; `None` if they are the same.
+    pub(crate) fn inverse(&self) -> Option<Vec<u32>> {
+        let Order::Permuted(rows) = self else { return None };
+        let mut inverse = vec![0; rows.len()];
+        for (row, source) in (0u32..).zip(rows) {
+            if let Some(place) = inverse.get_mut(*source as usize) {
+                *place = row;
+            }
+        }
+        Some(inverse)
+    }
+}
+
+/// Writes a segment of at least one row.
 pub(crate) async fn build(
-    store: &dyn Store,
-    names: CollectionNames,
-    name: ObjectName,
-    number: u64,
-    metric: Metric,
-    table: &Memtable,
-    sequence: u64,
-) -> Result<Option<Built>> {
-    let all = u32::try_from(table.rows_at(sequence))
-        .map_err(|_| Error::internal("more than 2^32 rows in a memtable"))?;
-    let rows: Vec<u32> = (0..all).filter(|row| !table.dead.is_dead(*row, sequence)).collect();
-    if rows.is_empty() {
-        return Ok(None);
+    new: NewSegment<'_>,
+    rows: &mut Rows<'_>,
+    arrangement: &Arrangement,
+    stop: &Stop,
+) -> Result<Built> {
+    let count = u32::try_from(rows.len())
+        .map_err(|_| Error::internal("more than 2^32 rows in one segment"))?;
+    let order = &arrangement.order;
+    if count == 0 || !order.is_of(count) {
+        return Err(Error::internal(format!("{count} rows in an order of others")));
     }
-    let key = names.segment(name);
-    let mut out = SegmentWriter::begin(store, &key).await?;
-    out.raw(&segment_header(names.0, number)).await?;
+    let key = new.names.segment(new.name);
+    let mut out = SegmentWriter::begin(new.store, &key, stop).await?;
+    out.raw(&segment_header(new.names.0, new.number)).await?;
     debug_assert_eq!(out.at, SEGMENT_HEADER_BYTES);
-    write_vectors(&mut out, table, &rows, metric).await?;
-    let entries: Vec<&Row> = rows.iter().filter_map(|row| table.row(*row)).collect();
-    if entries.len() != rows.len() {
-        return Err(Error::internal("a memtable row is missing"));
+    write_vectors(&mut out, rows, order.rows(count), new.metric).await?;
+    write_ids(&mut out, rows, order.rows(count)).await?;
+    write_documents(&mut out, rows, order.rows(count)).await?;
+    write_payloads(&mut out, rows, order.rows(count)).await?;
+    for extra in &arrangement.extra {
+        out.section(extra.kind, iter::once(extra.bytes.as_slice())).await?;
+        if let Some(section) = out.sections.last_mut() {
+            section.required = extra.required;
+        }
     }
-    write_ids(&mut out, &entries).await?;
-    write_blobs(&mut out, &entries).await?;
-    let dim = u32::try_from(table.dim()).unwrap_or(u32::MAX);
-    let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let dim = u32::try_from(new.dim).unwrap_or(u32::MAX);
     let (directory, length) = out.finish(count, dim).await?;
-    let object = ObjectRef { name, length, checksum: directory.checksum() };
-    Ok(Some(Built { object, directory, rows }))
+    let object = ObjectRef { name: new.name, length, checksum: directory.checksum() };
+    Ok(Built { object, directory })
 }
 
 async fn write_vectors(
-    out: &mut SegmentWriter,
-    table: &Memtable,
-    rows: &[u32],
+    out: &mut SegmentWriter<'_>,
+    rows: &Rows<'_>,
+    order: impl Iterator<Item = u32> + Clone,
     metric: Metric,
 ) -> Result<()> {
-    let missing = || Error::internal("a memtable vector is missing");
     out.begin_section().await?;
-    for row in rows {
-        out.floats(table.vector(*row).ok_or_else(missing)?).await?;
+    for row in order.clone() {
+        out.floats(rows.vector(row)?).await?;
     }
     out.end_section(SectionKind::Vectors);
     if metric == Metric::Cosine {
         out.begin_section().await?;
-        for row in rows {
-            out.floats(&[table.norm(*row).ok_or_else(missing)?]).await?;
+        for row in order {
+            out.floats(&[rows.norm(row)?]).await?;
         }
         out.end_section(SectionKind::Norms);
     }
     Ok(())
 }
 
-async fn write_ids(out: &mut SegmentWriter, entries: &[&Row]) -> Result<()> {
-    let mut ids = IdColumn::default();
-    entries.iter().for_each(|row| ids.push(&row.id));
-    out.section(SectionKind::Ids, iter::once(ids.values())).await?;
-    if let (Some(kinds), Some(text)) = (ids.kinds(), ids.text()) {
+async fn write_ids(
+    out: &mut SegmentWriter<'_>,
+    rows: &Rows<'_>,
+    order: impl Iterator<Item = u32>,
+) -> Result<()> {
+    let ids = order.map(|row| rows.id(row)).collect::<Result<Vec<_>>>()?;
+    let mut column = IdColumn::default();
+    ids.iter().for_each(|id| column.push(id));
+    out.section(SectionKind::Ids, iter::once(column.values())).await?;
+    if let (Some(kinds), Some(text)) = (column.kinds(), column.text()) {
         out.section(SectionKind::IdKinds, iter::once(kinds)).await?;
         out.section(SectionKind::IdText, iter::once(text)).await?;
     }
-    let ids: Vec<&Id> = entries.iter().map(|row| &row.id).collect();
     let lookup = Lookup::build(ids.into_iter()).encode();
     out.section(SectionKind::Lookup, iter::once(lookup.as_slice())).await
 }
 
-async fn write_blobs(out: &mut SegmentWriter, entries: &[&Row]) -> Result<()> {
-    if entries.iter().any(|row| !row.document.is_empty()) {
-        let spans = encode_spans(entries.iter().map(|row| Some(row.document.len())));
-        out.section(SectionKind::DocumentSpans, iter::once(spans.as_slice())).await?;
-        out.section(SectionKind::Documents, entries.iter().map(|row| &*row.document)).await?;
+async fn write_documents(
+    out: &mut SegmentWriter<'_>,
+    rows: &mut Rows<'_>,
+    order: impl Iterator<Item = u32> + Clone,
+) -> Result<()> {
+    let lengths = order.clone().map(|row| rows.document_length(row));
+    let lengths = lengths.collect::<Result<Vec<usize>>>()?;
+    if lengths.iter().all(|length| *length == 0) {
+        return Ok(());
     }
-    if entries.iter().any(|row| row.payload.is_some()) {
-        let lengths = entries.iter().map(|row| row.payload.as_ref().map(|bytes| bytes.len()));
-        let spans = encode_spans(lengths);
-        out.section(SectionKind::PayloadSpans, iter::once(spans.as_slice())).await?;
-        let payloads = entries.iter().map(|row| row.payload.as_deref().unwrap_or_default());
-        out.section(SectionKind::Payloads, payloads).await?;
+    let spans = encode_spans(lengths.into_iter().map(Some));
+    out.section(SectionKind::DocumentSpans, iter::once(spans.as_slice())).await?;
+    out.begin_section().await?;
+    for row in order {
+        out.bytes(rows.document(row).await?).await?;
     }
+    out.end_section(SectionKind::Documents);
+    Ok(())
+}
+
+async fn write_payloads(
+    out: &mut SegmentWriter<'_>,
+    rows: &mut Rows<'_>,
+    order: impl Iterator<Item = u32> + Clone,
+) -> Result<()> {
+    let lengths = order.clone().map(|row| rows.payload_length(row));
+    let lengths = lengths.collect::<Result<Vec<Option<usize>>>>()?;
+    if lengths.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let spans = encode_spans(lengths.into_iter());
+    out.section(SectionKind::PayloadSpans, iter::once(spans.as_slice())).await?;
+    out.begin_section().await?;
+    for row in order {
+        out.bytes(rows.payload(row).await?).await?;
+    }
+    out.end_section(SectionKind::Payloads);
     Ok(())
 }
 
 /// Writes sections front to back, taking their checksums on the way.
 #[derive(Debug)]
-struct SegmentWriter {
+struct SegmentWriter<'s> {
     object: Box<dyn ObjectWriter>,
+    stop: &'s Stop,
     buffer: Vec<u8>,
     at: u64,
     section_start: u64,
@@ -121,10 +221,11 @@ struct SegmentWriter {
     tables: Vec<Vec<u8>>,
 }
 
-impl SegmentWriter {
-    async fn begin(store: &dyn Store, key: &str) -> Result<Self> {
+impl<'s> SegmentWriter<'s> {
+    async fn begin(store: &dyn Store, key: &str, stop: &'s Stop) -> Result<Self> {
         Ok(Self {
             object: store.create(key).await?,
+            stop,
             buffer: Vec::new(),
             at: 0,
             section_start: 0,
@@ -138,6 +239,7 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(bytes);
         self.at += bytes.len() as u64;
         if self.buffer.len() >= WRITE_BYTES {
+            self.stop.check()?;
             self.object.write(&self.buffer).await?;
             self.buffer.clear();
         }

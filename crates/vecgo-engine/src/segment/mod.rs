@@ -1,12 +1,18 @@
 //! Segments: immutable objects that hold rows.
 
 mod build;
+mod pieces;
 mod reader;
+mod rows;
 
 use std::sync::Arc;
 
-pub(crate) use build::{Built, build};
+#[cfg_attr(not(test), expect(unused_imports, reason = "no section follows from vectors yet"))]
+pub(crate) use build::ExtraSection;
+pub(crate) use build::{Arrangement, NewSegment, Order, build};
+pub(crate) use pieces::Stop;
 pub(crate) use reader::{Segment, SegmentSource};
+pub(crate) use rows::{Rows, SegmentRows};
 
 use vecgo_format::Id;
 

@@ -33,8 +33,8 @@ pub(crate) struct Segment {
     /// Its number in the cache.
     cached_as: u64,
     names: CollectionNames,
-    key: String,
-    object: Box<dyn Object>,
+    pub(super) key: String,
+    pub(super) object: Box<dyn Object>,
     cache: Arc<BlockCache>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
@@ -98,12 +98,16 @@ impl Segment {
             + self.lookup.get().map_or(0, Lookup::memory_bytes)
     }
 
-    fn section(&self, kind: SectionKind) -> Result<(usize, &Section)> {
+    pub(super) fn section(&self, kind: SectionKind) -> Result<(usize, &Section)> {
         let found = self.directory.sections.iter().position(|section| section.kind == kind);
         found.map(|index| (index, &self.directory.sections[index])).ok_or_else(|| {
             let detail = format!("no section {kind:?}");
             Error::format(&self.key, FormatError::Invalid { what: "segment", offset: 0, detail })
         })
+    }
+
+    pub(super) fn has(&self, kind: SectionKind) -> bool {
+        self.directory.section(kind).is_some()
     }
 
     /// Whether this is the segment, in a version that this build reads. Not before something is
@@ -119,7 +123,7 @@ impl Segment {
     }
 
     /// The checksums of a section's blocks.
-    async fn table(&self, index: usize) -> Result<&[u8]> {
+    pub(super) async fn table(&self, index: usize) -> Result<&[u8]> {
         let section = &self.directory.sections[index];
         let table = self.tables[index].get_or_try_init(|| async {
             self.check_header().await?;
@@ -142,7 +146,7 @@ impl Segment {
         Err(Error::format(&self.key, error))
     }
 
-    fn check_block(
+    pub(super) fn check_block(
         &self,
         block: &[u8],
         number: usize,

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roaring::RoaringBitmap;
-use vecgo_format::{DeleteObject, ObjectName, ObjectRef, SegmentRef};
+use vecgo_format::{ObjectName, SegmentRef};
 
+use super::deletes::Deletes;
 use super::inbox::{Inbox, Message};
+use super::merge::sort_by_number;
 use super::writer::Writer;
 use crate::collection::Shared;
 use crate::manifest::named_is_missing;
 use crate::memtable::{DeadRows, Memtable, MemtableWriter};
-use crate::segment::{Built, LiveSegment, Segment, SegmentSource, build};
+use crate::segment::{
+    Arrangement, LiveSegment, NewSegment, Rows, Segment, SegmentSource, Stop, build,
+};
 use crate::{Error, Result, WalSync};
 
 /// A memtable that takes no more writes.
@@ -39,11 +42,19 @@ const MOST_LOG_BYTES: u64 = 8 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// When a flush that failed may be tried again.
+/// When a flush or a merge that failed may be tried again.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     pause: Duration,
-    until: Duration,
+    pub(super) until: Duration,
+}
+
+impl Backoff {
+    /// It has failed again.
+    pub(super) fn failed(&mut self, now: Duration, longest: Duration) {
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, longest);
+        self.until = now + self.pause;
+    }
 }
 
 /// What a flush made.
@@ -54,9 +65,20 @@ pub(crate) struct Flushed {
 
 #[derive(Debug)]
 struct Output {
-    built: Option<(Built, Arc<Segment>)>,
-    /// Segments whose dead rows changed, with how many are dead, and the object that holds them.
-    deletes: Option<(ObjectRef, Vec<(u64, u32)>)>,
+    built: Option<Written>,
+    /// The rows of older segments that died.
+    deletes: Option<Deletes>,
+    /// The older segments, by number.
+    older: Vec<u64>,
+}
+
+/// A segment that a flush wrote.
+#[derive(Debug)]
+struct Written {
+    segment: Arc<Segment>,
+    named: SegmentRef,
+    /// The memtable's row of each of the segment's rows, ascending.
+    rows: Vec<u32>,
 }
 
 /// A flush in the making: everything it needs, so that it shares nothing with the writer.
@@ -193,9 +215,7 @@ impl Writer {
         if let Some(sealed) = &mut self.sealed {
             sealed.state = state;
         }
-        let pause = (self.backoff.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        let until = self.shared.env.clock.monotonic() + pause;
-        self.backoff = Backoff { pause, until };
+        self.backoff.failed(self.shared.env.clock.monotonic(), LONGEST_PAUSE);
         let error = error.context("flush failed");
         for (_, waiter) in self.flush_waiters.drain(..) {
             let _ = waiter.send(Err(error.clone()));
@@ -218,40 +238,38 @@ impl Writer {
             return Err(Error::internal("a flush of nothing"));
         };
         let before = self.segments.clone();
-        if let Some((object, changed)) = &output.deletes {
-            for (number, dead_rows) in changed {
-                for (_, named) in self.segments.iter_mut().filter(|(_, n)| n.number == *number) {
-                    named.deletes = Some(*object);
-                    named.dead_rows = *dead_rows;
-                }
-            }
+        let installed = self.install_sealed(&sealed, output).await;
+        if installed.is_err() {
+            self.segments = before;
+            self.sealed = Some(sealed);
         }
-        if let Some((built, segment)) = &output.built {
+        installed
+    }
+
+    async fn install_sealed(&mut self, sealed: &Sealed, output: &Output) -> Result<()> {
+        let mut segments = self.segments.clone();
+        if let Some(deletes) = &output.deletes {
+            deletes.name(&mut segments);
+        }
+        // Segments may have been merged since the flush began, which does not know the new one.
+        let is_older = |number| output.older.contains(&number);
+        self.cover(&mut segments, sealed.sequence, is_older).await?;
+        if let Some(Written { segment, named, rows }) = &output.built {
             let dead = DeadRows::default();
             for (row, killed) in sealed.table.dead.after(sealed.sequence) {
-                let place = built.rows.binary_search(&row).ok();
+                let place = rows.binary_search(&row).ok();
                 if let Some(place) = place.and_then(|place| u32::try_from(place).ok()) {
                     dead.kill(place, killed);
                 }
             }
-            let named = SegmentRef {
-                number: segment.number,
-                object: built.object,
-                directory: built.directory.clone(),
-                deletes: None,
-                dead_rows: 0,
-            };
             let live = LiveSegment { segment: Arc::clone(segment), dead: Arc::new(dead) };
-            self.segments.push((live, named));
+            segments.push((live, named.clone()));
+            sort_by_number(&mut segments);
         }
+        self.segments = segments;
         let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
         let range = self.log_range(sealed.sequence);
-        if let Err(error) = self.put_manifest(range, segments).await {
-            self.segments = before;
-            self.sealed = Some(sealed);
-            return Err(error);
-        }
-        Ok(())
+        self.put_manifest(range, segments).await.map(drop)
     }
 
     /// Answers those whose writes are in a segment of a committed version, and those who would
@@ -291,61 +309,42 @@ impl Drop for Report {
 impl Flush {
     async fn run(self) -> Result<Output> {
         let built = self.build().await?;
-        let deletes = self.write_deletes().await?;
-        Ok(Output { built, deletes })
+        let older = self.segments.iter().map(|(live, known)| (live, *known));
+        let deletes = Deletes::write(&self.shared, self.epoch, older, self.sequence).await?;
+        let older = self.segments.iter().map(|(live, _)| live.segment.number).collect();
+        Ok(Output { built, deletes, older })
     }
 
-    fn name(&self) -> ObjectName {
-        ObjectName { epoch: self.epoch, random: self.shared.env.rand.next_u64() }
-    }
-
-    async fn build(&self) -> Result<Option<(Built, Arc<Segment>)>> {
-        let (shared, name) = (&self.shared, self.name());
-        let store = &*shared.env.store;
-        let metric = shared.config.metric();
-        let built =
-            build(store, shared.names, name, self.number, metric, &self.table, self.sequence)
-                .await?;
-        let Some(built) = built else { return Ok(None) };
+    /// Writes the rows of the memtable that lived when it was sealed; `None` if none did.
+    ///
+    /// A row that was dead by then is in no version that could name the segment.
+    async fn build(&self) -> Result<Option<Written>> {
+        let (shared, table) = (&self.shared, &self.table);
+        let all = u32::try_from(table.rows_at(self.sequence))
+            .map_err(|_| Error::internal("more than 2^32 rows in a memtable"))?;
+        let lives = |row: &u32| !table.dead.is_dead(*row, self.sequence);
+        let rows: Vec<u32> = (0..all).filter(lives).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let new = NewSegment {
+            store: &*shared.env.store,
+            names: shared.names,
+            name: ObjectName { epoch: self.epoch, random: shared.env.rand.next_u64() },
+            number: self.number,
+            metric: shared.config.metric(),
+            dim: table.dim(),
+        };
+        let mut source = Rows::of_memtable(table, &rows);
+        let built = build(new, &mut source, &Arrangement::default(), &Stop::default()).await?;
         let source = SegmentSource {
             store: Arc::clone(&shared.env.store),
             cache: Arc::clone(&shared.env.cache),
             names: shared.names,
         };
-        let named = SegmentRef {
-            number: self.number,
-            object: built.object,
-            directory: built.directory.clone(),
-            deletes: None,
-            dead_rows: 0,
-        };
+        let named = built.named(self.number);
         let segment = Segment::open(source, &named).await;
         let segment = segment.map_err(|error| named_is_missing(error, "the flush"))?;
-        Ok(Some((built, Arc::new(segment))))
-    }
-
-    /// One delete object for all segments that lost rows since their last one.
-    async fn write_deletes(&self) -> Result<Option<(ObjectRef, Vec<(u64, u32)>)>> {
-        let mut object = DeleteObject::default();
-        let mut changed = Vec::new();
-        for (live, known) in &self.segments {
-            let rows: RoaringBitmap = live.dead.rows_at(self.sequence);
-            if rows.len() == u64::from(*known) {
-                continue;
-            }
-            changed.push((live.segment.number, u32::try_from(rows.len()).unwrap_or(u32::MAX)));
-            object.dead.insert(live.segment.number, rows);
-        }
-        if changed.is_empty() {
-            return Ok(None);
-        }
-        let (bytes, checksum) = object.encode();
-        let name = self.name();
-        let key = self.shared.names.deletes(name);
-        let mut writer = self.shared.env.store.create(&key).await?;
-        writer.write(&bytes).await?;
-        writer.finish().await?;
-        let length = bytes.len() as u64;
-        Ok(Some((ObjectRef { name, length, checksum }, changed)))
+        Ok(Some(Written { segment: Arc::new(segment), named, rows }))
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use super::Ack;
 use super::batch::Batch;
 use super::flush::Flushed;
+use super::merge::Merged;
 use crate::{Error, Result};
 
 /// What the writer is asked to do.
@@ -26,6 +27,16 @@ pub(crate) enum Message {
     },
     /// A flush that ran beside the writer has ended.
     Flushed(Box<Flushed>),
+    /// Answered once all that is in segments is in one segment of a committed version.
+    Compact {
+        reply: oneshot::Sender<Result<u64>>,
+    },
+    /// Answered once no merge is running or due.
+    Settle {
+        reply: oneshot::Sender<Result<u64>>,
+    },
+    /// A merge that ran beside the writer has ended.
+    Merged(Box<Merged>),
     /// Answered once the writer has committed, ended, and let go of its lock.
     Close {
         reply: oneshot::Sender<Result<()>>,
@@ -133,14 +144,31 @@ impl Inbox {
     /// The end of the running flush, taken out of turn.
     pub(crate) async fn take_flushed(&self) -> Box<Flushed> {
         loop {
+            let flushed = self.take_out_of_turn(|m| matches!(m, Message::Flushed(_))).await;
+            if let Message::Flushed(flushed) = flushed {
+                return flushed;
+            }
+        }
+    }
+
+    /// The end of the running merge, taken out of turn.
+    pub(crate) async fn take_merged(&self) -> Box<Merged> {
+        loop {
+            let merged = self.take_out_of_turn(|m| matches!(m, Message::Merged(_))).await;
+            if let Message::Merged(merged) = merged {
+                return merged;
+            }
+        }
+    }
+
+    async fn take_out_of_turn(&self, is_it: impl Fn(&Message) -> bool) -> Message {
+        loop {
             let arrived = self.arrived.listen();
             {
                 let mut queue = self.queue.lock();
-                let place = queue.messages.iter().position(|m| matches!(m, Message::Flushed(_)));
-                if let Some(Message::Flushed(flushed)) =
-                    place.and_then(|place| queue.messages.remove(place))
-                {
-                    return flushed;
+                let place = queue.messages.iter().position(&is_it);
+                if let Some(message) = place.and_then(|place| queue.messages.remove(place)) {
+                    return message;
                 }
             }
             arrived.await;

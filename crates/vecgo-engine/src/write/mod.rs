@@ -1,10 +1,12 @@
 //! The write path: one task a collection gives sequence numbers, appends to the log, applies to
-//! the memtable and acknowledges; flushes run beside it.
+//! the memtable and acknowledges; flushes and merges run beside it.
 
 mod batch;
 mod commit;
+mod deletes;
 mod flush;
 mod inbox;
+mod merge;
 mod open;
 mod resolve;
 mod tail;

@@ -11,6 +11,7 @@ use super::Ack;
 use super::batch::Batch;
 use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
+use super::merge::Merges;
 use super::open::Opened;
 use super::tail::LogTail;
 use crate::collection::Shared;
@@ -50,6 +51,7 @@ pub(crate) struct Writer {
     /// Each is answered when the writes up to a sequence number are flushed.
     pub(super) flush_waiters: Vec<(u64, oneshot::Sender<Result<u64>>)>,
     pub(super) backoff: Backoff,
+    pub(super) merges: Merges,
     /// Why nothing can be written any more.
     failed: Option<Error>,
 }
@@ -86,6 +88,7 @@ impl Writer {
             unsynced_since: None,
             flush_waiters: Vec::new(),
             backoff: Backoff::default(),
+            merges: Merges::default(),
             failed: None,
         };
         writer.publish_view();
@@ -97,7 +100,7 @@ impl Writer {
         while let Some(messages) = self.next_messages().await {
             let closing = self.serve(messages).await;
             if !closing.is_empty() {
-                self.end_flush().await;
+                self.end_work().await;
                 let closed = self.commit().await.map(drop);
                 // The lock is free before the caller learns that the collection is closed.
                 drop(self);
@@ -107,7 +110,14 @@ impl Writer {
                 return;
             }
         }
+        self.end_work().await;
+    }
+
+    /// Ends what runs beside the writer: a flush is waited for, a merge is given up.
+    async fn end_work(&mut self) {
+        self.stop_merge();
         self.end_flush().await;
+        self.end_merge().await;
     }
 
     /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`], and
@@ -151,11 +161,17 @@ impl Writer {
 
     /// Does what waited as one group; gives back requests to close, which come last.
     async fn serve(&mut self, mut messages: VecDeque<Message>) -> Vec<oneshot::Sender<Result<()>>> {
-        // The end of a flush first: a new view shows all that is applied, and now all of that is
-        // acknowledged; and a write that waits for room waits for the inbox to tell of it.
-        let ended = messages.iter().position(|message| matches!(message, Message::Flushed(_)));
-        if let Some(Message::Flushed(ended)) = ended.and_then(|place| messages.remove(place)) {
-            self.flushed(*ended).await;
+        // The ends of a flush and of a merge first: a new view shows all that is applied, and now
+        // all of that is acknowledged; and a write that waits for room waits for the inbox to tell
+        // of it.
+        let is_end =
+            |message: &Message| matches!(message, Message::Flushed(_) | Message::Merged(_));
+        while let Some(ended) = messages.iter().position(is_end) {
+            match messages.remove(ended) {
+                Some(Message::Flushed(flushed)) => self.flushed(*flushed).await,
+                Some(Message::Merged(merged)) => self.merged(*merged).await,
+                _ => {}
+            }
         }
         let mut pending: Vec<Pending> = Vec::new();
         let (mut commits, mut closes) = (Vec::new(), Vec::new());
@@ -173,8 +189,10 @@ impl Writer {
                 }
                 Message::Commit { reply } => commits.push(reply),
                 Message::Flush { reply } => self.flush_waiters.push((self.sequence, reply)),
-                // There is one flush at a time, and its end has been dealt with.
-                Message::Flushed(_) => {}
+                Message::Compact { reply } => self.merges.want(reply),
+                Message::Settle { reply } => self.merges.settle(reply),
+                // There is one of each at a time, and their ends have been dealt with.
+                Message::Flushed(_) | Message::Merged(_) => {}
                 Message::Close { reply } => closes.push(reply),
             }
         }
@@ -187,6 +205,7 @@ impl Writer {
         }
         if closes.is_empty() {
             self.flush_if_due().await;
+            self.merge_if_due();
         }
         closes
     }

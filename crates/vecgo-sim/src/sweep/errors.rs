@@ -26,7 +26,8 @@ const fn span(first: usize, count: usize) -> Span {
 /// The workloads of the error sweep.
 pub fn workloads() -> Vec<Workload> {
     use Operation::{
-        Commit, Create, Delete, Drop, Flush, Insert, Read, Rename, Update, Upsert, Wait, WriteOther,
+        Commit, Compact, Create, Delete, Drop, Flush, Insert, Read, Rename, Update, Upsert, Wait,
+        WriteOther,
     };
     let settings = Settings::default();
     let small = Settings { memtable_rows: 4, ..settings.clone() };
@@ -74,6 +75,35 @@ pub fn workloads() -> Vec<Workload> {
                 ],
                 End::Close,
             ),
+        ),
+        workload(
+            "merges",
+            &Settings { memtable_rows: 2, ..settings.clone() },
+            std::slice::from_ref(&first),
+            Phase::of(
+                &[
+                    Upsert(span(0, 3)),
+                    Delete(span(2, 1)),
+                    Compact,
+                    Upsert(span(1, 3)),
+                    Compact,
+                    Delete(span(0, 2)),
+                    Read,
+                ],
+                End::Close,
+            ),
+        ),
+        workload(
+            "merges beside writes",
+            &Settings { busy: true, memtable_rows: 2, ..settings.clone() },
+            std::slice::from_ref(&first),
+            Phase {
+                lanes: vec![
+                    vec![Upsert(span(0, 3)), Compact, Delete(span(1, 1)), Compact],
+                    vec![Upsert(span(0, 3)), Delete(span(0, 2)), Flush, Upsert(span(1, 2))],
+                ],
+                end: End::Kill,
+            },
         ),
         workload(
             "recovery after a kill",

@@ -23,10 +23,11 @@ const FIRST: [Operation; 9] = [
     Operation::WriteOther,
     Operation::Drop,
 ];
-const SECOND: [Operation; 4] = [
+const SECOND: [Operation; 5] = [
     Operation::Upsert(span(0, 2)),
     Operation::Flush,
     Operation::Update(span(0, 1), Part::Payload),
+    Operation::Compact,
     Operation::Commit,
 ];
 

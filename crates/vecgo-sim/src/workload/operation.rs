@@ -30,6 +30,8 @@ pub enum Operation {
     Commit,
     /// Writes everything to a segment.
     Flush,
+    /// Merges all segments into one.
+    Compact,
     /// Reads everything.
     Read,
     /// Reads a page, writes, and reads the rest.
@@ -80,13 +82,14 @@ const fn span(first: usize, count: usize) -> Span {
 
 impl Operation {
     /// Operations whose short sequences are tried exhaustively.
-    pub const ALPHABET: [Operation; 11] = [
+    pub const ALPHABET: [Operation; 12] = [
         Operation::Upsert(span(0, 2)),
         Operation::Upsert(span(1, 3)),
         Operation::Update(span(1, 1), Part::Metadata),
         Operation::Delete(span(1, 1)),
         Operation::Commit,
         Operation::Flush,
+        Operation::Compact,
         Operation::Reopen,
         Operation::Create,
         Operation::WriteOther,
@@ -97,7 +100,7 @@ impl Operation {
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(30) {
+        match random.below(32) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -118,6 +121,7 @@ impl Operation {
             26 => Operation::Idle,
             28 => Operation::Blob(span.first),
             29 => Operation::Reopen,
+            30 | 31 => Operation::Compact,
             _ => Operation::Drop,
         }
     }
@@ -154,6 +158,7 @@ impl Operation {
             }
             Operation::Commit => session.make_version(&docs, docs.commit()).await,
             Operation::Flush => session.make_version(&docs, docs.flush()).await,
+            Operation::Compact => session.make_version(&docs, docs.compact()).await,
             Operation::Read => reading::read(session, &docs, lane).await,
             Operation::SlowRead => reading::slow_read(session, &docs, lane).await,
             Operation::Follow => reading::follow(session).await,

@@ -1,0 +1,250 @@
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use vecgo_format::{ObjectName, SegmentRef};
+
+use super::arrange::arrange;
+use crate::Result;
+use crate::collection::Shared;
+use crate::manifest::named_is_missing;
+use crate::segment::{
+    Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, SegmentSource, Stop,
+    build,
+};
+
+/// A merge in the making: everything it needs, so that it shares nothing with the writer.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inputs: Vec<LiveSegment>,
+    /// Rows that were dead at this write are left out. No version to come reaches less far: it is
+    /// the position through which everything is flushed, which never goes back.
+    pub(crate) sequence: u64,
+    pub(crate) number: u64,
+    pub(crate) epoch: u64,
+    pub(crate) stop: Stop,
+}
+
+/// What a merge made.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) named: SegmentRef,
+    inputs: Vec<Input>,
+    /// Where each row that was read stands; `None` if they stand as they were read.
+    rows: Option<Vec<u32>>,
+}
+
+/// Where the rows of an input went.
+#[derive(Debug)]
+struct Input {
+    /// The place of its first row among all that were read.
+    first: u32,
+    left_out: RoaringBitmap,
+}
+
+impl Output {
+    /// The merged segment's row that is this one of the n-th input; `None` if it was left out.
+    pub(crate) fn place(&self, input: usize, row: u32) -> Option<u32> {
+        let input = self.inputs.get(input)?;
+        if input.left_out.contains(row) {
+            return None;
+        }
+        let before = u32::try_from(input.left_out.rank(row)).ok()?;
+        let read = input.first.checked_add(row)?.checked_sub(before)?;
+        match &self.rows {
+            None => Some(read),
+            Some(rows) => rows.get(read as usize).copied(),
+        }
+    }
+}
+
+impl Merge {
+    /// Writes the segment; `None` if no row of the inputs lives.
+    pub(crate) async fn run(self) -> Result<Option<Output>> {
+        let dead = |live: &LiveSegment| live.dead.rows_at(self.sequence);
+        let inputs: Vec<(&Segment, RoaringBitmap)> =
+            self.inputs.iter().map(|live| (&*live.segment, dead(live))).collect();
+        let read = SegmentRows::read(&inputs, self.shared.config.dim(), &self.stop).await?;
+        if read.vectors().is_empty() {
+            return Ok(None);
+        }
+        let arrangement = arrange(&self.shared, read.vectors(), &self.stop).await?;
+        let named = self.write(read, &arrangement).await?;
+        self.output(named, inputs, &arrangement.order).await.map(Some)
+    }
+
+    async fn write(&self, rows: SegmentRows<'_>, arrangement: &Arrangement) -> Result<SegmentRef> {
+        let new = NewSegment {
+            store: &*self.shared.env.store,
+            names: self.shared.names,
+            name: ObjectName { epoch: self.epoch, random: self.shared.env.rand.next_u64() },
+            number: self.number,
+            metric: self.shared.config.metric(),
+            dim: self.shared.config.dim(),
+        };
+        let mut rows = Rows::Segments(Box::new(rows));
+        Ok(build(new, &mut rows, arrangement, &self.stop).await?.named(self.number))
+    }
+
+    async fn output(
+        &self,
+        named: SegmentRef,
+        inputs: Vec<(&Segment, RoaringBitmap)>,
+        order: &Order,
+    ) -> Result<Output> {
+        let source = SegmentSource {
+            store: Arc::clone(&self.shared.env.store),
+            cache: Arc::clone(&self.shared.env.cache),
+            names: self.shared.names,
+        };
+        let segment = Segment::open(source, &named).await;
+        let segment = Arc::new(segment.map_err(|error| named_is_missing(error, "the merge"))?);
+        let mut first = 0u32;
+        let inputs = inputs.into_iter().map(|(input, left_out)| {
+            let kept = u64::from(input.rows()).saturating_sub(left_out.len());
+            let before = first;
+            first = first.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX));
+            Input { first: before, left_out }
+        });
+        Ok(Output { segment, named, inputs: inputs.collect(), rows: order.inverse() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use vecgo_format::{SectionKind, decode_document};
+    use vecgo_io::{Access, Env};
+
+    use super::*;
+    use crate::segment::ExtraSection;
+    use crate::{Collection, Config, Database, Id, Metric, Options, Record};
+
+    const DIM: usize = 5;
+
+    fn record(n: u64, mark: u64) -> Record {
+        let id = if n.is_multiple_of(3) { Id::from(n) } else { Id::from(format!("text {n}")) };
+        let vector: Vec<f32> = (0..5u8).map(|i| f32::from(i) + 0.5).collect();
+        let vector: Vec<f32> = vector.iter().map(|x| x * (n + 1) as f32 - mark as f32).collect();
+        let record = Record::new(id, vector);
+        match n % 4 {
+            0 => record,
+            1 => record.metadata(serde_json::json!({"n": n, "mark": mark})),
+            2 => record.payload(vec![7; usize::try_from(n).unwrap()]),
+            _ => record.metadata(serde_json::json!({"text": "x".repeat(40)})).payload(vec![]),
+        }
+    }
+
+    /// Three segments, in each of which some rows are dead.
+    async fn collection() -> Collection {
+        let options = Options { auto_compact: false, ..Options::default() };
+        let database =
+            Database::new(Env::memory(1 << 20).unwrap(), Access::Write, options).unwrap();
+        database.create("docs", Config::new(DIM, Metric::Cosine)).await.unwrap();
+        let docs = database.collection("docs").await.unwrap();
+        for (mark, first) in [(0, 0), (1, 20), (2, 45)] {
+            docs.upsert((first..first + 30).map(|n| record(n, mark)).collect()).await.unwrap();
+            docs.flush().await.unwrap();
+        }
+        docs.delete(vec![record(3, 0).id, record(44, 0).id, record(74, 0).id]).await.unwrap();
+        docs
+    }
+
+    /// The row of the source at each row of the segment: all of them, in no order that means
+    /// anything.
+    fn shuffled(count: usize) -> Vec<u32> {
+        let mut rows: Vec<u32> = (0..u32::try_from(count).unwrap()).collect();
+        rows.sort_by_key(|row| row.wrapping_mul(2_654_435_761));
+        rows
+    }
+
+    #[test]
+    fn rows_keep_what_is_theirs_in_any_order() {
+        block_on(async {
+            let docs = collection().await;
+            let view = docs.shared.view.load_full();
+            let merge = Merge {
+                shared: Arc::clone(&docs.shared),
+                inputs: view.segments.clone(),
+                sequence: u64::MAX,
+                number: 9,
+                epoch: 1,
+                stop: Stop::default(),
+            };
+            let inputs: Vec<(&Segment, RoaringBitmap)> = merge
+                .inputs
+                .iter()
+                .map(|live| (&*live.segment, live.dead.rows_at(u64::MAX)))
+                .collect();
+            let read = SegmentRows::read(&inputs, DIM, &merge.stop).await.unwrap();
+            let bytes = vec![5; 100_000];
+            let kind = SectionKind::Other(900);
+            let arrangement = Arrangement {
+                order: Order::Permuted(shuffled(read.vectors().len() / DIM)),
+                extra: vec![ExtraSection { kind, required: false, bytes }],
+            };
+            let named = merge.write(read, &arrangement).await.unwrap();
+            let output = merge.output(named, inputs, &arrangement.order).await.unwrap();
+            assert_eq!(output.named.directory.section(kind).unwrap().length, 100_000);
+            assert!(!output.named.directory.section(kind).unwrap().required);
+            output.segment.verify().await.unwrap();
+            check(&merge, &output).await;
+        });
+    }
+
+    async fn check(merge: &Merge, output: &Output) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (number, live) in merge.inputs.iter().enumerate() {
+            for row in 0..live.segment.rows() {
+                let place = output.place(number, row);
+                assert_eq!(place.is_none(), live.dead.is_dead(row, u64::MAX));
+                let Some(place) = place else { continue };
+                assert!(seen.insert(place));
+                let id = output.segment.id(place).await.unwrap();
+                assert_eq!(id, live.segment.id(row).await.unwrap());
+                assert_eq!(output.segment.find(&id).await.unwrap(), [place]);
+                let n = (0..75).find(|n| record(*n, 0).id == id).unwrap();
+                let expected = record(n, if n >= 45 { 2 } else { u64::from(n >= 20) });
+                assert_eq!(output.segment.vector(place).await.unwrap(), expected.vector);
+                let norms = output.segment.norms().await.unwrap();
+                let length = expected.vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+                assert!((norms[place as usize] * length - 1.0).abs() < 1e-5);
+                let document = output.segment.document(place).await.unwrap();
+                let document = serde_json::Value::Object(decode_document(&document).unwrap());
+                assert_eq!(document, expected.metadata);
+                let payload = output.segment.payload(place).await.unwrap();
+                assert_eq!(payload.map(|bytes| bytes.to_vec()), expected.payload);
+            }
+        }
+        assert_eq!(seen.len(), 72);
+        assert_eq!(output.segment.rows(), 72);
+    }
+
+    #[test]
+    fn an_order_that_is_none_is_refused() {
+        block_on(async {
+            let docs = collection().await;
+            let view = docs.shared.view.load_full();
+            let stop = Stop::default();
+            let merge = Merge {
+                shared: Arc::clone(&docs.shared),
+                inputs: view.segments.clone(),
+                sequence: 0,
+                number: 9,
+                epoch: 1,
+                stop: stop.clone(),
+            };
+            let inputs: Vec<(&Segment, RoaringBitmap)> =
+                merge.inputs.iter().map(|l| (&*l.segment, RoaringBitmap::new())).collect();
+            for rows in [vec![], vec![0; 90], (0..89).collect(), (1..91).collect()] {
+                let read = SegmentRows::read(&inputs, DIM, &merge.stop).await.unwrap();
+                let arrangement = Arrangement { order: Order::Permuted(rows), extra: vec![] };
+                assert!(merge.write(read, &arrangement).await.is_err());
+            }
+            stop.stop();
+            let stopped = SegmentRows::read(&inputs, DIM, &stop).await.unwrap_err();
+            assert_eq!(stopped.kind(), crate::ErrorKind::Closed);
+        });
+    }
+}

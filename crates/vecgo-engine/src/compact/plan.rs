@@ -1,0 +1,169 @@
+/// A segment as the plan sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    pub(crate) rows: u64,
+    /// Rows of it that are dead at the position through which everything is flushed.
+    pub(crate) dead: u64,
+    pub(crate) bytes: u64,
+    /// Whether it is no larger than what a flush makes.
+    pub(crate) level_0: bool,
+}
+
+/// Segments of a memtable's size that are left alone: each costs a search.
+const MOST_LEVEL_0: usize = 4;
+/// So many segments of about a size become one of the next size.
+const FACTOR: u64 = 4;
+/// A segment is written again when more than one row in so many is dead.
+const ONE_IN_DEAD: u64 = 5;
+/// What one merge takes at most, so that it comes to an end and what it holds in memory is
+/// bounded. Segments that are larger together stay apart.
+const MOST_INPUTS: usize = 16;
+const MOST_BYTES: u64 = 8 << 30;
+
+/// Which segments are to be merged now, by their places; none if all is well. `base` is the size
+/// of the smallest of the larger segments.
+pub(crate) fn plan(segments: &[Summary], base: u64) -> Vec<usize> {
+    let small = smallest_alike(segments);
+    if !small.is_empty() {
+        return small;
+    }
+    let worn = (0..segments.len())
+        .find(|place| segments[*place].dead.saturating_mul(ONE_IN_DEAD) > segments[*place].rows);
+    if let Some(worn) = worn {
+        return vec![worn];
+    }
+    larger_alike(segments, base)
+}
+
+/// The smallest of too many small segments. A larger one joins when it is not much larger than
+/// those before it together, so that what many flushes have made is not written again each time.
+fn smallest_alike(segments: &[Summary]) -> Vec<usize> {
+    let mut small: Vec<usize> = (0..segments.len()).filter(|p| segments[*p].level_0).collect();
+    if small.len() <= MOST_LEVEL_0 {
+        return Vec::new();
+    }
+    small.sort_by_key(|place| segments[*place].bytes);
+    let mut taken = 0u64;
+    let alike = small.iter().enumerate().take_while(|(number, place)| {
+        let bytes = segments[**place].bytes;
+        let joins = *number < 2 || bytes <= taken.saturating_mul(FACTOR);
+        taken = taken.saturating_add(bytes);
+        joins
+    });
+    let alike = alike.map(|(_, place)| *place).collect();
+    bounded(segments, alike)
+}
+
+/// Segments of one size, once there are enough of them.
+fn larger_alike(segments: &[Summary], base: u64) -> Vec<usize> {
+    let size = |bytes: u64| (bytes / base.max(1)).max(1).ilog(FACTOR);
+    let large: Vec<usize> = (0..segments.len()).filter(|p| !segments[*p].level_0).collect();
+    let sizes = large.iter().map(|place| size(segments[*place].bytes));
+    for step in sizes.collect::<std::collections::BTreeSet<_>>() {
+        let alike = large.iter().copied().filter(|place| size(segments[*place].bytes) == step);
+        let alike: Vec<usize> = alike.collect();
+        if alike.len() as u64 >= FACTOR {
+            let bounded = bounded(segments, alike);
+            if !bounded.is_empty() {
+                return bounded;
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// As many of them as one merge may take, in their order in the collection; none if that is one.
+fn bounded(segments: &[Summary], places: Vec<usize>) -> Vec<usize> {
+    let mut bytes = 0u64;
+    let within = places.into_iter().take(MOST_INPUTS).take_while(|place| {
+        bytes = bytes.saturating_add(segments[*place].bytes);
+        bytes <= MOST_BYTES
+    });
+    let mut within: Vec<usize> = within.collect();
+    within.sort_unstable();
+    if within.len() < 2 { Vec::new() } else { within }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: u64 = 1000;
+
+    fn of(bytes: u64) -> Summary {
+        Summary { rows: 100, dead: 0, bytes, level_0: bytes <= BASE }
+    }
+
+    fn planned(segments: &[Summary]) -> Vec<usize> {
+        plan(segments, BASE)
+    }
+
+    #[test]
+    fn a_few_segments_are_left_alone() {
+        assert!(planned(&[]).is_empty());
+        assert!(planned(&[of(10); 4]).is_empty());
+        assert!(planned(&[of(5_000), of(6_000), of(7_000), of(10), of(10), of(10)]).is_empty());
+    }
+
+    #[test]
+    fn too_many_small_ones_become_one() {
+        assert_eq!(planned(&[of(10); 5]), [0, 1, 2, 3, 4]);
+        assert_eq!(planned(&[of(90_000), of(9), of(10), of(8), of(9), of(8)]), [1, 2, 3, 4, 5]);
+        assert_eq!(planned(&[of(10); 40]).len(), MOST_INPUTS);
+    }
+
+    #[test]
+    fn what_was_merged_is_not_merged_with_every_flush() {
+        // 41 is more than four times as much as the four before it.
+        assert_eq!(planned(&[of(170), of(10), of(10), of(10), of(10)]), [1, 2, 3, 4]);
+        assert_eq!(planned(&[of(160), of(10), of(10), of(10), of(10)]), [0, 1, 2, 3, 4]);
+        // None is like another: the two smallest, so that there are fewer.
+        assert_eq!(planned(&[of(1000), of(200), of(30), of(5), of(1)]), [3, 4]);
+    }
+
+    /// What is written in all, by the bytes that came in.
+    #[test]
+    fn the_work_grows_with_the_logarithm() {
+        let (mut segments, mut written) = (Vec::new(), 0u64);
+        for _ in 0..4096 {
+            segments.push(of(10));
+            loop {
+                let mut inputs = planned(&segments);
+                if inputs.is_empty() {
+                    break;
+                }
+                let bytes = inputs.iter().map(|place| segments[*place].bytes).sum();
+                written += bytes;
+                while let Some(place) = inputs.pop() {
+                    segments.remove(place);
+                }
+                segments.push(of(bytes));
+            }
+        }
+        assert_eq!(segments.iter().map(|s| s.bytes).sum::<u64>(), 40_960);
+        assert!(segments.len() < 12, "{} segments", segments.len());
+        assert!(written < 40_960 * 12, "{written} bytes were written for 40960");
+    }
+
+    #[test]
+    fn four_of_a_size_become_one() {
+        let large = [of(4_500), of(1_500), of(5_000), of(2_000), of(4_600), of(15_000)];
+        assert_eq!(planned(&large), [0, 2, 4, 5]);
+        assert!(planned(&large[..5]).is_empty());
+    }
+
+    #[test]
+    fn a_segment_that_is_dead_by_a_fifth_is_written_again() {
+        let worn = Summary { dead: 21, ..of(50_000) };
+        assert_eq!(planned(&[of(10), worn]), [1]);
+        assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
+        assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
+    }
+
+    #[test]
+    fn the_work_is_bounded() {
+        let large = of(3 << 30);
+        assert_eq!(planned(&[large; 4]), [0, 1]);
+        assert!(planned(&[of(5 << 30); 7]).is_empty());
+    }
+}

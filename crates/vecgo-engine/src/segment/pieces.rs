@@ -1,0 +1,184 @@
+//! Reading sections front to back in large verified pieces, past the cache.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vecgo_format::{BLOCK_BYTES, FormatError, Id, IdColumn, Section, SectionKind, Spans};
+
+use super::Segment;
+use crate::{Error, Result};
+
+/// Bytes read at a time where reading goes on where it was.
+const PIECE_BYTES: u64 = 4 << 20;
+
+/// Tells work that takes long to come to an end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(Error::closed()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A part of one section in memory, which moves on as it is read.
+#[derive(Debug)]
+pub(super) struct SectionReader<'a> {
+    segment: &'a Segment,
+    index: usize,
+    section: &'a Section,
+    stop: &'a Stop,
+    /// Where in the section `bytes` begin: at a block.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> SectionReader<'a> {
+    pub(super) fn open(segment: &'a Segment, kind: SectionKind, stop: &'a Stop) -> Result<Self> {
+        let (index, section) = segment.section(kind)?;
+        Ok(Self { segment, index, section, stop, start: 0, bytes: Vec::new() })
+    }
+
+    /// So many bytes of the section.
+    pub(super) async fn read(&mut self, at: u64, length: usize) -> Result<&[u8]> {
+        let end = at.saturating_add(length as u64);
+        if end > self.section.length {
+            let detail = format!("bytes {at}..{end} of a section of {}", self.section.length);
+            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
+            return Err(Error::format(&self.segment.key, error));
+        }
+        let held = self.start + self.bytes.len() as u64;
+        if at < self.start || end > held {
+            // Far from where reading was, only what is asked for.
+            let goes_on = (self.start..=held.saturating_add(PIECE_BYTES)).contains(&at);
+            self.load(at, if goes_on { end.max(at + PIECE_BYTES) } else { end }).await?;
+        }
+        let first = usize::try_from(at - self.start).unwrap_or(usize::MAX);
+        Ok(self.bytes.get(first..first.saturating_add(length)).unwrap_or_default())
+    }
+
+    /// Reads and verifies the blocks from that of `at` on that cover what ends at `end`.
+    async fn load(&mut self, at: u64, end: u64) -> Result<()> {
+        self.stop.check()?;
+        let block_bytes = BLOCK_BYTES as u64;
+        let first = at / block_bytes;
+        let end = end.next_multiple_of(block_bytes).min(self.section.length);
+        let length = end.saturating_sub(first * block_bytes);
+        let table = self.segment.table(self.index).await?;
+        // Nothing is held should this fail.
+        self.bytes.clear();
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        let offset = self.section.offset + first * block_bytes;
+        self.segment.object.read_into(offset, &mut bytes).await?;
+        let number = usize::try_from(first).unwrap_or(usize::MAX);
+        for (number, block) in (number..).zip(bytes.chunks(BLOCK_BYTES)) {
+            self.segment.check_block(block, number, self.section, table)?;
+        }
+        (self.start, self.bytes) = (first * block_bytes, bytes);
+        Ok(())
+    }
+}
+
+/// Reads ids.
+#[derive(Debug)]
+pub(super) struct IdReader<'a> {
+    segment: &'a Segment,
+    entries: SectionReader<'a>,
+    /// Which ids are texts, and the texts, if any are.
+    texts: Option<(SectionReader<'a>, SectionReader<'a>)>,
+}
+
+impl<'a> IdReader<'a> {
+    pub(super) fn open(segment: &'a Segment, stop: &'a Stop) -> Result<Self> {
+        let texts = match segment.has(SectionKind::IdKinds) {
+            true => Some((
+                SectionReader::open(segment, SectionKind::IdKinds, stop)?,
+                SectionReader::open(segment, SectionKind::IdText, stop)?,
+            )),
+            false => None,
+        };
+        let entries = SectionReader::open(segment, SectionKind::Ids, stop)?;
+        Ok(Self { segment, entries, texts })
+    }
+
+    pub(super) async fn read(&mut self, row: u32) -> Result<Id> {
+        let mut entry = [0; 8];
+        entry.copy_from_slice(self.entries.read(u64::from(row) * 8, 8).await?);
+        let entry = u64::from_le_bytes(entry);
+        let Some((kinds, texts)) = &mut self.texts else { return Ok(Id::Number(entry)) };
+        if kinds.read(u64::from(row / 8), 1).await?[0] & (1 << (row % 8)) == 0 {
+            return Ok(Id::Number(entry));
+        }
+        let range = IdColumn::text_range(entry);
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let text = texts.read(range.start, length).await?;
+        IdColumn::text_id(text).map_err(|error| Error::format(&self.segment.key, error))
+    }
+}
+
+/// Reads documents or payloads: where they stand is held whole, they themselves are not.
+#[derive(Debug)]
+pub(super) struct BlobReader<'a> {
+    segment: &'a Segment,
+    spans: Vec<u64>,
+    /// Absent if the segment has none.
+    blobs: Option<SectionReader<'a>>,
+}
+
+impl<'a> BlobReader<'a> {
+    pub(super) async fn open(
+        segment: &'a Segment,
+        spans: SectionKind,
+        blobs: SectionKind,
+        stop: &'a Stop,
+    ) -> Result<Self> {
+        if !segment.has(spans) {
+            return Ok(Self { segment, spans: Vec::new(), blobs: None });
+        }
+        let mut reader = SectionReader::open(segment, spans, stop)?;
+        let mut spans = Vec::with_capacity(segment.rows() as usize + 1);
+        for row in 0..=u64::from(segment.rows()) {
+            let mut entry = [0; 8];
+            entry.copy_from_slice(reader.read(row * 8, 8).await?);
+            spans.push(u64::from_le_bytes(entry));
+        }
+        Ok(Self { segment, spans, blobs: Some(SectionReader::open(segment, blobs, stop)?) })
+    }
+
+    fn range(&self, row: u32) -> Result<Option<std::ops::Range<u64>>> {
+        let row = row as usize;
+        let Some([first, next]) = self.spans.get(row..row + 2).and_then(|s| s.first_chunk()) else {
+            return Ok(None);
+        };
+        let mut entries = [0; Spans::BYTES];
+        entries[..8].copy_from_slice(&first.to_le_bytes());
+        entries[8..].copy_from_slice(&next.to_le_bytes());
+        Spans::range(entries).map_err(|error| Error::format(&self.segment.key, error))
+    }
+
+    /// Bytes of the row's value, if it has one.
+    pub(super) fn length(&self, row: u32) -> Result<Option<usize>> {
+        let range = self.range(row)?;
+        Ok(range.map(|range| usize::try_from(range.end - range.start).unwrap_or(usize::MAX)))
+    }
+
+    /// The row's value; no bytes if it has none.
+    pub(super) async fn read(&mut self, row: u32) -> Result<&[u8]> {
+        let range = self.range(row)?.unwrap_or(0..0);
+        match &mut self.blobs {
+            Some(blobs) if !range.is_empty() => {
+                let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                blobs.read(range.start, length).await
+            }
+            _ => Ok(&[]),
+        }
+    }
+}

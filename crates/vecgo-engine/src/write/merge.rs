@@ -1,0 +1,237 @@
+//! Segments are merged beside the writer and beside flushes; the writer then commits a version
+//! that names the new segment in place of its inputs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use vecgo_format::SegmentRef;
+
+use super::flush::Backoff;
+use super::inbox::{Inbox, Message};
+use super::writer::Writer;
+use crate::compact::{Merge, Output, Summary, plan};
+use crate::memtable::DeadRows;
+use crate::segment::{LiveSegment, Stop};
+use crate::{Error, Result};
+
+type Waiter = oneshot::Sender<Result<u64>>;
+
+/// Longest pause between tries of a merge that fails: each may read much before it does.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The merges of a writer.
+#[derive(Debug, Default)]
+pub(super) struct Merges {
+    /// Never more than one at a time.
+    running: Option<Running>,
+    /// Each is answered when all that was in segments is in one.
+    wanted: Vec<Waiter>,
+    /// Each is answered when none is running or due.
+    settling: Vec<Waiter>,
+    backoff: Backoff,
+}
+
+#[derive(Debug)]
+struct Running {
+    inputs: Vec<LiveSegment>,
+    /// Rows dead at this write are left out.
+    sequence: u64,
+    stop: Stop,
+    /// Who asked for this one.
+    waiters: Vec<Waiter>,
+}
+
+/// What a merge made: `None` if nothing was left to write.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    result: Result<Option<Output>>,
+}
+
+impl Merges {
+    pub(super) fn want(&mut self, waiter: Waiter) {
+        self.wanted.push(waiter);
+    }
+
+    pub(super) fn settle(&mut self, waiter: Waiter) {
+        self.settling.push(waiter);
+    }
+}
+
+impl Writer {
+    /// Starts a merge if somebody asked for one or the policy says so, and answers those who have
+    /// nothing to wait for.
+    pub(super) fn merge_if_due(&mut self) {
+        if self.merges.running.is_some() {
+            return;
+        }
+        if let Err(error) = self.check_alive() {
+            let merges = &mut self.merges;
+            answer(merges.wanted.drain(..).chain(merges.settling.drain(..)), &Err(error));
+            return;
+        }
+        let version = Ok(self.committed.as_ref().map_or(0, |last| last.manifest.number));
+        let wanted = std::mem::take(&mut self.merges.wanted);
+        if !wanted.is_empty() {
+            if self.segments.len() > 1 || self.segments.iter().any(|(_, n)| n.dead_rows > 0) {
+                return self.start_merge((0..self.segments.len()).collect(), wanted);
+            }
+            answer(wanted, &version);
+        }
+        let planned = self.planned_merge();
+        if planned.is_empty() {
+            return answer(self.merges.settling.drain(..), &version);
+        }
+        if self.shared.env.clock.monotonic() < self.merges.backoff.until {
+            let failure = self.shared.merge_failure.lock().clone();
+            return answer(self.merges.settling.drain(..), &failure.map_or(version, Err));
+        }
+        self.start_merge(planned, Vec::new());
+    }
+
+    /// The segments that the policy wants merged.
+    fn planned_merge(&self) -> Vec<usize> {
+        let options = &self.shared.options;
+        if !options.auto_compact {
+            return Vec::new();
+        }
+        let (rows, bytes) = (options.memtable_rows as u64, options.memtable_bytes as u64);
+        let summaries = self.segments.iter().map(|(live, named)| Summary {
+            rows: live.segment.rows().into(),
+            dead: named.dead_rows.into(),
+            bytes: named.object.length,
+            level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
+        });
+        plan(&summaries.collect::<Vec<_>>(), bytes)
+    }
+
+    fn start_merge(&mut self, places: Vec<usize>, waiters: Vec<Waiter>) {
+        let inputs = places.into_iter().filter_map(|place| self.segments.get(place));
+        let inputs: Vec<LiveSegment> = inputs.map(|(live, _)| live.clone()).collect();
+        let sequence = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
+        let number = self.next_segment;
+        self.next_segment += 1;
+        let stop = Stop::default();
+        let merge = Merge {
+            shared: Arc::clone(&self.shared),
+            inputs: inputs.clone(),
+            sequence,
+            number,
+            epoch: self.epoch,
+            stop: stop.clone(),
+        };
+        self.merges.running = Some(Running { inputs, sequence, stop, waiters });
+        let report = Report { inbox: Arc::clone(&self.inbox), result: None };
+        self.shared.env.spawn.spawn(Box::pin(async move {
+            // Moved in whole, so that it reports when the task ends and not before.
+            let mut report = report;
+            report.result = Some(merge.run().await);
+        }));
+    }
+
+    /// Names what a merge made in a new version.
+    pub(super) async fn merged(&mut self, merged: Merged) {
+        let Some(running) = self.merges.running.take() else { return };
+        let installed = match merged.result {
+            Ok(output) => self.install_merge(&running, output).await,
+            Err(error) => Err(error),
+        };
+        match installed {
+            Ok(version) => {
+                self.merges.backoff = Backoff::default();
+                *self.shared.merge_failure.lock() = None;
+                answer(running.waiters, &Ok(version));
+            }
+            // It was told to stop; whoever waits learns that the collection is closed.
+            Err(_) if running.stop.check().is_err() => {}
+            // The inputs are still named: the policy tries again.
+            Err(error) => {
+                let now = self.shared.env.clock.monotonic();
+                self.merges.backoff.failed(now, LONGEST_PAUSE);
+                let error = error.context("merge failed");
+                answer(running.waiters, &Err(error.clone()));
+                *self.shared.merge_failure.lock() = Some(error);
+            }
+        }
+    }
+
+    async fn install_merge(&mut self, running: &Running, output: Option<Output>) -> Result<u64> {
+        self.check_alive()?;
+        let is_input = |number| running.inputs.iter().any(|live| live.segment.number == number);
+        let mut segments = self.segments.clone();
+        segments.retain(|(_, named)| !is_input(named.number));
+        if segments.len() + running.inputs.len() != self.segments.len() {
+            return Err(Error::internal("a segment is gone that was being merged"));
+        }
+        let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
+        if let Some(output) = output {
+            let merged = output.named.number;
+            segments.push(with_later_kills(running, output)?);
+            // A flush may have been named since the merge began.
+            self.cover(&mut segments, flushed, |number| number != merged).await?;
+        }
+        sort_by_number(&mut segments);
+        let before = std::mem::replace(&mut self.segments, segments);
+        let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
+        let range = self.log_range(flushed);
+        let named = self.put_manifest(range, segments).await;
+        if named.is_err() {
+            self.segments = before;
+        }
+        named
+    }
+
+    /// Tells a merge that is running to come to its end.
+    pub(super) fn stop_merge(&self) {
+        if let Some(running) = &self.merges.running {
+            running.stop.stop();
+        }
+    }
+
+    /// Waits for a merge that was told to stop.
+    pub(super) async fn end_merge(&mut self) {
+        if self.merges.running.is_some() {
+            let merged = self.inbox.take_merged().await;
+            self.merged(*merged).await;
+        }
+    }
+}
+
+/// The merged segment, with the kills of its rows by writes that the merge did not look at.
+fn with_later_kills(running: &Running, output: Output) -> Result<(LiveSegment, SegmentRef)> {
+    let dead = DeadRows::default();
+    for (input, live) in running.inputs.iter().enumerate() {
+        for (row, killed) in live.dead.after(running.sequence) {
+            let place = output.place(input, row);
+            let place = place.ok_or_else(|| Error::internal("a live row was left out"))?;
+            dead.kill(place, killed);
+        }
+    }
+    Ok((LiveSegment { segment: output.segment, dead: Arc::new(dead) }, output.named))
+}
+
+/// Manifests name segments by ascending number. Which comes first makes no difference to who looks
+/// for an id: at most one of its rows lives.
+pub(super) fn sort_by_number(segments: &mut [(LiveSegment, SegmentRef)]) {
+    segments.sort_by_key(|(_, named)| named.number);
+}
+
+fn answer(waiters: impl IntoIterator<Item = Waiter>, with: &Result<u64>) {
+    for waiter in waiters {
+        let _ = waiter.send(with.clone());
+    }
+}
+
+/// Tells the writer how its merge ended, whatever becomes of the task.
+struct Report {
+    inbox: Arc<Inbox>,
+    result: Option<Result<Option<Output>>>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let gone = || Err(Error::internal("the task ended before its time"));
+        let result = self.result.take().unwrap_or_else(gone);
+        self.inbox.send_now(Message::Merged(Box::new(Merged { result })));
+    }
+}
