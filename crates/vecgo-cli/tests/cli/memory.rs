@@ -26,7 +26,7 @@ fn peak(pid: u32) -> Option<usize> {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_import_of_300_mb() {
-    let place = Place::with_collection(DIM, "l2");
+    let place = Place::with_flat(DIM, "l2");
     // All zeros and so a hole, which takes no time to write.
     let mut file = File::create(place.path("base.npy")).unwrap();
     let header = npy_header("<f4", ROWS, DIM);
