@@ -1,7 +1,5 @@
 //! What a collection can be: the names, the ranges, and the bytes that hold it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::reseal;

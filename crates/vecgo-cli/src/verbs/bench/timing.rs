@@ -1,9 +1,9 @@
 //! Nothing but searches happens while the clock runs: at 20 µs a query a microsecond counts.
 
-use std::sync::RwLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use vecgo::Collection;
 
 use super::Setting;
