@@ -26,7 +26,7 @@ def run(command, core=None, env=None):
 
 def create(vecgo, database, dim, metric):
     shutil.rmtree(database, ignore_errors=True)
-    run([vecgo, "create", database, "--dim", dim, "--metric", metric])
+    run([vecgo, "create", database, "--dim", dim, "--metric", metric, "--index", "flat"])
 
 
 def metric_of(folder):

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Kill,
-    LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName,
-    ObjectRef, Parent, Previous, Section, SectionKind, SegmentRef, catalogue_key, encode_document,
-    encode_spans,
+    Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Index,
+    Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric,
+    ObjectName, ObjectRef, Parent, Previous, Quantization, Section, SectionKind, SegmentRef,
+    catalogue_key, encode_document, encode_spans,
 };
 
 use crate::log::DIM;
@@ -91,18 +91,23 @@ fn manifests() -> [Named; 2] {
 }
 
 fn catalogues() -> [Named; 2] {
-    let entry = |identity, metric| Entry {
+    let entry = |identity, config| Entry {
         identity: Identity(identity),
-        config: Config::new(DIM, metric),
+        config,
         created_ms: 1_750_000_000_000,
     };
+    let flat = Config::new(DIM, Metric::L2).with_index(Index::Flat);
+    let codes = Quantization::RaBitQ { bits: 4 };
     let collections = Catalogue {
         number: 3,
         nonce: 7,
         parent: Parent { number: 2, checksum: 1 },
         collections: [
-            ("default".to_owned(), entry(1, Metric::L2)),
-            ("ünïcode".to_owned(), entry(2, Metric::Dot)),
+            ("default".to_owned(), entry(1, flat)),
+            (
+                "ünïcode".to_owned(),
+                entry(2, Config::new(DIM, Metric::Dot).with_quantization(codes)),
+            ),
         ]
         .into(),
         dropped: vec![Identity(3), COLLECTION],

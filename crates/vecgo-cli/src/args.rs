@@ -97,12 +97,18 @@ pub(crate) struct Create {
     /// cosine, l2 or dot.
     #[arg(long)]
     pub(crate) metric: Metric,
-    /// flat: exact scan.
-    #[arg(long, default_value = "flat")]
+    /// graph (or hnsw): a graph of near neighbours; flat: exact scan.
+    #[arg(long, default_value = "graph")]
     pub(crate) index: String,
-    /// none: the vectors themselves.
-    #[arg(long, default_value = "none")]
-    pub(crate) quantization: String,
+    /// Edges of a row of a graph, 4 to 128 (default 32).
+    #[arg(long, value_name = "N")]
+    pub(crate) m: Option<u16>,
+    /// Candidates kept while a graph is built, 8 to 4096 (default 200).
+    #[arg(long, value_name = "N")]
+    pub(crate) ef_construction: Option<u16>,
+    /// Codes that a graph is walked by: none, sq8, rabitq:4, rabitq:8 (default rabitq:8).
+    #[arg(long)]
+    pub(crate) quantization: Option<String>,
     /// A schema of the metadata.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
@@ -138,18 +144,18 @@ pub(crate) struct Import {
 }
 
 /// Settings of a search that some index has.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Knobs {
-    /// Effort of a graph search.
+    /// Candidates that a graph search keeps, 1 to 65536: more find more and take longer.
     #[arg(long, value_name = "N")]
     pub(crate) ef: Option<usize>,
     /// Clusters that an IVF search looks into.
     #[arg(long, value_name = "N")]
     pub(crate) nprobe: Option<usize>,
-    /// Candidates scored again by their vectors.
+    /// Candidates scored again by their vectors, 1 to 65536; needs a quantization.
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
-    /// Score every record.
+    /// Score every record; --ef and --rerank have no say then.
     #[arg(long)]
     pub(crate) exact: bool,
     /// Find only records that match.
@@ -188,7 +194,7 @@ pub(crate) struct Bench {
     /// How many records to find.
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
-    /// Settings to measure: ef=16,32,… or nprobe=…
+    /// Settings to measure, a point each: ef=16,32,… or rerank=…
     #[arg(long, value_name = "KNOB=N,…")]
     pub(crate) sweep: Option<String>,
     /// Threads that search at the same time.

@@ -30,7 +30,7 @@ pub use collection::{Collection, SegmentStats, Stats};
 pub use error::{Error, ErrorKind, Result};
 pub use manifest::VersionInfo;
 pub use options::{Options, WalSync};
-pub use query::{Fetch, Hit, Scan, SearchParams};
+pub use query::{Fetch, Hit, MAX_CANDIDATES, Scan, SearchParams};
 pub use record::{Patch, Record, Update};
 pub use verify::{Damage, VerifyReport};
 pub use write::Ack;

@@ -58,7 +58,7 @@ fn with_version(bytes: &[u8], FormatVersion { version, draft }: FormatVersion) -
 }
 
 fn others() -> impl Iterator<Item = FormatVersion> {
-    let pairs = [(0, 0), (0, 2), (0, u16::MAX), (1, 0), (1, 1), (u16::MAX, 0)];
+    let pairs = [(0, 0), (0, 1), (0, 3), (0, u16::MAX), (1, 0), (1, 1), (u16::MAX, 0)];
     let pairs = pairs.map(|(version, draft)| FormatVersion { version, draft });
     pairs.into_iter().filter(|other| *other != FORMAT_VERSION)
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vecgo_engine::{Config, Metric, Options, WalSync};
+use vecgo_engine::{Config, Index, Metric, Options, WalSync};
 
 use crate::random::Random;
 
@@ -70,7 +70,8 @@ impl Settings {
         }
     }
 
+    /// Answers are compared with brute force.
     pub(crate) fn config(&self, dim: usize) -> Config {
-        Config::new(dim, self.metric)
+        Config::new(dim, self.metric).with_index(Index::Flat)
     }
 }

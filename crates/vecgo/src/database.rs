@@ -137,6 +137,22 @@ impl Database {
 
     /// Creates an empty collection.
     ///
+    /// ```
+    /// use vecgo::{Config, Index, Metric, Quantization};
+    ///
+    /// # fn main() -> vecgo::Result<()> {
+    /// let db = vecgo::open("memory://").wait()?;
+    /// db.create("exact", Config::new(64, Metric::L2).with_index(Index::Flat)).wait()?;
+    ///
+    /// let index = Index::Graph { m: 16, ef_construction: Index::DEFAULT_EF_CONSTRUCTION };
+    /// let config = Config::new(64, Metric::L2)
+    ///     .with_index(index)
+    ///     .with_quantization(Quantization::RaBitQ { bits: 4 });
+    /// db.create("small", config).wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
     pub fn create(&self, name: impl Into<String>, config: Config) -> Call<()> {

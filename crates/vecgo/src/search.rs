@@ -58,8 +58,30 @@ macro_rules! settings {
                 self
             }
 
-            /// Scores every record. Always accepted; under the index `flat` every search is exact.
-            pub fn exact(self) -> Self {
+            /// Candidates that the walk through a graph keeps, 1 to
+            /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES): more find more of the nearest and take
+            /// longer. At least `k` are kept. Without it the index decides.
+            ///
+            /// Refused, as `InvalidArgument`, under [`Index::Flat`](crate::Index::Flat).
+            pub fn ef(mut self, candidates: usize) -> Self {
+                self.params.ef = Some(candidates);
+                self
+            }
+
+            /// Candidates that are scored again by their vectors, 1 to
+            /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES), because the codes of a quantization only
+            /// estimate distances. At least `k` are. Without it the index decides.
+            ///
+            /// Refused, as `InvalidArgument`, without a quantization.
+            pub fn rerank(mut self, candidates: usize) -> Self {
+                self.params.rerank = Some(candidates);
+                self
+            }
+
+            /// Scores every record by its vector, so that the answer is that of brute force.
+            /// Always accepted; `ef` and `rerank` have no say then.
+            pub fn exact(mut self) -> Self {
+                self.params.exact = true;
                 self
             }
 

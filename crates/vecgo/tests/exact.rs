@@ -11,14 +11,15 @@
 mod oracle;
 
 use oracle::distance;
-use vecgo::{Collection, Config, Id, Metric, Record};
+use vecgo::{Collection, Config, Id, Index, Metric, Record};
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::L2, Metric::Dot];
 
 fn collection(dim: usize, metric: Metric) -> (tempfile::TempDir, Collection) {
     let dir = tempfile::tempdir().unwrap();
     let db = vecgo::open(dir.path()).wait().unwrap();
-    let docs = db.open_or_create("docs", Config::new(dim, metric)).wait().unwrap();
+    let config = Config::new(dim, metric).with_index(Index::Flat);
+    let docs = db.open_or_create("docs", config).wait().unwrap();
     (dir, docs)
 }
 

@@ -1,5 +1,5 @@
-use serde_json::json;
-use vecgo::{Config, ErrorKind, Index, Quantization};
+use serde_json::{Value, json};
+use vecgo::{Config, ErrorKind, Index};
 
 use super::reading;
 use crate::Answer;
@@ -11,10 +11,7 @@ pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<An
     if create.schema.is_some() {
         return Err(Failure::new(ErrorKind::Unsupported, "schemas are not in this version"));
     }
-    // Both have one value so far, which is the configuration's own.
-    let Index::Flat = create.index.parse()?;
-    let Quantization::None = create.quantization.parse()?;
-    let config = Config::new(create.dim, create.metric);
+    let config = configuration(&create)?;
     let db = vecgo::open(&target.uri).wait()?;
     let created = match db.create(&target.collection, config).wait() {
         Ok(()) => true,
@@ -38,16 +35,50 @@ pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<An
     Ok(Answer::Yes)
 }
 
+fn configuration(create: &Create) -> Result<Config, Failure> {
+    let mut index: Index = create.index.parse()?;
+    match &mut index {
+        Index::Graph { m, ef_construction } => {
+            *m = create.m.unwrap_or(*m);
+            *ef_construction = create.ef_construction.unwrap_or(*ef_construction);
+        }
+        Index::Flat => {
+            let given = [("--m", create.m), ("--ef-construction", create.ef_construction)];
+            if let Some((name, _)) = given.iter().find(|(_, value)| value.is_some()) {
+                return Err(Failure::invalid(format!(
+                    "{name} does nothing for the index `{index}`; leave it out"
+                )));
+            }
+        }
+    }
+    let config = Config::new(create.dim, create.metric).with_index(index);
+    Ok(match &create.quantization {
+        Some(name) => config.with_quantization(name.parse()?),
+        None => config,
+    })
+}
+
+/// The settings of a graph, null for another index.
+pub(super) fn graph_settings(index: Index) -> (Value, Value) {
+    match index {
+        Index::Graph { m, ef_construction } => (m.into(), ef_construction.into()),
+        Index::Flat => (Value::Null, Value::Null),
+    }
+}
+
 pub(crate) fn list(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let collections = reading(target)?.collections().wait()?;
     let listed: Vec<_> = collections
         .iter()
         .map(|info| {
+            let (m, ef_construction) = graph_settings(info.config.index());
             json!({
                 "name": info.name,
                 "dim": info.config.dim(),
                 "metric": info.config.metric().to_string(),
                 "index": info.config.index().to_string(),
+                "m": m,
+                "ef_construction": ef_construction,
                 "quantization": info.config.quantization().to_string(),
                 "created_ms": info.created_ms,
             })

@@ -30,6 +30,8 @@ const CHILD_COLLECTION: &str = "crash-test";
 const CHILD_BATCH: u64 = 10;
 const CHILD_DIM: usize = 16;
 const SIGKILL: i32 = 9;
+/// Least share of the nearest that the index has to find.
+const MIN_RECALL: f64 = 0.95;
 
 pub(crate) fn run(demo: Demo, out: &Output) -> Result<Answer, Failure> {
     if demo.license {
@@ -46,14 +48,14 @@ pub(crate) fn run(demo: Demo, out: &Output) -> Result<Answer, Failure> {
     load(&target, temporary.path(), out)?;
     let words = reopen(&target, out)?;
     show_searches(&words, &queries, out)?;
-    let recall = measure(&words, &queries, out)?;
+    let enough = measure(&words, &queries, out)?;
     let lost = kill_a_writer(&target, out)?;
     sizes(&words, &target, out)?;
     if demo.dir.is_some() {
         out.line(format!("\nThe database is in {}; try:", root.display()));
         out.line(format!("  vecgo stats {} --collection words", root.display()));
     }
-    Ok(if lost == 0 && recall == 1.0 { Answer::Yes } else { Answer::No })
+    Ok(if lost == 0 && enough { Answer::Yes } else { Answer::No })
 }
 
 /// A query: its text, its word, its vector.
@@ -91,9 +93,11 @@ fn unpack(dir: &Path) -> Result<Vec<Query>, Failure> {
 
 fn load(target: &Target, files: &Path, out: &Output) -> Result<(), Failure> {
     let db = vecgo::open(&target.uri).wait()?;
-    db.create(&target.collection, Config::new(DIM, Metric::Cosine)).wait()?;
+    let config = Config::new(DIM, Metric::Cosine);
+    db.create(&target.collection, config).wait()?;
     drop(db);
     out.line("1. Import 4,000 records with 384-dimension embeddings");
+    out.line(format!("   {config}"));
     let import = Import {
         uri: target.uri.clone(),
         files: vec![files.join("vectors.npy")],
@@ -133,33 +137,51 @@ fn show_searches(words: &Collection, queries: &[Query], out: &Output) -> Result<
     Ok(())
 }
 
-/// Share of the ten nearest found, against plain loops over all vectors.
-#[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
-fn measure(words: &Collection, queries: &[Query], out: &Output) -> Result<f64, Failure> {
+/// What a way to search found of the ten nearest, and how long it took.
+#[derive(Default)]
+struct Measured {
+    found: usize,
+    latencies: Vec<f64>,
+}
+
+impl Measured {
+    fn search(&mut self, search: vecgo::Search, tenth: f64) -> Result<(), Failure> {
+        let start = Instant::now();
+        let hits: Vec<Hit> = search.k(10).wait()?;
+        self.latencies.push(start.elapsed().as_secs_f64() * 1e6);
+        self.found += hits.iter().filter(|hit| f64::from(hit.score) >= tenth - 1e-6).count();
+        Ok(())
+    }
+
+    /// Recall, and the median latency in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
+    fn figures(mut self) -> (f64, f64) {
+        self.latencies.sort_by(f64::total_cmp);
+        let queries = self.latencies.len();
+        (self.found as f64 / (queries * 10) as f64, self.latencies[queries / 2])
+    }
+}
+
+/// Compares searches with plain loops over all vectors; says whether they found enough.
+fn measure(words: &Collection, queries: &[Query], out: &Output) -> Result<bool, Failure> {
     let mut all = Vec::new();
     let mut scan = words.scan().with_vector().wait()?;
     while let Some(page) = scan.next_page().wait()? {
         all.extend(page);
     }
-    let (mut found, mut wanted, mut latencies) = (0usize, 0usize, Vec::new());
+    let (mut index, mut exact) = (Measured::default(), Measured::default());
     for query in queries {
-        let mut exact: Vec<f64> =
+        let mut cosines: Vec<f64> =
             all.iter().map(|word| cosine(&query.vector, &word.vector)).collect();
-        exact.sort_by(|a, b| b.total_cmp(a));
-        let start = Instant::now();
-        let hits: Vec<Hit> = words.search(&query.vector).k(10).wait()?;
-        latencies.push(start.elapsed().as_secs_f64() * 1e6);
-        found += hits.iter().filter(|hit| f64::from(hit.score) >= exact[9] - 1e-6).count();
-        wanted += 10;
+        cosines.sort_by(|a, b| b.total_cmp(a));
+        index.search(words.search(&query.vector), cosines[9])?;
+        exact.search(words.search(&query.vector).exact(), cosines[9])?;
     }
-    latencies.sort_by(f64::total_cmp);
-    let recall = found as f64 / wanted as f64;
-    out.line(format!(
-        "\n4. Recall@10 against brute force: {recall:.3} over {} queries; median search {:.0} us",
-        queries.len(),
-        latencies[latencies.len() / 2],
-    ));
-    Ok(recall)
+    let ((recall, median), (exact_recall, exact_median)) = (index.figures(), exact.figures());
+    out.line(format!("\n4. Recall@10 against brute force, over {} queries", queries.len()));
+    out.line(format!("   by the index  {recall:.3}, median search {median:.0} us"));
+    out.line(format!("   --exact       {exact_recall:.3}, median search {exact_median:.0} us"));
+    Ok(exact_recall == 1.0 && recall >= MIN_RECALL)
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

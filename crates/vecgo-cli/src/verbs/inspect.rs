@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::collections::graph_settings;
 use super::{reader, reading};
 use crate::Answer;
 use crate::args::Target;
@@ -21,11 +22,14 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         })
         .collect();
     let segment_bytes: u64 = stats.segments.iter().map(|segment| segment.bytes).sum();
+    let (m, ef_construction) = graph_settings(stats.config.index());
     out.object(&json!({
         "collection": target.collection,
         "dim": stats.config.dim(),
         "metric": stats.config.metric().to_string(),
         "index": stats.config.index().to_string(),
+        "m": m,
+        "ef_construction": ef_construction,
         "quantization": stats.config.quantization().to_string(),
         "records": stats.records,
         "dead_rows": stats.dead_rows,

@@ -35,18 +35,36 @@ fn no_filter(filter: Option<&String>) -> Result<(), Failure> {
     }
 }
 
-/// A setting that does nothing for the collection's index is refused.
+/// What no index of this version has is refused here, the rest by the search.
 fn check_knobs(knobs: &Knobs, collection: &Collection) -> Result<(), Failure> {
     no_filter(knobs.filter.as_ref())?;
-    let given = [("--ef", knobs.ef), ("--nprobe", knobs.nprobe), ("--rerank", knobs.rerank)];
-    match given.iter().find(|(_, value)| value.is_some()) {
+    match knobs.nprobe {
         None => Ok(()),
-        Some((name, _)) => Err(Failure::invalid(format!(
-            "{name} does nothing for the index `{}`; leave it out",
+        Some(_) => Err(Failure::invalid(format!(
+            "nprobe does nothing for the index `{}`; leave it out",
             collection.config().index()
         ))),
     }
 }
+
+/// A search, of one query or of many, with the settings that were given.
+macro_rules! with_knobs {
+    ($search:expr, $knobs:expr) => {{
+        let (mut search, knobs): (_, &crate::args::Knobs) = ($search, $knobs);
+        if let Some(ef) = knobs.ef {
+            search = search.ef(ef);
+        }
+        if let Some(rerank) = knobs.rerank {
+            search = search.rerank(rerank);
+        }
+        if knobs.exact {
+            search = search.exact();
+        }
+        search
+    }};
+}
+
+use with_knobs;
 
 pub(crate) fn completions(shell: Shell, out: &Output) -> Result<Answer, Failure> {
     let mut script = Vec::new();

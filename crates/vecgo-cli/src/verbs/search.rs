@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use vecgo::Hit;
 
-use super::{check_knobs, reader};
+use super::{check_knobs, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Search, Target};
 use crate::failure::Failure;
@@ -22,15 +22,16 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
         let query = vector_from_json(&value).map_err(|failure| failure.context("--vector"))?;
-        print(&collection.search(query).k(args.k).with_metadata().wait()?, out);
+        let search = with_knobs!(collection.search(query).k(args.k), &args.knobs);
+        print(&search.with_metadata().wait()?, out);
     }
     if let Some(path) = &args.query_file {
         let mut file = VectorFile::open(path)?;
         let mut rows = Vec::new();
         while file.read_rows(QUERIES_AT_A_TIME, &mut rows)? > 0 {
             let queries = rows.chunks_exact(file.dim());
-            let answers = collection.search_batch(queries).k(args.k).with_metadata().wait()?;
-            for hits in &answers {
+            let search = with_knobs!(collection.search_batch(queries).k(args.k), &args.knobs);
+            for hits in &search.with_metadata().wait()? {
                 print(hits, out);
             }
             if out.is_over() {

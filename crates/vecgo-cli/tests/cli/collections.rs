@@ -32,21 +32,55 @@ fn create() {
     assert_eq!(listed[0]["metric"], "l2");
     assert_eq!(listed[0]["index"], "flat");
     assert_eq!(listed[0]["quantization"], "none");
+    assert!(listed[0]["m"].is_null() && listed[0]["ef_construction"].is_null());
+    assert_eq!(listed[1]["index"], "graph");
+    assert_eq!((&listed[1]["m"], &listed[1]["ef_construction"]), (&32.into(), &200.into()));
+    assert_eq!(listed[1]["quantization"], "rabitq:8");
     assert!(listed[0]["created_ms"].as_u64().unwrap() > 1_600_000_000_000);
+}
+
+#[test]
+fn an_index_and_a_quantization() {
+    let place = Place::new();
+    let create = |name: &str, flags: &str| {
+        place.ok(&format!("create db --dim 3 --metric l2 --collection {name} {flags}"))
+    };
+    for (name, flags, index, settings, quantization) in [
+        ("a", "", "graph", Some((32, 200)), "rabitq:8"),
+        ("b", "--index hnsw --m 16", "graph", Some((16, 200)), "rabitq:8"),
+        ("c", "--ef-construction=64 --quantization rabitq:4", "graph", Some((32, 64)), "rabitq:4"),
+        ("d", "--index graph --quantization none", "graph", Some((32, 200)), "none"),
+        ("e", "--m 4 --quantization sq8", "graph", Some((4, 200)), "sq8"),
+        ("f", "--index flat", "flat", None, "none"),
+    ] {
+        let told = create(name, flags);
+        assert!(told.contains(&format!("index {index}")), "{told}");
+        assert!(told.contains(&format!("quantization {quantization}")), "{told}");
+        let listed = place.json("collections db");
+        let info = listed["collections"].as_array().unwrap().last().unwrap();
+        let stats = place.json(&format!("stats db --collection {name}"));
+        for info in [info, &stats] {
+            assert_eq!(info["index"], index);
+            assert_eq!(info["quantization"], quantization);
+            assert_eq!(info["m"], json!(settings.map(|(m, _)| m)));
+            assert_eq!(info["ef_construction"], json!(settings.map(|(_, ef)| ef)));
+        }
+        // The same again is there; anything else is something else.
+        create(name, &format!("{flags} --if-not-exists"));
+        let other = format!("create db --dim 3 --metric l2 --collection {name} --if-not-exists");
+        place.refuses(&format!("{other} --m 77"), "Conflict", &["m 77", quantization]);
+    }
 }
 
 #[test]
 fn what_is_not_available_yet_is_unsupported() {
     let place = Place::new();
     for (flags, words) in [
-        ("--index graph", ["index `graph`", "expected flat"]),
-        ("--index hnsw", ["index `hnsw`", "expected flat"]),
         ("--index ivf", ["index `ivf`", "expected flat"]),
         ("--index disk", ["index `disk`", "expected flat"]),
-        ("--quantization sq8", ["quantization `sq8`", "expected none"]),
         ("--quantization int4", ["quantization `int4`", "expected none"]),
         ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
-        ("--quantization rabitq:4", ["quantization `rabitq:4`", "expected none"]),
+        ("--quantization rabitq:2", ["quantization `rabitq:2`", "expected none"]),
         ("--quantization binary", ["quantization `binary`", "expected none"]),
         ("--schema schema.json", ["schema", ""]),
     ] {
@@ -66,6 +100,13 @@ fn what_cannot_be_is_an_invalid_argument() {
         ("--dim 65537 --metric l2", ["dimension is 65537", "1 to 65536"]),
         ("--dim 3 --metric l2 --index tree", ["index `tree`", "flat"]),
         ("--dim 3 --metric l2 --quantization sq9", ["quantization `sq9`", "none"]),
+        ("--dim 3 --metric l2 --quantization rabitq:9", ["quantization `rabitq:9`", "rabitq:8"]),
+        ("--dim 3 --metric l2 --m 3", ["m is 3", "4 to 128"]),
+        ("--dim 3 --metric l2 --m 129", ["m is 129", "4 to 128"]),
+        ("--dim 3 --metric l2 --ef-construction=7", ["ef_construction is 7", "8 to 4096"]),
+        ("--dim 3 --metric l2 --index flat --m 16", ["--m", "`flat`"]),
+        ("--dim 3 --metric l2 --index flat --ef-construction 99", ["--ef-construction", "`flat`"]),
+        ("--dim 3 --metric l2 --index flat --quantization sq8", ["`sq8`", "`flat`"]),
         ("--dim 3 --metric l2 --collection A", ["\"A\"", "a-z"]),
         ("--dim 3 --metric l2 --collection a/b", ["\"a/b\"", "a-z"]),
     ] {

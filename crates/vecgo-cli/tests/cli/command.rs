@@ -62,6 +62,13 @@ impl Place {
         place
     }
 
+    /// One that every search goes through whole, so that answers are exact.
+    pub(crate) fn with_flat(dim: usize, metric: &str) -> Self {
+        let place = Self::new();
+        place.ok(&format!("create db --dim {dim} --metric {metric} --index flat"));
+        place
+    }
+
     pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }

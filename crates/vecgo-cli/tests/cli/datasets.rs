@@ -53,7 +53,7 @@ fn recall_on_real_vectors_is_one() {
         let place = Place::new();
         let file = |name: &str| set.join(name).to_str().unwrap().to_owned();
         let (dim, metric) = (manifest["dim"].to_string(), manifest["metric"].as_str().unwrap());
-        place.ok(&format!("create db --dim {dim} --metric {metric}"));
+        place.ok(&format!("create db --dim {dim} --metric {metric} --index flat"));
         let base = file("base.npy");
         let import = place.command_of(&["--json", "import", "db", &base]);
         let imported = crate::command::Ran::of(import);

@@ -4,7 +4,8 @@ use crate::command::Place;
 fn runs_to_the_end() {
     let place = Place::new();
     let told = place.ok("demo --dir words");
-    for word in ["Recall@10 against brute force: 1.000", " 0 lost", "every checksum right", "words"]
+    for word in
+        ["index graph", "quantization rabitq:8", "--exact       1.000", " 0 lost", "checksum right"]
     {
         assert!(told.contains(word), "no `{word}` in\n{told}");
     }

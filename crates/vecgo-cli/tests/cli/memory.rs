@@ -36,7 +36,7 @@ fn an_import_of_300_mb_that_merges() {
 }
 
 fn import(argument: &str, limit: usize) {
-    let place = Place::with_collection(DIM, "l2");
+    let place = Place::with_flat(DIM, "l2");
     // All zeros and so a hole, which takes no time to write.
     let mut file = File::create(place.path("base.npy")).unwrap();
     let header = npy_header("<f4", ROWS, DIM);

@@ -40,7 +40,7 @@ fn by_a_vector_and_by_a_file() {
     let mut rng = Rng(2);
     let (base, queries) = (rng.rows(500, 9), rng.rows(300, 9));
     for metric in METRICS {
-        let place = Place::with_collection(9, metric);
+        let place = Place::with_flat(9, metric);
         import(&place, &base);
         npy_f32(&place.path("queries.npy"), &queries);
         for k in [1, 10, 600] {
@@ -102,12 +102,44 @@ fn an_old_version() {
 }
 
 #[test]
-fn knobs_that_do_nothing_are_refused() {
+fn knobs() {
     let place = Place::with_collection(2, "l2");
-    for knob in ["--ef", "--nprobe", "--rerank"] {
-        let args = format!("search db --vector [1,2] {knob} 10");
+    import(&place, &[vec![0.0, 0.0], vec![3.0, 4.0], vec![6.0, 8.0]]);
+    npy_f32(&place.path("queries.npy"), &[vec![3.0, 4.0]]);
+    let plain = place.json("search db --vector [3,4]");
+    for knobs in ["--ef 32", "--ef=32", "--rerank=1", "--ef 1 --rerank 65536", "--exact"] {
+        assert_eq!(place.json(&format!("search db --vector [3,4] {knobs}")), plain, "{knobs}");
+        let file = format!("search db --query-file queries.npy {knobs}");
+        assert_eq!(place.json(&file), plain, "{knobs}");
+        let refused = format!("{file} --nprobe 8");
+        place.refuses(&refused, "InvalidArgument", &["nprobe", "graph"]);
+    }
+    for (knob, words) in [
+        ("--ef 0", ["ef is 0", "1 to 65536"]),
+        ("--ef 65537", ["ef is 65537", "1 to 65536"]),
+        ("--rerank=0", ["rerank is 0", "1 to 65536"]),
+    ] {
+        for queries in ["--vector [3,4]", "--query-file queries.npy"] {
+            place.refuses(&format!("search db {queries} {knob}"), "InvalidArgument", &words);
+        }
+    }
+    for word in ["-1", "many", ""] {
+        let ran = place.run(&format!("search db --vector [3,4] --ef={word}"));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
+}
+
+#[test]
+fn knobs_that_do_nothing_are_refused() {
+    let place = Place::with_flat(2, "l2");
+    for knob in ["ef", "nprobe", "rerank"] {
+        let args = format!("search db --vector [1,2] --{knob} 10");
         place.refuses(&args, "InvalidArgument", &[knob, "flat"]);
     }
+    place.ok("create db --dim 2 --metric l2 --quantization none --collection plain");
+    let plain = "search db --collection plain --vector [1,2]";
+    place.refuses(&format!("{plain} --rerank 10"), "InvalidArgument", &["rerank", "none"]);
+    place.ok(&format!("{plain} --ef 10"));
     let filter = "{\"field\":\"n\",\"op\":\"eq\",\"value\":1}";
     for args in ["search db --vector [1,2]", "count db"] {
         place.refuses(&format!("{args} --filter {filter}"), "Unsupported", &["filter"]);

@@ -283,7 +283,8 @@ impl Collection {
     /// The nearest records of one query.
     ///
     /// # Errors
-    /// `InvalidArgument` for a query that no record could equal.
+    /// `InvalidArgument` for a query that no record could equal, or a knob that is out of range or
+    /// does nothing for the collection's index.
     pub async fn search(&self, query: Vec<f32>, params: SearchParams) -> Result<Vec<Hit>> {
         check_vector(&self.shared.config, &query).map_err(|error| error.context("query"))?;
         Ok(self.open_snapshot()?.search(query, params).await?.pop().unwrap_or_default())
@@ -292,8 +293,8 @@ impl Collection {
     /// The nearest records of several queries, all seen at one moment.
     ///
     /// # Errors
-    /// `InvalidArgument` names the query at fault; `ResourceExhausted` for more hits in all than
-    /// should be held at once.
+    /// `InvalidArgument` names the query at fault, or the knob; `ResourceExhausted` for more hits
+    /// in all than should be held at once.
     pub async fn search_batch(
         &self,
         queries: Vec<Vec<f32>>,

@@ -2,6 +2,7 @@
 
 mod exact;
 mod fetch;
+mod params;
 mod scroll;
 mod search;
 mod top;
@@ -9,8 +10,9 @@ mod vector;
 mod view;
 
 pub use fetch::Fetch;
+pub use params::{MAX_CANDIDATES, SearchParams};
 pub use scroll::Scan;
-pub use search::{Hit, SearchParams};
+pub use search::Hit;
 
 pub(crate) use search::SHORT_SCAN_BYTES;
 pub(crate) use vector::{check_vector, norm};

@@ -4,23 +4,9 @@ use vecgo_io::SpawnExt;
 
 use super::exact::Scored;
 use super::fetch::Fetch;
+use super::params::SearchParams;
 use super::view::Snapshot;
 use crate::{Error, ErrorKind, Result};
-
-/// What to search for beside the query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SearchParams {
-    /// How many neighbours; fewer come back only if fewer records are there.
-    pub k: usize,
-    /// What to return with each.
-    pub fetch: Fetch,
-}
-
-impl Default for SearchParams {
-    fn default() -> Self {
-        Self { k: 10, fetch: Fetch::default() }
-    }
-}
 
 /// A neighbour.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +33,14 @@ pub(crate) const SHORT_SCAN_BYTES: u64 = 8 << 20;
 const MAX_HITS: u64 = 1 << 24;
 
 impl Snapshot {
-    /// The nearest records of each query, by nearness and then by id. `queries` are checked and end to end.
+    /// The nearest records of each query, by nearness and then by id. `queries` are checked and
+    /// end to end.
     pub(crate) async fn search(
         &self,
         queries: Vec<f32>,
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
+        params.check(&self.shared.config)?;
         let count = queries.len() / self.shared.config.dim();
         let hits = self.rows().min(params.k as u64).saturating_mul(count as u64);
         if hits > MAX_HITS {

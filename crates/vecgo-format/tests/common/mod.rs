@@ -9,9 +9,9 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, LogHeader, LogPosition,
+    Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, Index, LogHeader, LogPosition,
     LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent, Previous,
-    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
+    Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -28,8 +28,19 @@ pub(crate) fn id() -> impl Strategy<Value = Id> {
 
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     let metric = prop_oneof![Just(Metric::Cosine), Just(Metric::L2), Just(Metric::Dot)];
-    (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric)
-        .prop_map(|(dim, metric)| Config::new(dim, metric))
+    let quantization = prop_oneof![
+        Just(Quantization::None),
+        Just(Quantization::Sq8),
+        prop_oneof![Just(4), Just(8)].prop_map(|bits| Quantization::RaBitQ { bits }),
+    ];
+    let graph = (4u16..=128, 8u16..=4096, quantization)
+        .prop_map(|(m, ef_construction, codes)| (Index::Graph { m, ef_construction }, codes));
+    let index = prop_oneof![Just((Index::Flat, Quantization::None)), graph];
+    (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index).prop_map(
+        |(dim, metric, (index, codes))| {
+            Config::new(dim, metric).with_index(index).with_quantization(codes)
+        },
+    )
 }
 
 pub(crate) fn position() -> impl Strategy<Value = LogPosition> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    Catalogue, Config, Directory, Entry, Id, Identity, Kill, LogHeader, LogPosition, LogRange,
-    Manifest, Metric, ObjectName, ObjectRef, Parent, Previous, Section, SectionKind, SegmentRef,
-    checksum,
+    Catalogue, Config, Directory, Entry, Id, Identity, Index, Kill, LogHeader, LogPosition,
+    LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Previous, Quantization, Section,
+    SectionKind, SegmentRef, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -32,10 +32,21 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
         "dot" => Metric::Dot,
         other => panic!("metric {other}"),
     };
-    assert_eq!(walk.tag("index", "index"), "flat");
-    assert_eq!(walk.tag("quantization", "quantization"), "none");
+    let index = walk.tag("index", "index");
+    let index = match (index, walk.u16("m"), walk.u16("ef construction")) {
+        ("flat", 0, 0) => Index::Flat,
+        ("graph", m, ef_construction) => Index::Graph { m, ef_construction },
+        other => panic!("index {other:?}"),
+    };
+    let quantization = walk.tag("quantization", "quantization");
+    let quantization = match (quantization, walk.u8("bits")) {
+        ("none", 0) => Quantization::None,
+        ("sq8", 0) => Quantization::Sq8,
+        ("rabitq", bits) => Quantization::RaBitQ { bits },
+        other => panic!("quantization {other:?}"),
+    };
     walk.end();
-    Config::new(usize(dim), metric)
+    Config::new(usize(dim), metric).with_index(index).with_quantization(quantization)
 }
 
 pub(crate) fn object_reference(input: &mut Input<'_>) -> ObjectRef {

@@ -19,7 +19,7 @@ use decoder::{
 use page::{Input, PAGE, Walk, constants, example, number, size, usize};
 use roaring::RoaringBitmap;
 use serde_json::{Map, json};
-use values::{COLLECTION, Rows, a_document, a_log, directory_of, map};
+use values::{COLLECTION, Rows, a_document, a_log, configurations, directory_of, map};
 use vecgo_format::{
     BLOCK_BYTES, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
     FORMAT_VERSION, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd, LogHeader, LogPosition,
@@ -95,16 +95,17 @@ fn files_are_named_as_specified() {
 
 #[test]
 fn a_catalogue_is_as_specified() {
-    let entry = |dim, metric, created_ms| Entry {
+    let entry = |config, created_ms| Entry {
         identity: Identity(COLLECTION.0 + u128::from(created_ms)),
-        config: Config::new(dim, metric),
+        config,
         created_ms,
     };
-    let collections = BTreeMap::from([
-        ("a".to_owned(), entry(1, Metric::Cosine, 1)),
-        ("b-long-name_2".to_owned(), entry(MAX_DIM, Metric::L2, u64::MAX)),
-        ("c".repeat(64), entry(1_536, Metric::Dot, 0)),
-    ]);
+    let last = ("d".repeat(64), entry(Config::new(1_536, Metric::Dot), 0));
+    let collections = (0u64..)
+        .zip(configurations())
+        .map(|(n, config)| (format!("b-long-name_{n}"), entry(config, u64::MAX - n)))
+        .chain([last])
+        .collect();
     let parent = Parent { number: 41, checksum: 0x0123_4567_89ab_cdef };
     let dropped = vec![Identity(1), Identity(u128::MAX)];
     let full = Catalogue { number: 42, nonce: 77, parent, collections, dropped };

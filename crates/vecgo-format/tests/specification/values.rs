@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    BlockChecksums, Directory, FrameBuilder, Id, IdColumn, Identity, Kill, LogHeader, Lookup,
-    Previous, SECTION_ALIGN, Section, SectionKind, checksum, encode_document, encode_spans,
-    segment_header,
+    BlockChecksums, Config, Directory, FrameBuilder, Id, IdColumn, Identity, Index, Kill,
+    LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization, SECTION_ALIGN, Section,
+    SectionKind, checksum, encode_document, encode_spans, segment_header,
 };
 
 use crate::decoder::{directory, trailer};
@@ -133,4 +133,20 @@ pub(crate) fn directory_of(file: &[u8]) -> (Directory, u64) {
     let found = directory(bytes);
     assert_eq!(Directory::decode(bytes, u64::try_from(file.len()).unwrap()).unwrap(), found);
     (found, sum)
+}
+
+/// Of every metric, index and quantization, with the least and the most there can be.
+pub(crate) fn configurations() -> Vec<Config> {
+    let flat = Config::new(1, Metric::Cosine).with_index(Index::Flat);
+    let graph = |m, ef_construction, quantization| {
+        let index = Index::Graph { m, ef_construction };
+        Config::new(MAX_DIM, Metric::L2).with_index(index).with_quantization(quantization)
+    };
+    vec![
+        flat,
+        graph(4, 8, Quantization::None),
+        graph(128, 4096, Quantization::Sq8),
+        graph(16, 100, Quantization::RaBitQ { bits: 4 }),
+        graph(16, 100, Quantization::RaBitQ { bits: 8 }),
+    ]
 }

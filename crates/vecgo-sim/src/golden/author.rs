@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vecgo_engine::{Collection, Config, Database, Id, Record, Result, Update};
+use vecgo_engine::{Collection, Config, Database, Id, Index, Record, Result, Update};
 use vecgo_io::{BoxFuture, Clock};
 
 type Rows = BTreeMap<Id, Record>;
@@ -161,6 +161,8 @@ pub(super) fn contents(author: &Author) -> String {
                 "collection": name,
                 "dim": known.config.dim(),
                 "metric": known.config.metric().to_string(),
+                "index": index(known.config.index()),
+                "quantization": known.config.quantization().to_string(),
                 "version": version,
                 "records": rows.values().map(record).collect::<Vec<_>>(),
             });
@@ -168,6 +170,16 @@ pub(super) fn contents(author: &Author) -> String {
         })
     });
     format!("[\n{}\n]\n", lines.collect::<Vec<_>>().join(",\n"))
+}
+
+/// With its settings, if it has any.
+fn index(index: Index) -> Value {
+    match index {
+        Index::Flat => json!({"name": "flat"}),
+        Index::Graph { m, ef_construction } => {
+            json!({"name": "graph", "m": m, "ef_construction": ef_construction})
+        }
+    }
 }
 
 /// Payloads are lists of bytes.

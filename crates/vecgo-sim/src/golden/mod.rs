@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use vecgo_engine::{Config, Database, Metric, Options, Record, Result, Update, WalSync};
+use vecgo_engine::{
+    Config, Database, Index, Metric, Options, Quantization, Record, Result, Update, WalSync,
+};
 use vecgo_io::Access;
 
 use crate::Violation;
@@ -99,7 +101,7 @@ async fn first(author: &mut Author, database: &Database) -> Result<()> {
         .await?;
     author.commit(&words).await?;
 
-    let dots = author.create(database, "dots", Config::new(2, Metric::L2)).await?;
+    let dots = author.create(database, "dots", flat(2, Metric::L2)).await?;
     let grid = (0..6u64).map(|id| Record::new(id, [id_component(id), -0.5]));
     author.upsert(&dots, grid.collect()).await?;
     author.flush(&dots).await?;
@@ -112,6 +114,10 @@ async fn first(author: &mut Author, database: &Database) -> Result<()> {
     author.close(gone).await?;
     author.drop_collection(database, "gone").await?;
     author.close(words).await
+}
+
+fn flat(dim: usize, metric: Metric) -> Config {
+    Config::new(dim, metric).with_index(Index::Flat)
 }
 
 /// A log that ends in batches that nobody vouches for.
@@ -137,7 +143,9 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     author.upsert(&words, vec![Record::new(30u64, [0.0, -1.0, 0.0]).payload([0, 255])]).await?;
     let points = author.open(database, "points").await?;
     author.upsert(&points, vec![Record::new("text", [8.0, 8.0])]).await?;
-    let scores = author.create(database, "scores", Config::new(1, Metric::Dot)).await?;
+    let index = Index::Graph { m: 16, ef_construction: 100 };
+    let config = Config::new(1, Metric::Dot).with_index(index).with_quantization(Quantization::Sq8);
+    let scores = author.create(database, "scores", config).await?;
     author.upsert(&scores, vec![Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}))]).await
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vecgo::{Collection, Config, Database, Error, Id, Record, Result};
+use vecgo::{Collection, Config, Database, Error, Id, Index, Record, Result};
 
 pub(crate) type Rows = BTreeMap<Id, Record>;
 
@@ -27,7 +27,9 @@ pub(crate) fn contents() -> BTreeMap<String, Expected> {
     let mut contents = BTreeMap::new();
     for line in lines.as_array().unwrap() {
         let dim = usize::try_from(line["dim"].as_u64().unwrap()).unwrap();
-        let config = Config::new(dim, line["metric"].as_str().unwrap().parse().unwrap());
+        let config = Config::new(dim, line["metric"].as_str().unwrap().parse().unwrap())
+            .with_index(index(&line["index"]))
+            .with_quantization(line["quantization"].as_str().unwrap().parse().unwrap());
         let name = line["collection"].as_str().unwrap().to_owned();
         let new = || Expected { config, versions: BTreeMap::new(), last: Rows::new() };
         let expected = contents.entry(name).or_insert_with(new);
@@ -39,6 +41,15 @@ pub(crate) fn contents() -> BTreeMap<String, Expected> {
         }
     }
     contents
+}
+
+fn index(value: &serde_json::Value) -> Index {
+    let setting = |name: &str| u16::try_from(value[name].as_u64().unwrap()).unwrap();
+    match value["name"].as_str().unwrap() {
+        "flat" => Index::Flat,
+        "graph" => Index::Graph { m: setting("m"), ef_construction: setting("ef_construction") },
+        other => panic!("index {other}"),
+    }
 }
 
 fn record(value: &serde_json::Value) -> Record {

@@ -1,0 +1,123 @@
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
+
+mod recall;
+mod report;
+mod timing;
+
+use std::path::Path;
+
+use recall::recall;
+use report::{Point, report};
+use timing::{Calls, time};
+use vecgo::{Collection, Config};
+
+use super::{check_knobs, reader, with_knobs};
+use crate::Answer;
+use crate::args::{Bench, Knobs, Target};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::vector_file::{VectorFile, read_truth};
+
+/// How to search: a point of the report.
+struct Setting {
+    k: usize,
+    param: String,
+    knobs: Knobs,
+}
+
+impl Setting {
+    fn search(&self, collection: &Collection, query: &[f32]) -> vecgo::Search {
+        with_knobs!(collection.search(query).k(self.k), &self.knobs)
+    }
+
+    fn search_batch(&self, collection: &Collection, queries: &[Vec<f32>]) -> vecgo::SearchBatch {
+        with_knobs!(collection.search_batch(queries).k(self.k), &self.knobs)
+    }
+}
+
+pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, Failure> {
+    if args.threads == 0 || args.k == 0 {
+        return Err(Failure::usage("--threads and -k must be 1 or more"));
+    }
+    let settings = settings(&args)?;
+    let collection = reader(target)?;
+    for setting in &settings {
+        check_knobs(&setting.knobs, &collection).map_err(|failure| of_sweep(&args, failure))?;
+    }
+    let queries = read_queries(&args.queries, collection.config())?;
+    let truth = read_truth(&args.truth, queries.len(), args.k)?;
+    let queries = &queries[..queries.len().min(truth.len())];
+    let Some(first) = queries.first() else {
+        return Err(Failure::invalid("no queries, or no truth for them"));
+    };
+    // What is refused is refused before minutes are spent on the points before it.
+    for setting in &settings {
+        let tried = setting.search(&collection, first).wait().map_err(Failure::from);
+        tried.map_err(|failure| of_sweep(&args, failure))?;
+    }
+    let calls = if args.batch { Calls::Batch } else { Calls::Single { threads: args.threads } };
+    let mut points = Vec::new();
+    for setting in settings {
+        let timing = time(&collection, queries, calls, &setting)?;
+        let recall = recall(&collection, queries, &truth, &setting)?;
+        points.push(Point { param: setting.param, recall, timing });
+    }
+    report(&collection, &args, queries.len(), &points, out)?;
+    Ok(Answer::Yes)
+}
+
+fn of_sweep(args: &Bench, failure: Failure) -> Failure {
+    match &args.sweep {
+        None => failure,
+        Some(sweep) => failure.context(format!("--sweep {sweep}")),
+    }
+}
+
+/// One for each number of the sweep, or the only one.
+fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
+    let Some(sweep) = &args.sweep else {
+        let param = match &args.knobs {
+            Knobs { exact: true, .. } => "exact".to_owned(),
+            Knobs { ef: Some(ef), .. } => format!("ef={ef}"),
+            Knobs { rerank: Some(rerank), .. } => format!("rerank={rerank}"),
+            _ => "default".to_owned(),
+        };
+        return Ok(vec![Setting { k: args.k, param, knobs: args.knobs.clone() }]);
+    };
+    let wrong = |why: &str| Failure::usage(format!("--sweep {sweep}: {why}"));
+    if args.knobs.exact {
+        return Err(wrong("has no say in an exact search; leave out --exact"));
+    }
+    let Some((knob, numbers)) = sweep.split_once('=') else {
+        return Err(wrong("expected KNOB=N,…"));
+    };
+    let one = |number: &str| {
+        let value: usize = number.parse().map_err(|_| wrong("expected numbers after the ="))?;
+        let mut knobs = args.knobs.clone();
+        let place = match knob {
+            "ef" => &mut knobs.ef,
+            "rerank" => &mut knobs.rerank,
+            "nprobe" => &mut knobs.nprobe,
+            _ => return Err(wrong("expected ef, rerank or nprobe")),
+        };
+        match place.replace(value) {
+            None => Ok(Setting { k: args.k, param: format!("{knob}={value}"), knobs }),
+            Some(_) => Err(wrong(&format!("leave out --{knob}"))),
+        }
+    };
+    numbers.split(',').map(one).collect()
+}
+
+fn read_queries(path: &Path, config: &Config) -> Result<Vec<Vec<f32>>, Failure> {
+    let mut file = VectorFile::open(path)?;
+    if file.dim() != config.dim() {
+        let (found, expected) = (file.dim(), config.dim());
+        let path = path.display();
+        return Err(Failure::invalid(format!("{path}: {found} dimensions; expected {expected}")));
+    }
+    let (mut queries, mut rows) = (Vec::new(), Vec::new());
+    while file.read_rows(1024, &mut rows)? > 0 {
+        queries.extend(rows.chunks_exact(config.dim()).map(<[f32]>::to_vec));
+    }
+    Ok(queries)
+}

@@ -1,0 +1,54 @@
+use vecgo_format::{Config, Index};
+
+use super::fetch::Fetch;
+use crate::{Error, Result};
+
+/// Most candidates that a search may be told to keep or to score again.
+pub const MAX_CANDIDATES: usize = 65_536;
+
+/// What to search for beside the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchParams {
+    /// How many neighbours; fewer come back only if fewer records are there.
+    pub k: usize,
+    /// What to return with each.
+    pub fetch: Fetch,
+    /// Candidates that the walk through a graph keeps, 1 to [`MAX_CANDIDATES`]; at least `k` are
+    /// kept. The index decides if absent.
+    pub ef: Option<usize>,
+    /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
+    /// are. The index decides if absent.
+    pub rerank: Option<usize>,
+    /// Scores every record; `ef` and `rerank` have no say then.
+    pub exact: bool,
+}
+
+impl Default for SearchParams {
+    fn default() -> Self {
+        Self { k: 10, fetch: Fetch::default(), ef: None, rerank: None, exact: false }
+    }
+}
+
+impl SearchParams {
+    /// Refuses numbers out of range, and a knob that does nothing for the collection.
+    pub(crate) fn check(&self, config: &Config) -> Result<()> {
+        let (index, quantization) = (config.index(), config.quantization());
+        let does_nothing = |knob, what| {
+            Error::invalid(format!("{knob} does nothing for the {what}; leave it out"))
+        };
+        for (knob, given) in [("ef", self.ef), ("rerank", self.rerank)] {
+            let Some(found) = given else { continue };
+            if index == Index::Flat {
+                return Err(does_nothing(knob, format!("index `{index}`")));
+            }
+            if knob == "rerank" && !quantization.is_reranked() {
+                return Err(does_nothing(knob, format!("quantization `{quantization}`")));
+            }
+            if !(1..=MAX_CANDIDATES).contains(&found) {
+                let message = format!("{knob} is {found}; expected 1 to {MAX_CANDIDATES}");
+                return Err(Error::invalid(message));
+            }
+        }
+        Ok(())
+    }
+}

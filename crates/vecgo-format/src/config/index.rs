@@ -1,0 +1,161 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::ConfigError;
+
+/// How a collection finds neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Index {
+    /// Exact scan of all vectors.
+    Flat,
+    /// A graph of near neighbours, walked from row to row; `hnsw` is its familiar name.
+    Graph {
+        /// Edges that a row may have, 4 to 128: more find more and take more memory.
+        m: u16,
+        /// Candidates kept while a row's edges are chosen, 8 to 4,096: more make a better graph
+        /// and a slower build.
+        ef_construction: u16,
+    },
+}
+
+/// What stands in for the vectors while a graph is walked. Hits are scored by their vectors in
+/// any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantization {
+    /// The vectors themselves.
+    None,
+    /// A byte a dimension, between the least and the greatest value.
+    Sq8,
+    /// A random rotation, then so many bits a dimension (RaBitQ).
+    RaBitQ {
+        /// Bits a dimension, 4 or 8.
+        bits: u8,
+    },
+}
+
+impl Index {
+    /// Edges of a row of a graph, unless others are asked for.
+    pub const DEFAULT_M: u16 = 32;
+    /// Candidates kept while a row's edges are chosen, unless others are asked for.
+    pub const DEFAULT_EF_CONSTRUCTION: u16 = 200;
+
+    const M: RangeInclusive<u16> = 4..=128;
+    const EF_CONSTRUCTION: RangeInclusive<u16> = 8..=4096;
+
+    /// A graph with the default settings.
+    pub const fn graph() -> Self {
+        Self::Graph { m: Self::DEFAULT_M, ef_construction: Self::DEFAULT_EF_CONSTRUCTION }
+    }
+
+    /// The quantization of a collection that asks for none by name.
+    pub(super) fn default_quantization(self) -> Quantization {
+        match self {
+            Index::Flat => Quantization::None,
+            Index::Graph { .. } => Quantization::RaBitQ { bits: 8 },
+        }
+    }
+
+    pub(super) fn check(self) -> Result<(), ConfigError> {
+        let within = |what, found, range: RangeInclusive<u16>| {
+            let (least, most) = (*range.start(), *range.end());
+            match range.contains(&found) {
+                true => Ok(()),
+                false => Err(ConfigError::Range { what, found, least, most }),
+            }
+        };
+        match self {
+            Index::Flat => Ok(()),
+            Index::Graph { m, ef_construction } => {
+                within("m", m, Self::M)?;
+                within("ef_construction", ef_construction, Self::EF_CONSTRUCTION)
+            }
+        }
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::graph()
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Index::Flat => "flat",
+            Index::Graph { .. } => "graph",
+        })
+    }
+}
+
+impl FromStr for Index {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let (what, expected, found) = ("index", "flat or graph", name.to_owned());
+        match name {
+            "flat" => Ok(Index::Flat),
+            "graph" | "hnsw" => Ok(Index::graph()),
+            "ivf" | "disk" => Err(ConfigError::NotYet { what, expected, found }),
+            _ => Err(ConfigError::Name { what, expected, found }),
+        }
+    }
+}
+
+const QUANTIZATION: &str = "quantization";
+const QUANTIZATIONS: &str = "none, sq8, rabitq:4 or rabitq:8";
+
+impl Quantization {
+    /// Whether a search can ask how many candidates are scored again by their vectors.
+    pub fn is_reranked(self) -> bool {
+        self != Quantization::None
+    }
+
+    pub(super) fn check(self) -> Result<(), ConfigError> {
+        let (what, expected, found) = (QUANTIZATION, QUANTIZATIONS, self.to_string());
+        match self {
+            Quantization::None | Quantization::Sq8 | Quantization::RaBitQ { bits: 4 | 8 } => Ok(()),
+            Quantization::RaBitQ { bits: 1..=7 } => {
+                Err(ConfigError::NotYet { what, expected, found })
+            }
+            Quantization::RaBitQ { .. } => Err(ConfigError::Name { what, expected, found }),
+        }
+    }
+}
+
+impl fmt::Display for Quantization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Quantization::None => f.write_str("none"),
+            Quantization::Sq8 => f.write_str("sq8"),
+            Quantization::RaBitQ { bits } => write!(f, "rabitq:{bits}"),
+        }
+    }
+}
+
+impl FromStr for Quantization {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let (what, expected, found) = (QUANTIZATION, QUANTIZATIONS, name.to_owned());
+        match name.split_once(':') {
+            None if name == "none" => Ok(Quantization::None),
+            None if name == "sq8" => Ok(Quantization::Sq8),
+            None if name == "int4" || name == "binary" => {
+                Err(ConfigError::NotYet { what, expected, found })
+            }
+            Some(("pq", subspaces)) if subspaces.parse::<u32>().is_ok_and(|m| m > 0) => {
+                Err(ConfigError::NotYet { what, expected, found })
+            }
+            Some(("rabitq", bits)) => match bits.parse() {
+                Ok(bits) => {
+                    let quantization = Quantization::RaBitQ { bits };
+                    quantization.check().map(|()| quantization)
+                }
+                Err(_) => Err(ConfigError::Name { what, expected, found }),
+            },
+            _ => Err(ConfigError::Name { what, expected, found }),
+        }
+    }
+}

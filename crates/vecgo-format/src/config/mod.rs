@@ -1,0 +1,243 @@
+mod index;
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+pub use index::{Index, Quantization};
+
+use crate::FormatError;
+use crate::codec::{Decoder, Encoder};
+
+/// Most dimensions a collection can have.
+pub const MAX_DIM: usize = 65_536;
+
+/// How near two vectors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// distance = 1 − cos, score = cos.
+    Cosine,
+    /// distance = squared Euclidean, score = −distance.
+    L2,
+    /// distance = −(q·v), score = q·v.
+    Dot,
+}
+
+/// What a collection is; fixed when it is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    dim: u32,
+    metric: Metric,
+    index: Index,
+    quantization: Quantization,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The dimension is 0 or above [`MAX_DIM`].
+    #[error("dimension is {found}; expected 1 to {MAX_DIM}")]
+    Dim {
+        /// The dimension given.
+        found: usize,
+    },
+    /// A name that nothing has.
+    #[error("unknown {what} `{found}`; expected {expected}")]
+    Name {
+        /// What was named.
+        what: &'static str,
+        /// The names that exist.
+        expected: &'static str,
+        /// The name given.
+        found: String,
+    },
+    /// A name that a later version will honour.
+    #[error("{what} `{found}` is not in this version; expected {expected}")]
+    NotYet {
+        /// What was named.
+        what: &'static str,
+        /// The names that work now.
+        expected: &'static str,
+        /// The name given.
+        found: String,
+    },
+    /// A number that is too small or too large.
+    #[error("{what} is {found}; expected {least} to {most}")]
+    Range {
+        /// What has the number.
+        what: &'static str,
+        /// The number given.
+        found: u16,
+        /// The least that can be.
+        least: u16,
+        /// The most that can be.
+        most: u16,
+    },
+    /// A quantization that the index would never look at.
+    #[error("quantization `{found}` does nothing for the index `{index}`; leave it out")]
+    NoEffect {
+        /// The quantization given.
+        found: Quantization,
+        /// The index.
+        index: Index,
+    },
+}
+
+impl Config {
+    /// A collection of vectors with `dim` dimensions, 1 to [`MAX_DIM`], under `metric`: a graph
+    /// with the default settings and the quantization `rabitq:8`, until told otherwise. All of it
+    /// is checked when the collection is created.
+    pub fn new(dim: usize, metric: Metric) -> Self {
+        let index = Index::default();
+        Self {
+            dim: u32::try_from(dim).unwrap_or(u32::MAX),
+            metric,
+            index,
+            quantization: index.default_quantization(),
+        }
+    }
+
+    /// With another index. The quantization becomes that index's default, unless one was set that
+    /// is not the default.
+    #[must_use]
+    pub fn with_index(self, index: Index) -> Self {
+        let untouched = self.quantization == self.index.default_quantization();
+        let quantization = if untouched { index.default_quantization() } else { self.quantization };
+        Self { index, quantization, ..self }
+    }
+
+    /// With another quantization; under [`Index::Flat`] there is none.
+    #[must_use]
+    pub fn with_quantization(self, quantization: Quantization) -> Self {
+        Self { quantization, ..self }
+    }
+
+    /// Dimensions of a vector.
+    pub fn dim(&self) -> usize {
+        self.dim as usize
+    }
+
+    /// The metric.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The index.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The quantization.
+    pub fn quantization(&self) -> Quantization {
+        self.quantization
+    }
+
+    /// Checks what the constructors took on trust.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the dimension or a setting of the index is out of range, or the index
+    /// has no use for the quantization.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=MAX_DIM).contains(&self.dim()) {
+            return Err(ConfigError::Dim { found: self.dim() });
+        }
+        self.index.check()?;
+        self.quantization.check()?;
+        match (self.index, self.quantization) {
+            (Index::Graph { .. }, _) | (Index::Flat, Quantization::None) => Ok(()),
+            (index, found) => Err(ConfigError::NoEffect { found, index }),
+        }
+    }
+
+    /// As long whatever the index is: what one does not have is 0.
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        out.u32(self.dim);
+        out.u8(match self.metric {
+            Metric::Cosine => 0,
+            Metric::L2 => 1,
+            Metric::Dot => 2,
+        });
+        let (index, m, ef_construction) = match self.index {
+            Index::Flat => (0, 0, 0),
+            Index::Graph { m, ef_construction } => (1, m, ef_construction),
+        };
+        out.u8(index);
+        out.u16(m);
+        out.u16(ef_construction);
+        let (quantization, bits) = match self.quantization {
+            Quantization::None => (0, 0),
+            Quantization::Sq8 => (1, 0),
+            Quantization::RaBitQ { bits } => (2, bits),
+        };
+        out.u8(quantization);
+        out.u8(bits);
+    }
+
+    pub(crate) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, FormatError> {
+        let dim = bytes.u32()?;
+        let metric = match bytes.u8()? {
+            0 => Metric::Cosine,
+            1 => Metric::L2,
+            2 => Metric::Dot,
+            tag => return Err(bytes.invalid(format!("metric {tag}, expected 0 to 2"))),
+        };
+        let index = match (bytes.u8()?, bytes.u16()?, bytes.u16()?) {
+            (0, 0, 0) => Index::Flat,
+            (1, m, ef_construction) => Index::Graph { m, ef_construction },
+            (tag, m, ef) => {
+                let found = format!("index {tag}, m {m}, ef_construction {ef}");
+                return Err(bytes.invalid(format!("{found}; expected 0, 0, 0, or 1")));
+            }
+        };
+        let quantization = match (bytes.u8()?, bytes.u8()?) {
+            (0, 0) => Quantization::None,
+            (1, 0) => Quantization::Sq8,
+            (2, bits) => Quantization::RaBitQ { bits },
+            (tag, bits) => {
+                let found = format!("quantization {tag}, bits {bits}");
+                return Err(bytes.invalid(format!("{found}; expected 0 to 2, bits only for 2")));
+            }
+        };
+        let config = Self { dim, metric, index, quantization };
+        config.check().map_err(|error| bytes.invalid(error.to_string()))?;
+        Ok(config)
+    }
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dim {}, metric {}, index {}", self.dim, self.metric, self.index)?;
+        if let Index::Graph { m, ef_construction } = self.index {
+            write!(f, " (m {m}, ef_construction {ef_construction})")?;
+        }
+        write!(f, ", quantization {}", self.quantization)
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Metric::Cosine => "cosine",
+            Metric::L2 => "l2",
+            Metric::Dot => "dot",
+        })
+    }
+}
+
+impl FromStr for Metric {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "cosine" => Ok(Metric::Cosine),
+            "l2" => Ok(Metric::L2),
+            "dot" => Ok(Metric::Dot),
+            _ => Err(ConfigError::Name {
+                what: "metric",
+                expected: "cosine, l2 or dot",
+                found: name.to_owned(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a collection can be: the names, the ranges, and the bytes that hold it.
+
+mod common;
+
+use common::reseal;
+use proptest::prelude::*;
+use vecgo_format::{
+    Catalogue, Config, ConfigError, Entry, FormatError, Identity, Index, MAX_DIM, Metric,
+    Quantization,
+};
+
+fn graph(m: u16, ef_construction: u16) -> Config {
+    Config::new(3, Metric::L2).with_index(Index::Graph { m, ef_construction })
+}
+
+#[test]
+fn the_defaults() {
+    let new = Config::new(3, Metric::L2);
+    assert_eq!(new.index(), Index::Graph { m: 32, ef_construction: 200 });
+    assert_eq!(new.quantization(), Quantization::RaBitQ { bits: 8 });
+    let flat = new.with_index(Index::Flat);
+    assert_eq!(flat.quantization(), Quantization::None);
+    assert_eq!(flat.with_index(Index::graph()), new);
+    assert_eq!(
+        new.to_string(),
+        "dim 3, metric l2, index graph (m 32, ef_construction 200), quantization rabitq:8"
+    );
+    assert_eq!(flat.to_string(), "dim 3, metric l2, index flat, quantization none");
+}
+
+/// What was asked for by name stays, whatever the order.
+#[test]
+fn a_quantization_that_was_set_outlives_the_index() {
+    let (new, m16) = (Config::new(3, Metric::L2), Index::Graph { m: 16, ef_construction: 100 });
+    for quantization in [Quantization::None, Quantization::Sq8, Quantization::RaBitQ { bits: 4 }] {
+        let config = new.with_quantization(quantization).with_index(m16);
+        assert_eq!(config, new.with_index(m16).with_quantization(quantization));
+        assert_eq!(config.check(), Ok(()));
+    }
+}
+
+#[test]
+fn names_are_read_as_they_are_printed() {
+    for name in ["flat", "graph"] {
+        assert_eq!(name.parse::<Index>().unwrap().to_string(), name);
+    }
+    assert_eq!("hnsw".parse(), Ok(Index::graph()));
+    for name in ["none", "sq8", "rabitq:4", "rabitq:8"] {
+        assert_eq!(name.parse::<Quantization>().unwrap().to_string(), name);
+    }
+}
+
+#[test]
+fn names_of_later_versions_and_names_of_nothing() {
+    for later in ["ivf", "disk"] {
+        let found = later.parse::<Index>();
+        assert!(matches!(found, Err(ConfigError::NotYet { .. })), "{later}: {found:?}");
+    }
+    for never in ["", "Flat", "graph:32", "hnsw ", "tree"] {
+        let found = never.parse::<Index>();
+        assert!(matches!(found, Err(ConfigError::Name { .. })), "{never}: {found:?}");
+    }
+    for later in ["int4", "binary", "pq:16", "rabitq:1", "rabitq:5", "rabitq:7"] {
+        let found = later.parse::<Quantization>();
+        assert!(matches!(found, Err(ConfigError::NotYet { .. })), "{later}: {found:?}");
+    }
+    for never in [
+        "",
+        "None",
+        "sq8:4",
+        "none:0",
+        "int4:1",
+        "pq",
+        "pq:",
+        "pq:0",
+        "pq:x",
+        "rabitq",
+        "rabitq:",
+        "rabitq:0",
+        "rabitq:9",
+        "rabitq:256",
+        "rabitq:-4",
+        "rabitq:4:8",
+    ] {
+        let found = never.parse::<Quantization>();
+        assert!(matches!(found, Err(ConfigError::Name { .. })), "{never}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    for config in [graph(4, 8), graph(128, 4096), Config::new(MAX_DIM, Metric::Dot)] {
+        assert_eq!(config.check(), Ok(()), "{config}");
+    }
+    for (config, told) in [
+        (Config::new(0, Metric::L2), "dimension is 0; expected 1 to 65536"),
+        (graph(3, 200), "m is 3; expected 4 to 128"),
+        (graph(129, 200), "m is 129; expected 4 to 128"),
+        (graph(32, 7), "ef_construction is 7; expected 8 to 4096"),
+        (graph(32, 4097), "ef_construction is 4097; expected 8 to 4096"),
+        (
+            graph(32, 200).with_quantization(Quantization::RaBitQ { bits: 9 }),
+            "unknown quantization `rabitq:9`; expected none, sq8, rabitq:4 or rabitq:8",
+        ),
+        (
+            graph(32, 200).with_quantization(Quantization::RaBitQ { bits: 2 }),
+            "quantization `rabitq:2` is not in this version; \
+             expected none, sq8, rabitq:4 or rabitq:8",
+        ),
+        (
+            Config::new(3, Metric::L2).with_index(Index::Flat).with_quantization(Quantization::Sq8),
+            "quantization `sq8` does nothing for the index `flat`; leave it out",
+        ),
+    ] {
+        assert_eq!(config.check().unwrap_err().to_string(), told);
+    }
+}
+
+/// A catalogue of one collection, and where its configuration stands.
+fn with_config(config: Config) -> (Vec<u8>, usize) {
+    let entry = Entry { identity: Identity(7), config, created_ms: 1 };
+    let collections = [("a".to_owned(), entry)].into();
+    let (bytes, _) = Catalogue { number: 1, collections, ..Catalogue::default() }.encode();
+    // Prefix, four numbers, a count, a name, an identity.
+    (bytes, 8 + 32 + 1 + 2 + 16)
+}
+
+/// Bytes of the twelve at which something is changed, and what is put there.
+type Change = (usize, &'static [u8]);
+
+#[test]
+fn bytes_that_are_no_configuration() {
+    let flat = Config::new(3, Metric::L2).with_index(Index::Flat);
+    let graph = graph(32, 200);
+    let changes: [(Config, &[Change]); 3] = [
+        (
+            flat,
+            &[
+                (0, &[0, 0, 0, 0]),
+                (0, &[1, 0, 1, 0]),
+                (4, &[3]),
+                (5, &[1]),
+                (5, &[2]),
+                (6, &[1]),
+                (9, &[1]),
+                (10, &[1]),
+                (10, &[2, 8]),
+                (11, &[8]),
+            ],
+        ),
+        (
+            graph,
+            &[
+                (5, &[0]),
+                (5, &[2]),
+                (6, &[3]),
+                (6, &[129]),
+                (6, &[32, 1]),
+                (8, &[7]),
+                (8, &[1, 16]),
+                (10, &[0]),
+                (10, &[1]),
+                (10, &[3]),
+                (11, &[0]),
+                (11, &[3]),
+                (11, &[9]),
+            ],
+        ),
+        (graph.with_quantization(Quantization::Sq8), &[(10, &[2]), (11, &[1]), (11, &[8])]),
+    ];
+    for (config, changes) in changes {
+        let (bytes, start) = with_config(config);
+        assert!(Catalogue::decode(&bytes).is_ok());
+        for (at, put) in changes {
+            let mut changed = bytes.clone();
+            changed[start + at..start + at + put.len()].copy_from_slice(put);
+            reseal(&mut changed);
+            let found = Catalogue::decode(&changed);
+            assert!(
+                matches!(found, Err(FormatError::Invalid { .. })),
+                "{config}: {put:?} at {at}: {found:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    /// Every configuration has bytes of its own, and no others.
+    #[test]
+    fn what_reads_is_what_was_written(config in common::config(), bytes: [u8; 12]) {
+        let (written, start) = with_config(config);
+        prop_assert_eq!(Catalogue::decode(&written).unwrap().0.collections["a"].config, config);
+        let mut other = written;
+        // Small values, so that some of them are configurations.
+        for (at, byte) in bytes.into_iter().enumerate() {
+            other[start + at] = if byte < 200 { byte % 3 } else { other[start + at] };
+        }
+        reseal(&mut other);
+        if let Ok((catalogue, _)) = Catalogue::decode(&other) {
+            prop_assert_eq!(catalogue.encode().0, other);
+        }
+    }
+}
