@@ -24,7 +24,7 @@ pub const LINE: usize = 64;
 /// Bytes of a query for one line of nibbles: a byte for each.
 const NIBBLES: usize = 2 * LINE;
 /// Most bytes of a query whose dot product with any codes fits 32 bits.
-const MAX_QUERY: usize = 1 << 16;
+const MAX_QUERY: usize = 65_664;
 
 /// Scores `rows` of the codes at `codes`, each of `query.len()` bytes or half as many.
 pub(crate) type Dots =
@@ -226,7 +226,7 @@ impl Kernels {
     ///
     /// # Panics
     ///
-    /// If the query is not twice as long as a row or above 65,536 bytes, if a row is not there,
+    /// If the query is not twice as long as a row or above 65,664 bytes, if a row is not there,
     /// or if `out` is not as long as `rows`.
     #[inline]
     pub fn nibble_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
@@ -240,7 +240,7 @@ impl Kernels {
     ///
     /// # Panics
     ///
-    /// If the query is not as long as a row or above 65,536 bytes, if a row is not there, or if
+    /// If the query is not as long as a row or above 65,664 bytes, if a row is not there, or if
     /// `out` is not as long as `rows`.
     #[inline]
     pub fn byte_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
