@@ -27,7 +27,8 @@ pub struct Options {
     pub auto_compact: bool,
     /// A segment of fewer rows gets no graph: to score them all takes no longer than to walk one.
     pub graph_rows: usize,
-    /// Bytes of verified blocks kept in memory.
+    /// Bytes of verified blocks kept in memory, and as many again for vectors of segments that are
+    /// kept whole because they fit.
     pub cache_bytes: u64,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
     pub simd: Option<String>,

@@ -155,7 +155,7 @@ fn main() {
         let (mut err, mut bias, mut cnt) = (0.0f64, 0.0f64, 0.0f64);
         for (query, t) in queries.chunks_exact(dim).zip(&truth).take(100) {
             space.query(kernels, query, &mut point);
-            q.set(&point);
+            q.set(kernels, &point);
             let mut found: Vec<Neighbour> = Vec::new();
             codes.distances(kernels, &q, &all, &mut dots, |r, d| found.push(Neighbour::new(d, r)));
             for f in found.iter().step_by(1000) { let v = &base[f.row() as usize * dim..][..dim]; let d = kernels.l2(query, v); let e = f.distance() + q.squared() - d; err += (e * e) as f64; bias += e as f64; cnt += 1.0; }
@@ -177,7 +177,7 @@ fn main() {
                 let begin = Instant::now();
                 for query in queries.chunks_exact(dim) {
                     space.query(kernels, query, &mut point);
-                    q.set(&point);
+                    q.set(kernels, &point);
                     let mut starts: Vec<Neighbour> = Vec::with_capacity(e);
                     codes.distances(kernels, &q, &entries, &mut dots, |r, d| starts.push(Neighbour::new(d, r)));
                     let keep = 4.min(starts.len());

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// Rows whose mean stands for that of all.
 const SAMPLE_ROWS: usize = 16_384;
 /// Where walks may start: at the centres of so many clusters.
-const MOST_ENTRIES: usize = 256;
+const MOST_ENTRIES: usize = 64;
 /// An edge is left out if a chosen row is nearer to its end by this factor of squared distance.
 const ALPHA: f32 = 1.05;
 /// The first pass links every row, the second finds better edges in the graph that it left.
@@ -89,9 +89,7 @@ impl Making<'_> {
         let dim = self.config.dim();
         let rows = vectors.chunks_exact(dim);
         let step = rows.len().div_ceil(SAMPLE_ROWS).max(1);
-        let longest = rows.clone().map(|row| self.kernels.norm_squared(row)).fold(0.0, f32::max);
-        let sample = rows.step_by(step);
-        Space::train(self.kernels, kind(self.config), dim, self.seed, sample, longest)
+        Space::train(self.kernels, kind(self.config), dim, self.seed, rows, step)
     }
 
     fn encode(&self, space: &Space, vectors: &[f32]) -> Result<Encoded> {

@@ -60,7 +60,7 @@ impl Walker {
         let space = &part.space;
         self.point.resize(space.places(), 0.0);
         space.query(kernels, vector, &mut self.point);
-        self.query.set(&self.point);
+        self.query.set(kernels, &self.point);
         self.start(kernels, part)?;
         let codes = part.walked.codes()?;
         let found =

@@ -43,6 +43,7 @@ impl Snapshot {
                 continue;
             }
             self.walk(&mut walker, live, query, effort, &mut rows)?;
+            live.segment.prefetch(&rows);
             for row in &rows {
                 let (distance, score) =
                     live.segment.with_vector(*row, |vector| exact.score(vector)).await?;

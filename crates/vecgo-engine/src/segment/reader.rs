@@ -7,7 +7,7 @@ use vecgo_format::{
     CollectionNames, Config, Directory, FormatError, Id, IdColumn, Lookup, Metric,
     SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
-use vecgo_io::{BlockCache, BlockKey, Object, Store};
+use vecgo_io::{BlockCache, BlockKey, Held, Object, Store};
 use vecgo_kernels::{Kernels, PageBuf};
 
 use crate::graph::GraphPart;
@@ -45,6 +45,8 @@ pub(crate) struct Segment {
     longest: OnceCell<f32>,
     lookup: OnceCell<Lookup>,
     graph: OnceCell<GraphPart>,
+    /// Room for the vectors, if they are held whole although walks read few of them.
+    held: OnceCell<Option<Held>>,
     /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
     numbers: OnceCell<PageBuf<u64>>,
 }
@@ -76,6 +78,7 @@ impl Segment {
             longest: OnceCell::new(),
             lookup: OnceCell::new(),
             graph: OnceCell::new(),
+            held: OnceCell::new(),
             numbers: OnceCell::new(),
         })
     }
@@ -216,6 +219,10 @@ impl Segment {
     /// Loads what a walk through its graph reads.
     pub(crate) async fn load_graph(&self, config: &Config) -> Result<()> {
         self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
+        let (_, vectors) = self.section(SectionKind::Vectors)?;
+        if self.held.get_or_init(|| async { self.cache.hold(vectors.length) }).await.is_some() {
+            self.vectors().await?;
+        }
         if !self.has(SectionKind::IdKinds) {
             let numbers = self.numbers.get_or_try_init(|| async {
                 let (_, section) = self.section(SectionKind::Ids)?;
@@ -390,6 +397,23 @@ impl Segment {
         let bytes = start as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         Ok(vecgo_format::vector_of(&self.read(SectionKind::Vectors, range).await?))
+    }
+
+    /// Asks for what hits at these rows will be made of, where it is in memory.
+    pub(crate) fn prefetch(&self, rows: &[u32]) {
+        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
+        let (vectors, numbers) = (self.vectors.get(), self.numbers.get());
+        for row in rows {
+            if let Some(vectors) = vectors {
+                let start = *row as usize * self.dim();
+                for line in (0..self.dim()).step_by(FLOATS) {
+                    vecgo_kernels::prefetch(vectors, start + line);
+                }
+            }
+            if let Some(numbers) = numbers {
+                vecgo_kernels::prefetch(numbers, *row as usize);
+            }
+        }
     }
 
     /// Does something with the vector of a row, without a copy of it where there is no need.

@@ -7,8 +7,15 @@ pub(crate) static TABLE: CodeTable = CodeTable {
     byte_dots,
     nibbles_within,
     bytes_within,
-    hadamard: super::hadamard,
+    hadamard,
+    round: super::round,
 };
+
+fn hadamard(values: &mut [f32]) {
+    super::hadamard(values, 1);
+    let scale = super::hadamard_scale(values.len());
+    values.iter_mut().for_each(|value| *value *= scale);
+}
 
 /// # Safety
 ///
