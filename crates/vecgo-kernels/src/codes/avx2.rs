@@ -10,7 +10,8 @@ use std::arch::x86_64::{
 
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
-pub(crate) static TABLE: CodeTable = CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+pub(crate) static TABLE: CodeTable =
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
 
 /// Bytes in a register.
 const BYTES: usize = 32;
@@ -136,9 +137,15 @@ unsafe fn nibbles_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len() / 2,
+            rows,
+            |four| nibbles(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
@@ -157,9 +164,15 @@ unsafe fn bytes_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len(),
+            rows,
+            |four| bytes(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }

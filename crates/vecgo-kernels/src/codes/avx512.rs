@@ -11,7 +11,8 @@ use std::arch::x86_64::{
 use super::avx2::to_array;
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
-pub(crate) static TABLE: CodeTable = CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+pub(crate) static TABLE: CodeTable =
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
 
 /// # Safety
 ///
@@ -31,10 +32,8 @@ unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] 
             for (i, row) in rows.into_iter().enumerate() {
                 let codes = _mm512_loadu_si512(row.add(line * LINE).cast());
                 let shifted = _mm512_srli_epi16::<4>(codes);
-                let (first, second) = (
-                    _mm512_and_si512(codes, low_nibbles),
-                    _mm512_and_si512(shifted, low_nibbles),
-                );
+                let (first, second) =
+                    (_mm512_and_si512(codes, low_nibbles), _mm512_and_si512(shifted, low_nibbles));
                 lower[i] = _mm512_dpbusd_epi32(lower[i], first, low);
                 upper[i] = _mm512_dpbusd_epi32(upper[i], second, high);
             }
@@ -74,8 +73,7 @@ fn hadamard(values: &mut [f32]) {
 fn reduce([a, b, c, d]: [__m512i; TOGETHER]) -> [i32; TOGETHER] {
     let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    let quarters =
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let quarters = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     let halves = _mm256_add_epi32(
         _mm512_castsi512_si256(quarters),
         _mm512_extracti64x4_epi64::<1>(quarters),
@@ -115,9 +113,15 @@ unsafe fn nibbles_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len() / 2,
+            rows,
+            |four| nibbles(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
@@ -136,9 +140,15 @@ unsafe fn bytes_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len(),
+            rows,
+            |four| bytes(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }

@@ -2,13 +2,8 @@
 
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
-pub(crate) static TABLE: CodeTable = CodeTable {
-    nibble_dots,
-    byte_dots,
-    nibbles_within,
-    bytes_within,
-    hadamard: super::hadamard,
-};
+pub(crate) static TABLE: CodeTable =
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard: super::hadamard };
 
 /// # Safety
 ///
@@ -75,9 +70,15 @@ unsafe fn nibbles_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len() / 2,
+            rows,
+            |four| nibbles(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
@@ -95,9 +96,15 @@ unsafe fn bytes_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len(),
+            rows,
+            |four| bytes(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
