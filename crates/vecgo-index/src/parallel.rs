@@ -1,9 +1,11 @@
+use parking_lot::Mutex;
+
 /// Something that runs tasks, in any order, on as many cores as it likes.
 pub trait Parallel: Sync {
-    /// Runs `task` for each number below `tasks`, and returns when all are done.
+    /// Runs `task` once for each number below `tasks`, and returns when all are done.
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync));
 
-    /// How many tasks run at once.
+    /// How many tasks run at once, about.
     fn threads(&self) -> usize;
 }
 
@@ -21,7 +23,7 @@ impl Parallel for Serial {
     }
 }
 
-/// On so many threads, which live as long as the call.
+/// On so many threads, which live as long as the call. The caller's own is one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads(pub usize);
 
@@ -49,5 +51,36 @@ impl Parallel for Threads {
 
     fn threads(&self) -> usize {
         self.0.max(1)
+    }
+}
+
+/// Memory that tasks use again: a task takes one that is free, or makes one. So there are as many
+/// as tasks have run at once.
+#[derive(Debug, Default)]
+pub(crate) struct Workers<T> {
+    free: Mutex<Vec<T>>,
+}
+
+impl<T: Default + Send> Workers<T> {
+    /// Works on each input, on many cores, and returns what came of them in their order.
+    pub(crate) fn map<I: Send, O: Send>(
+        &self,
+        parallel: &dyn Parallel,
+        inputs: impl IntoIterator<Item = I>,
+        work: impl Fn(&mut T, I) -> O + Sync,
+    ) -> Vec<O> {
+        type Slot<I, O> = Mutex<(Option<I>, Option<O>)>;
+        let slots: Vec<Slot<I, O>> =
+            inputs.into_iter().map(|input| Mutex::new((Some(input), None))).collect();
+        parallel.run(slots.len(), &|task| {
+            let Some(slot) = slots.get(task) else { return };
+            let Some(input) = slot.lock().0.take() else { return };
+            let taken = self.free.lock().pop();
+            let mut worker = taken.unwrap_or_default();
+            let output = work(&mut worker, input);
+            self.free.lock().push(worker);
+            slot.lock().1 = Some(output);
+        });
+        slots.into_iter().filter_map(|slot| slot.into_inner().1).collect()
     }
 }

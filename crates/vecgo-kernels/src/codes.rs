@@ -27,8 +27,7 @@ const NIBBLES: usize = 2 * LINE;
 const MAX_QUERY: usize = 65_664;
 
 /// Scores `rows` of the codes at `codes`, each of `query.len()` bytes or half as many.
-pub(crate) type Dots =
-    unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
+pub(crate) type Dots = unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
 /// The same, keeping those of `rows` that come within a bound.
 pub(crate) type Within = unsafe fn(
     query: &[i8],
@@ -215,7 +214,6 @@ pub fn pack(distance: f32, row: u32) -> u64 {
 #[inline(always)]
 #[must_use]
 pub fn packed_distance(packed: u64) -> f32 {
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     let ordered = (packed >> 32) as u32;
     let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000;
     f32::from_bits(ordered ^ mask)
@@ -272,9 +270,7 @@ impl Kernels {
         assert_eq!(codes.count, estimate.factors.count, "factors for each row");
         codes.check(query.len(), rows, out.len());
         // SAFETY: the level is available, and the lengths were checked.
-        unsafe {
-            (self.codes().nibbles_within)(query, codes.bytes.as_ptr(), estimate, rows, out)
-        }
+        unsafe { (self.codes().nibbles_within)(query, codes.bytes.as_ptr(), estimate, rows, out) }
     }
 
     /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes

@@ -107,14 +107,7 @@ impl Space {
         self.place(kernels, vector, squared_length(kernels, vector), 0.0, point);
     }
 
-    fn place(
-        &self,
-        kernels: Kernels,
-        vector: &[f32],
-        squared: f32,
-        rest: f32,
-        point: &mut [f32],
-    ) {
+    fn place(&self, kernels: Kernels, vector: &[f32], squared: f32, rest: f32, point: &mut [f32]) {
         let (head, tail) = point.split_at_mut(self.dim);
         tail.fill(0.0);
         if self.kind == Kind::Angle && squared > 0.0 {

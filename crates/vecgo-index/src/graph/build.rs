@@ -1,21 +1,23 @@
-use std::sync::Mutex;
-
 use vecgo_kernels::Kernels;
-use vecgo_quant::{CodeFactors, CodeQuery};
+use vecgo_quant::CodeFactors;
 
-use super::prune::Pruner;
-use super::pool::Neighbour;
-use super::search::{Codes, Scratch};
-use super::{Edges, NO_EDGE};
+use super::back::{Edge, add_back};
+use super::insert::{TASK_ROWS, Worker, insert};
+use super::repair::connect;
+use super::search::Codes;
+use super::trim::trim;
+use super::twins::Twins;
+use super::{Edges, NO_EDGE, fill, used};
 use crate::Parallel;
 use crate::order::shuffled;
+use crate::parallel::Workers;
 
 /// What a graph is built over: all eight bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a> {
-    /// Codes of [`super::Width::Eight`].
+    /// Codes of [`super::Width::Eight`], at most `u32::MAX` rows.
     pub codes: Codes<'a>,
-    /// Coordinates of a point.
+    /// Coordinates of a point, of which there are at most as many as a row has codes.
     pub width: usize,
 }
 
@@ -29,13 +31,14 @@ impl Points<'_> {
 /// How to build.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildParams {
-    /// Most edges of a row.
+    /// Most edges of a row; zero is taken for one.
     pub degree: usize,
     /// Rows kept while looking for a row's neighbours.
     pub ef: usize,
-    /// How much nearer a chosen row must be to leave out a candidate.
+    /// How many times nearer, in squared distance, a chosen row must be to a candidate than the
+    /// point is, for the candidate to be left out: 1 or more.
     pub alpha: f32,
-    /// Passes over all rows.
+    /// Passes over all rows; all but the last are quick ones. Zero is taken for one.
     pub passes: usize,
     /// Which order the rows come in.
     pub seed: u64,
@@ -44,7 +47,8 @@ pub struct BuildParams {
 /// A graph.
 #[derive(Debug)]
 pub struct Built {
-    /// `degree` places a row.
+    /// `degree` places a row, those not used at [`NO_EDGE`] and last. No row has an edge to itself
+    /// or two to the same row.
     pub edges: Vec<u32>,
 }
 
@@ -53,20 +57,38 @@ pub struct Built {
 #[error("cancelled")]
 pub struct Cancelled;
 
-/// Rows that one task of a batch inserts.
-const TASK_ROWS: usize = 32;
+/// Most rows between two reports of progress, beside one for every thread.
+const MOST_STEP: usize = 1 << 14;
 
-struct Worker {
-    scratch: Scratch,
-    pruner: Pruner,
-    query: CodeQuery,
-    candidates: Vec<Neighbour>,
-    packed: Vec<u64>,
+/// What all parts of a build work with.
+pub(super) struct Job<'a> {
+    pub(super) kernels: Kernels,
+    pub(super) points: Points<'a>,
+    pub(super) parallel: &'a dyn Parallel,
+    pub(super) workers: Workers<Worker>,
+}
+
+impl Job<'_> {
+    /// Rows between two reports of progress: one in a hundred, but work for every thread.
+    pub(super) fn step(&self) -> usize {
+        let one_percent = self.points.codes.rows.count() / 100;
+        one_percent.min(MOST_STEP).max(TASK_ROWS * self.parallel.threads().max(1))
+    }
 }
 
 /// Builds a graph by inserting rows in batches: each row of a batch looks for its neighbours in the
 /// graph as it was before the batch, and the edges back are added when all have (Manohar and
-/// others, PPoPP 2024). So the graph depends on the seed only, not on the number of threads.
+/// others, PPoPP 2024). So the graph depends on points, entries and parameters only: neither the
+/// number of threads nor the level of the kernels makes a difference.
+///
+/// Searches will start from some of `entries`; every row can be reached from those. Entries that
+/// are no rows are passed over, and the first row stands for an empty list. `progress` is told how
+/// many of `passes` times all rows are done, about every hundredth, and says whether to go on.
+///
+/// Of rows with the same codes only one is inserted; the others hang on it (see `twins.rs`).
+///
+/// # Errors
+/// [`Cancelled`] if `progress` says so.
 pub fn build(
     kernels: Kernels,
     points: Points<'_>,
@@ -76,217 +98,128 @@ pub fn build(
     mut progress: impl FnMut(usize) -> bool,
 ) -> Result<Built, Cancelled> {
     let count = points.codes.rows.count();
-    let slack = params.degree + params.degree / 4;
-    let mut edges = vec![NO_EDGE; count * slack];
-    let order = shuffled(count, params.seed);
-    let workers: Vec<Mutex<Worker>> = (0..parallel.threads())
-        .map(|_| {
-            Mutex::new(Worker {
-                scratch: Scratch::default(),
-                pruner: Pruner::default(),
-                query: CodeQuery::default(),
-                candidates: Vec::new(),
-                packed: Vec::new(),
-            })
-        })
-        .collect();
-    let free = Mutex::new((0..workers.len()).collect::<Vec<_>>());
-    let wanted = params;
+    let params =
+        BuildParams { degree: params.degree.max(1), passes: params.passes.max(1), ..params };
+    let job = Job { kernels, points, parallel, workers: Workers::default() };
+    let mut entries: Vec<u32> =
+        entries.iter().copied().filter(|entry| (*entry as usize) < count).collect();
+    if entries.is_empty() {
+        entries.extend((count > 0).then_some(0));
+    }
+    let twins = Twins::find(&job, &entries);
+    let mut growth = Growth::new(&job, &twins, &entries, params);
     for pass in 0..params.passes {
-        let last = pass + 1 == wanted.passes;
-        let params = if last { wanted } else { BuildParams { ef: wanted.ef / 3, alpha: 1.0, ..wanted } };
+        growth.pass(pass, &mut |done| progress(pass * count + done))?;
+    }
+    let all = params.passes * count;
+    let mut go_on = || progress(all);
+    let mut edges = trim(&job, growth.graph(), params, &mut go_on)?;
+    drop(growth);
+    twins.attach(&mut edges, params.degree);
+    connect(&job, &mut edges, &entries, params.degree, &mut go_on)?;
+    Ok(Built { edges })
+}
+
+/// A graph that rows are being inserted into.
+struct Growth<'a> {
+    job: &'a Job<'a>,
+    params: BuildParams,
+    /// The rows to be inserted, entries first: what searches start from is connected before
+    /// anything else is.
+    order: Vec<u32>,
+    /// How many of them are entries.
+    entries: usize,
+    /// `slack` places a row: a few more than are kept, so that not every edge back prunes.
+    edges: Vec<u32>,
+    slack: usize,
+    /// Edges of a batch: `params.degree` places a row.
+    forward: Vec<u32>,
+    back: Vec<Edge>,
+}
+
+impl<'a> Growth<'a> {
+    fn new(job: &'a Job<'a>, twins: &Twins, entries: &[u32], params: BuildParams) -> Self {
+        let count = job.points.codes.rows.count();
+        let mut order = shuffled(count, params.seed);
+        order.retain(|row| twins.is_first(*row));
+        let mut is_entry = vec![false; count];
+        for entry in entries {
+            if let Some(is_entry) = is_entry.get_mut(*entry as usize) {
+                *is_entry = true;
+            }
+        }
+        let is_entry = |row: &u32| is_entry.get(*row as usize).is_some_and(|is| *is);
+        order.sort_by_key(|row| !is_entry(row));
+        let entries = order.partition_point(is_entry);
+        let slack = params.degree + params.degree / 4;
+        let edges = vec![NO_EDGE; count * slack];
+        let (forward, back) = (Vec::new(), Vec::new());
+        Growth { job, params, order, entries, edges, slack, forward, back }
+    }
+
+    fn graph(&self) -> Edges<'_> {
+        Edges::new(&self.edges, self.slack)
+    }
+
+    /// Inserts all rows, or inserts them again.
+    fn pass(
+        &mut self,
+        number: usize,
+        progress: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), Cancelled> {
+        let last = number + 1 == self.params.passes;
+        let quick = BuildParams { ef: self.params.ef / 3, alpha: 1.0, ..self.params };
+        let params = if last { self.params } else { quick };
+        let count = self.order.len();
         let mut done = 0;
         while done < count {
-            let batch = if pass > 0 { count / 25 } else { done.clamp(1, count / 50 + 1) };
-            let rows = &order[done..(done + batch.max(1)).min(count)];
-            let tasks: Vec<&[u32]> = rows.chunks(TASK_ROWS).collect();
-            let forward: Vec<Mutex<Vec<(u32, Vec<u32>)>>> =
-                tasks.iter().map(|_| Mutex::new(Vec::new())).collect();
-            let graph = Edges::new(&edges, slack);
-            // Until every entry is in, the first row of all stands for them.
-            let first = [order[0]];
-            let starts: &[u32] = if pass == 0 && done < count / 10 { &first } else { entries };
-            parallel.run(tasks.len(), &|task| {
-                let place = free.lock().ok().and_then(|mut free| free.pop()).unwrap_or(0);
-                if let (Ok(mut worker), Ok(mut out)) = (workers[place].lock(), forward[task].lock())
-                {
-                    for row in tasks[task] {
-                        let kept = worker.insert(kernels, &points, graph, starts, *row, params);
-                        out.push((*row, kept));
-                    }
-                }
-                if let Ok(mut free) = free.lock() {
-                    free.push(place);
-                }
-            });
-            let mut back: Vec<(u32, u32)> = Vec::new();
-            for list in forward {
-                for (row, kept) in list.into_inner().unwrap_or_default() {
-                    back.extend(kept.iter().map(|to| (*to, row)));
-                    let places = &mut edges[row as usize * slack..][..slack];
-                    places.fill(NO_EDGE);
-                    places[..kept.len()].copy_from_slice(&kept);
-                }
-            }
-            back.sort_unstable();
-            add_back(kernels, &points, &mut edges, slack, &back, params, parallel, &workers, &free);
+            // As many rows as are there already, but never so many that they miss each other.
+            let most = if number > 0 { count / 25 } else { done.min(count / 50) };
+            let batch = done..count.min(done + most.max(1));
+            let starts = if number == 0 { done.min(self.entries) } else { self.entries };
+            self.insert(batch.clone(), starts.max(1), params, progress)?;
+            self.link(batch.clone(), params);
+            done = batch.end;
+        }
+        Ok(())
+    }
+
+    /// Finds the edges of a batch, given as places of `order`, starting from its first `starts`.
+    fn insert(
+        &mut self,
+        batch: std::ops::Range<usize>,
+        starts: usize,
+        params: BuildParams,
+        progress: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), Cancelled> {
+        let (rows, starts) = (&self.order[batch.clone()], &self.order[..starts]);
+        self.forward.clear();
+        self.forward.resize(rows.len() * params.degree, NO_EDGE);
+        let graph = Edges::new(&self.edges, self.slack);
+        let step = self.job.step();
+        let mut done = batch.start;
+        for (rows, out) in rows.chunks(step).zip(self.forward.chunks_mut(step * params.degree)) {
+            insert(self.job, graph, starts, rows, params, out);
             done += rows.len();
-            if !progress(pass * count + done) {
+            if !progress(done) {
                 return Err(Cancelled);
             }
         }
+        Ok(())
     }
-    Ok(Built { edges: trim(kernels, &points, &edges, slack, params, parallel, &workers, &free) })
-}
 
-fn add_back(
-    kernels: Kernels,
-    points: &Points<'_>,
-    edges: &mut [u32],
-    slack: usize,
-    back: &[(u32, u32)],
-    params: BuildParams,
-    parallel: &dyn Parallel,
-    workers: &[Mutex<Worker>],
-    free: &Mutex<Vec<usize>>,
-) {
-    let targets: Vec<&[(u32, u32)]> = back.chunk_by(|a, b| a.0 == b.0).collect();
-    let chunks: Vec<&[&[(u32, u32)]]> = targets.chunks(64).collect();
-    let out: Vec<Mutex<Vec<(u32, Vec<u32>)>>> = chunks.iter().map(|_| Mutex::default()).collect();
-    let graph = Edges::new(edges, slack);
-    parallel.run(chunks.len(), &|task| {
-        let place = free.lock().ok().and_then(|mut free| free.pop()).unwrap_or(0);
-        if let (Ok(mut worker), Ok(mut out)) = (workers[place].lock(), out[task].lock()) {
-            for sources in chunks[task] {
-                let row = sources[0].0;
-                let mut list: Vec<u32> =
-                    graph.of(row).iter().copied().take_while(|to| *to != NO_EDGE).collect();
-                let had = list.len();
-                for (_, from) in sources.iter() {
-                    if !list[..had].contains(from) {
-                        list.push(*from);
-                    }
-                }
-                if list.len() > slack {
-                    list = worker.reprune(kernels, points, row, &list, params);
-                }
-                if list.len() != had || had > slack {
-                    out.push((row, list));
-                }
+    /// Puts the edges of a batch into the graph, both ways.
+    fn link(&mut self, batch: std::ops::Range<usize>, params: BuildParams) {
+        self.back.clear();
+        let forward = self.forward.chunks_exact(params.degree);
+        for (row, list) in self.order[batch].iter().zip(forward) {
+            let list = used(list);
+            self.back.extend(list.iter().map(|to| Edge::new(*to, *row)));
+            let start = *row as usize * self.slack;
+            if let Some(places) = self.edges.get_mut(start..start + self.slack) {
+                fill(places, list);
             }
         }
-        if let Ok(mut free) = free.lock() {
-            free.push(place);
-        }
-    });
-    for list in out {
-        for (row, list) in list.into_inner().unwrap_or_default() {
-            let places = &mut edges[row as usize * slack..][..slack];
-            places.fill(NO_EDGE);
-            places[..list.len()].copy_from_slice(&list);
-        }
+        add_back(self.job, &mut self.edges, self.slack, &mut self.back, params);
     }
 }
-
-fn trim(
-    kernels: Kernels,
-    points: &Points<'_>,
-    edges: &[u32],
-    slack: usize,
-    params: BuildParams,
-    parallel: &dyn Parallel,
-    workers: &[Mutex<Worker>],
-    free: &Mutex<Vec<usize>>,
-) -> Vec<u32> {
-    let count = edges.len() / slack;
-    let mut trimmed = vec![NO_EDGE; count * params.degree];
-    let graph = Edges::new(edges, slack);
-    let tasks: Vec<Mutex<(usize, &mut [u32])>> = trimmed
-        .chunks_mut(params.degree * 256)
-        .enumerate()
-        .map(|(task, out)| Mutex::new((task * 256, out)))
-        .collect();
-    parallel.run(tasks.len(), &|task| {
-        let place = free.lock().ok().and_then(|mut free| free.pop()).unwrap_or(0);
-        if let (Ok(mut worker), Ok(mut out)) = (workers[place].lock(), tasks[task].lock()) {
-            let first = out.0;
-            for (i, places) in out.1.chunks_mut(params.degree).enumerate() {
-                let row = u32::try_from(first + i).unwrap_or(u32::MAX);
-                let list: Vec<u32> =
-                    graph.of(row).iter().copied().take_while(|to| *to != NO_EDGE).collect();
-                let list = if list.len() > params.degree {
-                    worker.reprune(kernels, points, row, &list, params)
-                } else {
-                    list
-                };
-                places[..list.len()].copy_from_slice(&list);
-            }
-        }
-        if let Ok(mut free) = free.lock() {
-            free.push(place);
-        }
-    });
-    drop(tasks);
-    trimmed
-}
-
-impl Worker {
-    fn insert(
-        &mut self,
-        kernels: Kernels,
-        points: &Points<'_>,
-        graph: Edges<'_>,
-        starts: &[u32],
-        row: u32,
-        params: BuildParams,
-    ) -> Vec<u32> {
-        let factors = points.factors(row);
-        self.query.set_cells(points.codes.rows.row(row), factors);
-        let mut from: Vec<Neighbour> = Vec::new();
-        points.codes.distances(kernels, &self.query, starts, &mut self.packed, |row, distance| {
-            from.push(Neighbour::new(distance, row));
-        });
-        from.sort_unstable();
-        from.truncate(4);
-        let _ = self.scratch.walk(kernels, graph, points.codes, &self.query, &from, params.ef);
-        self.candidates.clear();
-        self.candidates.extend_from_slice(&self.scratch.path);
-        // In later passes the row has edges already.
-        let own: Vec<u32> = graph.of(row).iter().copied().take_while(|r| *r != NO_EDGE).collect();
-        let candidates = &mut self.candidates;
-        points.codes.distances(kernels, &self.query, &own, &mut self.packed, |row, distance| {
-            candidates.push(Neighbour::new(distance, row));
-        });
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates.retain(|candidate| candidate.row() != row);
-        self.pruner
-            .prune(kernels, points, candidates, factors.squared, params.degree, params.alpha)
-            .to_vec()
-    }
-
-    fn reprune(
-        &mut self,
-        kernels: Kernels,
-        points: &Points<'_>,
-        row: u32,
-        list: &[u32],
-        params: BuildParams,
-    ) -> Vec<u32> {
-        let factors = points.factors(row);
-        self.query.set_cells(points.codes.rows.row(row), factors);
-        self.candidates.clear();
-        let candidates = &mut self.candidates;
-        for list in list.chunks(1024) {
-            points.codes.distances(kernels, &self.query, list, &mut self.packed, |row, distance| {
-                candidates.push(Neighbour::new(distance, row));
-            });
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        self.pruner
-            .prune(kernels, points, candidates, factors.squared, params.degree, params.alpha)
-            .to_vec()
-    }
-}
-

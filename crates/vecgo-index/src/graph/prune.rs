@@ -39,9 +39,15 @@ impl Pruner {
             let own = self.query.squared();
             let mut occluded = false;
             for kept in self.kept.chunks(CHUNK) {
-                points.codes.distances(kernels, &self.query, kept, &mut self.packed, |_, distance| {
-                    occluded |= (distance + own) * alpha <= limit;
-                });
+                points.codes.distances(
+                    kernels,
+                    &self.query,
+                    kept,
+                    &mut self.packed,
+                    |_, distance| {
+                        occluded |= (distance + own) * alpha <= limit;
+                    },
+                );
                 if occluded {
                     break;
                 }

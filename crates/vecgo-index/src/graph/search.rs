@@ -1,9 +1,9 @@
 use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels};
 use vecgo_quant::CodeQuery;
 
+use super::Edges;
 use super::pool::{Neighbour, Pool};
 use super::visited::Visited;
-use super::Edges;
 
 /// Bits of a code that a walk reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
