@@ -1,6 +1,5 @@
 use xxhash_rust::xxh3::xxh3_64;
 
-
 /// The checksum of everything stored: XXH3, 64 bits, seed 0.
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)

@@ -45,7 +45,9 @@ impl GraphPart {
     /// Reads, verifies and checks it.
     pub(crate) async fn load(segment: &Segment, config: &Config) -> Result<Self> {
         let Index::Graph { m, .. } = config.index() else {
-            return Err(segment.damaged(invalid(format!("index {}, expected graph", config.index()))));
+            return Err(
+                segment.damaged(invalid(format!("index {}, expected graph", config.index())))
+            );
         };
         let space = read_space(segment, config).await?;
         let places = space.places();

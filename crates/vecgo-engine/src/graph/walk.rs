@@ -63,8 +63,7 @@ impl Walker {
         self.query.set(kernels, &self.point);
         self.start(kernels, part)?;
         let codes = part.walked.codes()?;
-        let found =
-            self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, ef);
+        let found = self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, ef);
         self.found.clear();
         self.found.extend(found.filter(|found| lives(found.row())));
         self.look_again(kernels, part, wanted)?;

@@ -34,7 +34,8 @@ impl Snapshot {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let effort = self.effort(params, k);
         let mut walker = self.shared.walkers.take();
-        let mut scored = self.exact_search(query, k, Which::WithoutGraph)?.pop().unwrap_or_default();
+        let mut scored =
+            self.exact_search(query, k, Which::WithoutGraph)?.pop().unwrap_or_default();
         let exact = ExactQuery::new(self.shared.kernels, self.shared.config.metric(), query);
         let mut rows = Vec::with_capacity(effort.rerank);
         for (source, row_source) in self.sources() {

@@ -1,9 +1,9 @@
 use std::iter;
 
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName, ObjectRef,
-    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum, encode_spans,
-    segment_header,
+    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName,
+    ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
+    encode_spans, segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 

@@ -95,9 +95,7 @@ impl Writer {
     fn is_compact(&self) -> bool {
         let Some((live, named)) = self.segments.first() else { return true };
         let graph = self.graph_rows().is_some_and(|rows| u64::from(live.segment.rows()) >= rows);
-        self.segments.len() == 1
-            && named.dead_rows == 0
-            && (live.segment.has_graph() || !graph)
+        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_graph() || !graph)
     }
 
     /// How many rows are worth a graph, if the collection is to have any.

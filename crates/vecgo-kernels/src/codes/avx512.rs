@@ -2,17 +2,18 @@
 
 use std::arch::x86_64::{
     __m512i, _mm_add_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256,
-    _mm512_add_epi32, _mm512_and_si512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_permute_ps, _mm512_set1_ps, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
-    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_setzero_si512,
-    _mm512_srli_epi16, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
+    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
+    _mm512_permute_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512,
+    _mm512_shuffle_f32x4, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::avx2::to_array;
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
-pub(crate) static TABLE: CodeTable = CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
+pub(crate) static TABLE: CodeTable =
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
 
 /// # Safety
 ///
@@ -32,10 +33,8 @@ unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] 
             for (i, row) in rows.into_iter().enumerate() {
                 let codes = _mm512_loadu_si512(row.add(line * LINE).cast());
                 let shifted = _mm512_srli_epi16::<4>(codes);
-                let (first, second) = (
-                    _mm512_and_si512(codes, low_nibbles),
-                    _mm512_and_si512(shifted, low_nibbles),
-                );
+                let (first, second) =
+                    (_mm512_and_si512(codes, low_nibbles), _mm512_and_si512(shifted, low_nibbles));
                 lower[i] = _mm512_dpbusd_epi32(lower[i], first, low);
                 upper[i] = _mm512_dpbusd_epi32(upper[i], second, high);
             }
@@ -104,8 +103,7 @@ fn hadamard(values: &mut [f32]) {
 fn reduce([a, b, c, d]: [__m512i; TOGETHER]) -> [i32; TOGETHER] {
     let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    let quarters =
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let quarters = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
     let halves = _mm256_add_epi32(
         _mm512_castsi512_si256(quarters),
         _mm512_extracti64x4_epi64::<1>(quarters),
@@ -145,9 +143,15 @@ unsafe fn nibbles_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len() / 2,
+            rows,
+            |four| nibbles(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
@@ -166,9 +170,15 @@ unsafe fn bytes_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len(),
+            rows,
+            |four| bytes(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }

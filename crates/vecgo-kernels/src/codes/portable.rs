@@ -82,9 +82,15 @@ unsafe fn nibbles_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len() / 2,
+            rows,
+            |four| nibbles(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
@@ -102,9 +108,15 @@ unsafe fn bytes_within(
     let mut kept = 0;
     // SAFETY: passed on from the caller.
     unsafe {
-        by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-            kept = keep(estimate, rows, sums, out, kept);
-        });
+        by_fours(
+            codes,
+            query.len(),
+            rows,
+            |four| bytes(query, four),
+            |rows, sums| {
+                kept = keep(estimate, rows, sums, out, kept);
+            },
+        );
     }
     kept
 }
