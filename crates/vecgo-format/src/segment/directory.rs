@@ -230,6 +230,8 @@ impl Directory {
             (SectionKind::IdKinds, SectionKind::IdText),
             (SectionKind::DocumentSpans, SectionKind::Documents),
             (SectionKind::PayloadSpans, SectionKind::Payloads),
+            (SectionKind::Edges, SectionKind::Space),
+            (SectionKind::Edges, SectionKind::Entries),
         ] {
             if has(one) != has(other) {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
@@ -266,6 +268,9 @@ impl Directory {
                 rows.checked_add(1).and_then(|n| n.checked_mul(8))
             }
             SectionKind::Lookup => rows.checked_mul(12).and_then(|n| n.checked_add(8)),
+            SectionKind::UpperFactors | SectionKind::LowerFactors | SectionKind::FullFactors => {
+                rows.checked_mul(8)
+            }
             _ => return Ok(()),
         };
         if expected != Some(section.length) {
