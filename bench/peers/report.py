@@ -58,6 +58,8 @@ class Row:
         fastest = [max(points, key=lambda one: one["qps"]) for points in enough if points]
         self.values |= {f"{name} ms @0.95": [one[f"{name}_ms"] for one in fastest] for name in ("p50", "p99")}
         self.values["best recall"] = [max((point["one"]["recall"] for point in search["points"] if "one" in point), default=0) for search in alone]
+        cpu = [[point["one"]["cpu"] for point in search["points"] if "cpu" in point.get("one", {})] for search in alone]
+        self.values["cpu"] = [min(each) for each in cpu if each]
         self.lines = [turn["limits"]["lines_per_s"] for turn in result["rounds"] if turn["limits"]]
 
     def cell(self, measure):
@@ -88,7 +90,7 @@ def rivalry(ours, others, measure):
     """Ours over the best of the others, above 1 where ours is better, and whose that is."""
     mine = ours.values[measure]
     theirs = [(median(row.values[measure]), row.name) for row in others if row.values[measure]]
-    if not mine or not theirs or measure == "best recall":
+    if not mine or not theirs or measure in ("best recall", "cpu"):
         return None
     best, name = max(theirs) if is_qps(measure) else min(theirs)
     return (median(mine) / best if is_qps(measure) else best / median(mine)), best, name
