@@ -5,7 +5,7 @@
 use std::{ptr, slice};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
-use vecgo_kernels::{Kernels, Level};
+use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels, Level};
 
 /// Base pages are no larger on any Linux system.
 const PAGE: usize = 64 << 10;
@@ -31,6 +31,16 @@ impl Fenced {
     fn floats(&self) -> &[f32] {
         // SAFETY: the middle page is readable and zeroed, and nobody writes to it.
         unsafe { slice::from_raw_parts(self.mapping.add(PAGE).cast(), PAGE / 4) }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the middle page is readable and zeroed, and nobody writes to it.
+        unsafe { slice::from_raw_parts(self.mapping.add(PAGE), PAGE) }
+    }
+
+    fn values(&self) -> &[i8] {
+        // SAFETY: as for bytes, any of which is a value too.
+        unsafe { slice::from_raw_parts(self.mapping.add(PAGE).cast(), PAGE) }
     }
 
     fn first(&self, len: usize) -> &[f32] {
@@ -71,6 +81,37 @@ fn kernels_read_nothing_outside_their_slices() -> rustix::io::Result<()> {
                 let out = &mut out[..rows];
                 kernels.dot_rows(a.last(dim), b.last(rows * dim), out);
                 kernels.l2_rows(a.last(dim), b.last(rows * dim), out);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn code_kernels_read_nothing_outside_their_rows() -> rustix::io::Result<()> {
+    let (codes, query, factors) = (Fenced::new()?, Fenced::new()?, Fenced::new()?);
+    let query = query.values();
+    for kernels in Level::ALL.into_iter().filter_map(|level| Kernels::new(level).ok()) {
+        for stride in [64, 128, 192, 640] {
+            for count in 1..=9 {
+                let end = codes.bytes();
+                let rows = CodeRows::new(&end[end.len() - stride * count..], stride);
+                let rows = rows.expect("whole rows");
+                let apart = &factors.bytes()[PAGE - 8 * count..];
+                let numbers: Vec<u32> = (0..).take(count).collect();
+                let (mut dots, mut kept) = (vec![1; count], vec![0; count]);
+                let (wide, narrow) =
+                    (&query[query.len() - 2 * stride..], &query[query.len() - stride..]);
+                kernels.nibble_dots(wide, rows, &numbers, &mut dots);
+                kernels.byte_dots(narrow, rows, &numbers, &mut dots);
+                assert_eq!(dots, vec![0; count]);
+                for factors in [Factors::in_rows(rows), Factors::apart(apart).expect("whole")] {
+                    let estimate = Estimate { factors, scale: 1.0, middle: 0.0, bound: u64::MAX };
+                    let found = kernels.nibbles_within(wide, rows, &estimate, &numbers, &mut kept);
+                    assert_eq!(found, count);
+                    let found = kernels.bytes_within(narrow, rows, &estimate, &numbers, &mut kept);
+                    assert_eq!(found, count);
+                }
             }
         }
     }
