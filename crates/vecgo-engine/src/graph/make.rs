@@ -179,7 +179,10 @@ fn code_sections(quantization: Quantization, space: &Space, from: Encoded) -> Ve
     let Encoded { cells, factors, full } = from;
     let upper_factors = column(&factors, |factors| factors.upper);
     let places = space.places();
-    if !matches!(quantization, Quantization::RaBitQ { .. }) {
+    if quantization == Quantization::None {
+        return Vec::new();
+    }
+    if quantization == Quantization::Sq8 {
         let kinds = (SectionKind::FullCodes, SectionKind::FullFactors);
         return plane(kinds, space, places, cells.to_vec(), full);
     }

@@ -10,13 +10,20 @@ use crate::{Error, Result};
 /// A segment's graph in memory: all that a walk reads.
 #[derive(Debug)]
 pub(crate) struct GraphPart {
+    /// Absent if walks go by the vectors themselves.
+    pub(super) coded: Option<Coded>,
+    edges: PageBuf<u32>,
+    degree: usize,
+    entries: Vec<u32>,
+}
+
+/// The codes of a segment's rows.
+#[derive(Debug)]
+pub(super) struct Coded {
     pub(super) space: Space,
     pub(super) walked: Plane,
     /// The lower four bits, where the walk reads the upper four only.
     pub(super) lower: Option<Plane>,
-    edges: PageBuf<u32>,
-    degree: usize,
-    entries: Vec<u32>,
     /// The codes of the entries, one after the other: every walk scores them all.
     entry_codes: PageBuf<u8>,
     entry_factors: Vec<u8>,
@@ -49,6 +56,47 @@ impl GraphPart {
                 segment.damaged(invalid(format!("index {}, expected graph", config.index())))
             );
         };
+        let degree = usize::from(m);
+        let rows = segment.rows();
+        let edges = read_words(segment, SectionKind::Edges, Some(rows as usize * degree)).await?;
+        if let Some(edge) = edges.iter().find(|edge| **edge >= rows && **edge != NO_EDGE) {
+            return Err(segment.damaged(invalid(format!("an edge to row {edge} of {rows}"))));
+        }
+        let entries = read_words(segment, SectionKind::Entries, None).await?.to_vec();
+        if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
+            let detail = format!("{} entries, expected rows below {rows}", entries.len());
+            return Err(segment.damaged(invalid(detail)));
+        }
+        let has_codes = segment.has(SectionKind::FullCodes) || segment.has(SectionKind::UpperCodes);
+        let coded = match has_codes {
+            true => Some(Coded::load(segment, config, &entries).await?),
+            false => None,
+        };
+        Ok(Self { coded, edges, degree, entries })
+    }
+
+    pub(super) fn edges(&self) -> Edges<'_> {
+        Edges::new(&self.edges, self.degree)
+    }
+
+    pub(super) fn entries(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Whether walks go by the vectors themselves, which have to be loaded.
+    pub(crate) fn needs_vectors(&self) -> bool {
+        self.coded.is_none()
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.coded.as_ref().map_or(0, Coded::memory_bytes)
+            + (self.edges.len() + self.entries.len()) * 4
+    }
+}
+
+impl Coded {
+    async fn load(segment: &Segment, config: &Config, entries: &[u32]) -> Result<Self> {
         let space = read_space(segment, config).await?;
         let places = space.places();
         let (walked, lower) = if segment.has(SectionKind::FullCodes) {
@@ -64,27 +112,8 @@ impl GraphPart {
             };
             (upper, lower)
         };
-        let degree = usize::from(m);
-        let rows = segment.rows();
-        let edges = read_words(segment, SectionKind::Edges, Some(rows as usize * degree)).await?;
-        if let Some(edge) = edges.iter().find(|edge| **edge >= rows && **edge != NO_EDGE) {
-            return Err(segment.damaged(invalid(format!("an edge to row {edge} of {rows}"))));
-        }
-        let entries = read_words(segment, SectionKind::Entries, None).await?.to_vec();
-        if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
-            let detail = format!("{} entries, expected rows below {rows}", entries.len());
-            return Err(segment.damaged(invalid(detail)));
-        }
-        let (entry_codes, entry_factors) = walked.copy_rows(&entries)?;
-        Ok(Self { space, walked, lower, edges, degree, entries, entry_codes, entry_factors })
-    }
-
-    pub(super) fn edges(&self) -> Edges<'_> {
-        Edges::new(&self.edges, self.degree)
-    }
-
-    pub(super) fn entries(&self) -> &[u32] {
-        &self.entries
+        let (entry_codes, entry_factors) = walked.copy_rows(entries)?;
+        Ok(Self { space, walked, lower, entry_codes, entry_factors })
     }
 
     /// The codes of the entries: row n is that of the n-th entry.
@@ -92,15 +121,10 @@ impl GraphPart {
         codes(&self.entry_codes, Some(&self.entry_factors), self.walked.stride, self.walked.width)
     }
 
-    /// Bytes that it takes.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    fn memory_bytes(&self) -> usize {
         let planes = [Some(&self.walked), self.lower.as_ref()].into_iter().flatten();
         let planes = planes.map(|p| p.codes.len() + p.factors.as_ref().map_or(0, |f| f.len()));
-        planes.sum::<usize>()
-            + self.edges.len() * 4
-            + self.entries.len() * 4
-            + self.entry_codes.len()
-            + self.entry_factors.len()
+        planes.sum::<usize>() + self.entry_codes.len() + self.entry_factors.len()
     }
 }
 

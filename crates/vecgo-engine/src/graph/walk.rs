@@ -1,10 +1,12 @@
 use parking_lot::Mutex;
-use vecgo_index::{Neighbour, Scratch};
+use vecgo_format::Metric;
+use vecgo_index::{Near, Neighbour, Scratch};
 use vecgo_kernels::Kernels;
 use vecgo_quant::CodeQuery;
 
 use super::GraphPart;
-use crate::Result;
+use super::part::Coded;
+use crate::{Error, Result};
 
 /// The nearest entries from which a walk starts.
 const STARTS: usize = 4;
@@ -16,6 +18,56 @@ const DEVIATIONS: f32 = 3.0;
 /// Standard deviation of the error that four bits leave in a coordinate, as a part of the
 /// coordinates' own: a cell of 6 / 16 deviations over the square root of 12.
 const CELL_ERROR: f32 = 0.108;
+
+/// Nearness by the vectors themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByVectors<'a> {
+    pub(crate) kernels: Kernels,
+    pub(crate) metric: Metric,
+    pub(crate) query: &'a [f32],
+    pub(crate) vectors: &'a [f32],
+    /// One over the length of each, under cosine.
+    pub(crate) norms: &'a [f32],
+}
+
+impl Near for ByVectors<'_> {
+    fn count(&self) -> usize {
+        self.vectors.len() / self.query.len().max(1)
+    }
+
+    fn prefetch(&self, row: u32) {
+        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
+        let dim = self.query.len();
+        for place in (0..dim).step_by(FLOATS) {
+            vecgo_kernels::prefetch(self.vectors, row as usize * dim + place);
+        }
+    }
+
+    fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
+        let dim = self.query.len();
+        let mut kept = 0;
+        for row in rows {
+            let place = *row as usize;
+            let Some(vector) = self.vectors.get(place * dim..(place + 1) * dim) else { continue };
+            let distance = match self.metric {
+                Metric::L2 => self.kernels.l2(self.query, vector),
+                Metric::Dot => -self.kernels.dot(self.query, vector),
+                Metric::Cosine => {
+                    let norm = self.norms.get(place).copied().unwrap_or_default();
+                    -self.kernels.dot(self.query, vector) * norm
+                }
+            };
+            let packed = vecgo_kernels::pack(distance, *row);
+            if packed < bound
+                && let Some(place) = out.get_mut(kept)
+            {
+                *place = packed;
+                kept += 1;
+            }
+        }
+        kept
+    }
+}
 
 /// Memory that searches use again.
 #[derive(Debug, Default)]
@@ -57,45 +109,71 @@ impl Walker {
         (ef, wanted): (usize, usize),
         lives: impl Fn(u32) -> bool,
     ) -> Result<&[Neighbour]> {
-        let space = &part.space;
+        let Some(coded) = &part.coded else {
+            return Err(Error::internal("a walk by codes that are not there"));
+        };
+        let space = &coded.space;
         self.point.resize(space.places(), 0.0);
         space.query(kernels, vector, &mut self.point);
         self.query.set(kernels, &self.point);
-        self.start(kernels, part)?;
-        let codes = part.walked.codes()?;
+        self.start(kernels, part.entries(), coded)?;
+        let codes = coded.walked.codes()?;
         let found = self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, ef);
         self.found.clear();
         self.found.extend(found.filter(|found| lives(found.row())));
-        self.look_again(kernels, part, wanted)?;
+        self.look_again(kernels, coded, wanted)?;
         Ok(&self.found)
     }
 
-    /// Chooses where to start.
-    fn start(&mut self, kernels: Kernels, part: &GraphPart) -> Result<()> {
+    /// The rows nearest to a vector, nearest first: at most `ef`, of those that live.
+    pub(crate) fn walk_vectors(
+        &mut self,
+        part: &GraphPart,
+        by: &ByVectors<'_>,
+        ef: usize,
+        lives: impl Fn(u32) -> bool,
+    ) -> &[Neighbour] {
         let entries = part.entries();
+        self.packed.resize(entries.len().max(self.packed.len()), 0);
+        let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
+        self.starts.clear();
+        self.starts.extend(self.packed[..kept].iter().map(|packed| Neighbour::of(*packed)));
+        self.keep_nearest_starts();
+        let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, ef);
+        self.found.clear();
+        self.found.extend(found.filter(|found| lives(found.row())));
+        &self.found
+    }
+
+    fn keep_nearest_starts(&mut self) {
+        if self.starts.len() > STARTS {
+            self.starts.select_nth_unstable(STARTS - 1);
+            self.starts.truncate(STARTS);
+        }
+    }
+
+    /// Chooses where to start.
+    fn start(&mut self, kernels: Kernels, entries: &[u32], coded: &Coded) -> Result<()> {
         let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.extend(known..u32::try_from(entries.len()).unwrap_or(u32::MAX));
         self.starts.clear();
         let starts = &mut self.starts;
         let numbers = &self.numbers[..entries.len()];
-        let codes = part.entry_codes()?;
+        let codes = coded.entry_codes()?;
         codes.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
             starts.push(Neighbour::new(distance, entries[number as usize]));
         });
-        if starts.len() > STARTS {
-            starts.select_nth_unstable(STARTS - 1);
-            starts.truncate(STARTS);
-        }
+        self.keep_nearest_starts();
         Ok(())
     }
 
     /// Puts the candidates in the order of all their bits, from the nearest by the upper four on,
     /// until what is left cannot be among the best `wanted`.
-    fn look_again(&mut self, kernels: Kernels, part: &GraphPart, wanted: usize) -> Result<()> {
-        let Some(lower) = &part.lower else { return Ok(()) };
-        let (upper, lower) = (part.walked.codes()?, lower.codes()?);
+    fn look_again(&mut self, kernels: Kernels, coded: &Coded, wanted: usize) -> Result<()> {
+        let Some(lower) = &coded.lower else { return Ok(()) };
+        let (upper, lower) = (coded.walked.codes()?, lower.codes()?);
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
-        let dims = part.space.width() as f32;
+        let dims = coded.space.width() as f32;
         let spread = DEVIATIONS * 2.0 * CELL_ERROR * (self.query.squared() / dims).sqrt();
         let mut done = 0;
         let mut bound = f32::INFINITY;

@@ -1,13 +1,14 @@
 //! Search through graphs: a walk in each segment that has one, an exact scan of what has none, and
 //! the best of both scored by their vectors.
 
+use vecgo_format::Quantization;
 use vecgo_index::Neighbour;
 
 use super::exact::{Scored, Which};
 use super::params::SearchParams;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Snapshot};
-use crate::graph::Walker;
+use crate::graph::{ByVectors, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -57,14 +58,21 @@ impl Snapshot {
         Ok(scored)
     }
 
+    fn by_vectors<'a>(&self, live: &'a LiveSegment, query: &'a [f32]) -> Result<ByVectors<'a>> {
+        let not_loaded = || Error::internal("a segment's vectors are not loaded");
+        let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
+        let (kernels, metric) = (self.shared.kernels, self.shared.config.metric());
+        Ok(ByVectors { kernels, metric, query, vectors, norms })
+    }
+
     fn effort(&self, params: SearchParams, k: usize) -> Effort {
         let ef = params.ef.unwrap_or_else(|| EF.max(k.saturating_add(k / 2))).max(k);
         let usual = match self.shared.config.quantization() {
-            // The walk's own distances are within rounding of the true ones.
-            vecgo_format::Quantization::RaBitQ { bits: 8 } | vecgo_format::Quantization::Sq8 => {
-                k.saturating_add(k / 4)
-            }
-            _ => k.saturating_mul(4),
+            // Of ten, all are among the twelve nearest by eight bits on every set of vectors that
+            // we have, and 998 in 1000 are among the forty nearest by four.
+            Quantization::RaBitQ { bits: 8 } | Quantization::Sq8 => k.saturating_add(k / 4),
+            Quantization::RaBitQ { .. } => k.saturating_mul(4),
+            Quantization::None => k,
         };
         Effort { k, ef, rerank: params.rerank.unwrap_or(usual).max(k) }
     }
@@ -90,13 +98,14 @@ impl Snapshot {
         };
         loop {
             let lives = |row| dead == 0 || !live.dead.is_dead(row, self.sequence);
-            let found = walker.walk(
-                self.shared.kernels,
-                part,
-                query,
-                (ef.min(all), effort.rerank),
-                lives,
-            )?;
+            let most = ef.min(all);
+            let found = match part.needs_vectors() {
+                true => walker.walk_vectors(part, &self.by_vectors(live, query)?, most, lives),
+                false => {
+                    let kernels = self.shared.kernels;
+                    walker.walk(kernels, part, query, (most, effort.rerank), lives)?
+                }
+            };
             if found.len() >= effort.k.min(live_rows) || ef >= all {
                 rows.clear();
                 rows.extend(found.iter().take(effort.rerank).map(|row: &Neighbour| row.row()));

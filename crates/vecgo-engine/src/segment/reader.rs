@@ -218,7 +218,11 @@ impl Segment {
 
     /// Loads what a walk through its graph reads.
     pub(crate) async fn load_graph(&self, config: &Config) -> Result<()> {
-        self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
+        let graph = self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
+        if graph.needs_vectors() {
+            self.vectors().await?;
+            self.norms().await?;
+        }
         let (_, vectors) = self.section(SectionKind::Vectors)?;
         if self.held.get_or_init(|| async { self.cache.hold(vectors.length) }).await.is_some() {
             self.vectors().await?;
