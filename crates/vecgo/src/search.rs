@@ -60,7 +60,7 @@ macro_rules! settings {
 
             /// Candidates that the walk through a graph keeps, 1 to
             /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES): more find more of the nearest and take
-            /// longer. At least `k` are kept. Without it the index decides.
+            /// longer. At least `k` are kept. Without it 96, or half as much again as `k` if that is more.
             ///
             /// Refused, as `InvalidArgument`, under [`Index::Flat`](crate::Index::Flat).
             pub fn ef(mut self, candidates: usize) -> Self {
@@ -70,7 +70,8 @@ macro_rules! settings {
 
             /// Candidates that are scored again by their vectors, 1 to
             /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES), because the codes of a quantization only
-            /// estimate distances. At least `k` are. Without it the index decides.
+            /// estimate distances. At least `k` are. Without it a quarter more than `k`, or four times `k` if codes
+            /// have four bits.
             ///
             /// Refused, as `InvalidArgument`, without a quantization.
             pub fn rerank(mut self, candidates: usize) -> Self {

@@ -14,10 +14,10 @@ pub struct SearchParams {
     /// What to return with each.
     pub fetch: Fetch,
     /// Candidates that the walk through a graph keeps, 1 to [`MAX_CANDIDATES`]; at least `k` are
-    /// kept. The index decides if absent.
+    /// kept. 96 if absent, or half as much again as `k` if that is more.
     pub ef: Option<usize>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
-    /// are. The index decides if absent.
+    /// are. A quarter more than `k` if absent, or four times `k` if codes have four bits.
     pub rerank: Option<usize>,
     /// Scores every record; `ef` and `rerank` have no say then.
     pub exact: bool,
