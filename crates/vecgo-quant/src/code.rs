@@ -24,12 +24,17 @@ pub struct CodeFactors {
     pub full: f32,
 }
 
-/// Encodes a point with `width` coordinates: a cell a place into `cells`, which is as long.
+/// Encodes a point with `width` coordinates: a cell a place into `cells`, which is as long, a
+/// multiple of 16.
+///
+/// A point so far out that its squared length is no finite `f32` is as far as can be from all
+/// others, so that no estimate is NaN.
 pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
     let squared = squared_length(point);
-    if squared <= 0.0 {
+    if squared <= 0.0 || !squared.is_finite() {
         cells.fill(128);
-        return CodeFactors::default();
+        let squared = if squared <= 0.0 { 0.0 } else { f32::MAX };
+        return CodeFactors { squared, ..CodeFactors::default() };
     }
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let spread = (squared / width as f32).sqrt();

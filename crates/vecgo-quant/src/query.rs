@@ -13,7 +13,8 @@ pub struct CodeQuery {
 }
 
 impl CodeQuery {
-    /// Takes a point.
+    /// Takes a point. If its squared length is no finite `f32`, rows are ranked by their own
+    /// lengths alone.
     pub fn set(&mut self, point: &[f32]) {
         let largest = point.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         let per_step = if largest > 0.0 { 127.0 / largest } else { 0.0 };
@@ -24,8 +25,10 @@ impl CodeQuery {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let sum = sum as f32;
         self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
-        self.scale = 2.0 * largest / 127.0;
-        self.squared = point.iter().map(|value| value * value).sum();
+        let squared: f32 = point.iter().map(|value| value * value).sum();
+        let (squared, scale) =
+            if squared.is_finite() { (squared, 2.0 * largest / 127.0) } else { (f32::MAX, 0.0) };
+        (self.squared, self.scale) = (squared, scale);
     }
 
     /// Takes a row's own cells for a query.

@@ -54,6 +54,9 @@ impl Space {
         let mut count = 0.0;
         for row in sample {
             space.row(kernels, row, &mut point);
+            if !point.iter().all(|value| value.is_finite()) {
+                continue;
+            }
             for (sum, value) in sums.iter_mut().zip(&point) {
                 *sum += f64::from(*value);
             }
