@@ -76,8 +76,9 @@ fn squared_length(point: &[f32]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Splits cells into rows of their upper and of their lower four bits, each half as long, laid out
-/// as [`vecgo_kernels::Kernels::nibble_dots`] reads them.
+/// Splits cells, whole [`UNIT`](crate::UNIT)s, into their upper and their lower four bits, each half
+/// as long, laid out as [`vecgo_kernels::Kernels::nibble_dots`] reads them. Several rows may lie end
+/// to end.
 pub fn split(cells: &[u8], upper: &mut [u8], lower: &mut [u8]) {
     let lines = upper.chunks_exact_mut(LINE).zip(lower.chunks_exact_mut(LINE));
     for (cells, (upper, lower)) in cells.chunks_exact(UNIT).zip(lines) {

@@ -31,7 +31,9 @@ impl CodeQuery {
         (self.squared, self.scale) = (squared, scale);
     }
 
-    /// Takes a row's own cells for a query.
+    /// Takes a row's own cells for a query, with the row's factors, of which `upper` is not read.
+    /// The middle of each cell is taken to be half a cell lower than [`encode`](crate::encode)
+    /// does: 8 bits with a sign hold no half.
     pub fn set_cells(&mut self, cells: &[u8], factors: CodeFactors) {
         self.values.clear();
         self.values.extend(cells.iter().map(|cell| (*cell ^ 0x80).cast_signed()));
