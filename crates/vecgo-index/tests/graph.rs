@@ -147,8 +147,6 @@ fn threads_and_levels_make_no_difference() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
-
     /// Points on a coarse grid: many are equal, many are equally far.
     #[test]
     fn any_graph_keeps_its_form(

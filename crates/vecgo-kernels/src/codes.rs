@@ -5,14 +5,18 @@
 //! rows ahead of the one they work on, and add up four rows at a time. Sums are exact integers:
 //! every level gives the same.
 
+mod distance;
 mod portable;
+mod rows;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+pub use distance::{Estimate, pack, packed_distance};
 pub(crate) use portable::TABLE as PORTABLE;
+pub use rows::{CodeRows, FACTOR_BYTES, Factors};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {avx2::TABLE as AVX2, avx512::TABLE as AVX512};
@@ -55,168 +59,6 @@ pub(crate) struct CodeTable {
     pub(crate) bytes_within: Within,
     pub(crate) hadamard: Turn,
     pub(crate) round: Round,
-}
-
-/// Rows of codes, end to end.
-#[derive(Clone, Copy, Debug)]
-pub struct CodeRows<'a> {
-    bytes: &'a [u8],
-    stride: usize,
-    count: usize,
-}
-
-impl<'a> CodeRows<'a> {
-    /// Rows of `stride` bytes each; `None` unless `stride` is whole lines and `bytes` whole rows.
-    #[must_use]
-    pub fn new(bytes: &'a [u8], stride: usize) -> Option<CodeRows<'a>> {
-        let whole = stride > 0 && stride.is_multiple_of(LINE) && bytes.len().is_multiple_of(stride);
-        whole.then(|| CodeRows { bytes, stride, count: bytes.len() / stride })
-    }
-
-    /// Bytes of a row.
-    #[must_use]
-    pub fn stride(&self) -> usize {
-        self.stride
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The codes of one row.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such row.
-    #[must_use]
-    pub fn row(&self, row: u32) -> &'a [u8] {
-        &self.bytes[row as usize * self.stride..][..self.stride]
-    }
-
-    /// Asks for the first lines of a row, if it is there.
-    #[inline(always)]
-    pub fn prefetch(&self, row: u32, lines: usize) {
-        let start = row as usize * self.stride;
-        for line in 0..lines {
-            prefetch(self.bytes, start + line * LINE);
-        }
-    }
-
-    #[inline(always)]
-    fn check(&self, query: usize, rows: &[u32], places: usize) {
-        assert!(query <= MAX_QUERY, "a query of {query} bytes");
-        assert_eq!(rows.len(), places, "one place for each row");
-        let most = rows.iter().fold(0, |most, row| most.max(*row));
-        assert!(rows.is_empty() || (most as usize) < self.count, "row {most} of {}", self.count);
-    }
-}
-
-/// Two floats a row, which make distances of dot products: in the rows themselves, or apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Factors<'a> {
-    bytes: &'a [u8],
-    /// Where the first row's are.
-    offset: usize,
-    /// From one row's to the next.
-    step: usize,
-    count: usize,
-}
-
-/// Bytes of a row's factors.
-pub const FACTOR_BYTES: usize = 8;
-
-impl<'a> Factors<'a> {
-    /// Factors end to end; `None` unless they are whole.
-    #[must_use]
-    pub fn apart(bytes: &'a [u8]) -> Option<Factors<'a>> {
-        let whole = bytes.len().is_multiple_of(FACTOR_BYTES);
-        let count = bytes.len() / FACTOR_BYTES;
-        whole.then_some(Factors { bytes, offset: 0, step: FACTOR_BYTES, count })
-    }
-
-    /// Factors in the last bytes of each row of codes.
-    #[must_use]
-    pub fn in_rows(codes: CodeRows<'a>) -> Factors<'a> {
-        let offset = codes.stride - FACTOR_BYTES;
-        Factors { bytes: codes.bytes, offset, step: codes.stride, count: codes.count }
-    }
-
-    /// The factors of a row.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such row.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(&self, row: u32) -> [f32; 2] {
-        assert!((row as usize) < self.count, "row {row} of {}", self.count);
-        // SAFETY: the row is there.
-        unsafe { self.get(row) }
-    }
-
-    /// # Safety
-    ///
-    /// There must be such a row.
-    #[inline(always)]
-    unsafe fn get(&self, row: u32) -> [f32; 2] {
-        // SAFETY: the last row's factors end within the bytes, whichever constructor it was, and
-        // the caller vouches for the row. Any bits are floats.
-        unsafe {
-            let at = self.bytes.as_ptr().add(self.offset + row as usize * self.step);
-            at.cast::<[f32; 2]>().read_unaligned()
-        }
-    }
-
-    /// Asks for a row's factors, if it is there.
-    #[inline(always)]
-    pub fn prefetch(&self, row: u32) {
-        prefetch(self.bytes, self.offset + row as usize * self.step);
-    }
-}
-
-/// How a dot product becomes a distance, and which distances are wanted.
-///
-/// The distance of a row with factors `[squared, factor]` and dot product `dot` is
-/// `squared - scale * factor * (dot - middle)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Estimate<'a> {
-    /// The factors of all rows.
-    pub factors: Factors<'a>,
-    /// The query's scale.
-    pub scale: f32,
-    /// What the query's dot product with the middle of the grid is.
-    pub middle: f32,
-    /// Packed distances below this are wanted; see [`pack`].
-    pub bound: u64,
-}
-
-impl Estimate<'_> {
-    #[inline(always)]
-    fn distance(&self, dot: i32, [squared, factor]: [f32; 2]) -> f32 {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let dot = dot as f32 - self.middle;
-        squared - self.scale * factor * dot
-    }
-}
-
-/// A distance and a row in one number, so that numbers compare as the distances do, then the rows.
-#[inline(always)]
-#[must_use]
-pub fn pack(distance: f32, row: u32) -> u64 {
-    let bits = distance.to_bits();
-    let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 0x8000_0000);
-    u64::from(ordered) << 32 | u64::from(row)
-}
-
-/// The distance in a packed number.
-#[inline(always)]
-#[must_use]
-pub fn packed_distance(packed: u64) -> f32 {
-    let ordered = (packed >> 32) as u32;
-    let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000;
-    f32::from_bits(ordered ^ mask)
 }
 
 impl Kernels {

@@ -5,6 +5,7 @@
     reason = "a level that the CPU lacks is reported, lest its absence pass for success"
 )]
 #![allow(clippy::cast_possible_truncation, reason = "few rows")]
+#![allow(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use std::sync::LazyLock;
 
@@ -222,7 +223,7 @@ proptest! {
         let length = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let expected: Vec<f64> = (0..values.len())
             .map(|i| {
-                let sign = |j: usize| if (i & j).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+                let sign = |j: usize| if (i & j).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
                 let terms = values.iter().enumerate().map(|(j, x)| sign(j) * f64::from(*x));
                 terms.sum::<f64>() / (values.len() as f64).sqrt()
             })
@@ -268,7 +269,8 @@ fn every_number_of_rows() {
     let rows: Vec<u32> = (0..count as u32).rev().collect();
     for codes in [Codes::Nibbles, Codes::Bytes] {
         let length = if codes == Codes::Nibbles { 2 * LINE } else { LINE };
-        let query: Vec<i8> = (0..length).map(|at| (at as u8).wrapping_mul(83) as i8).collect();
+        let query: Vec<i8> =
+            (0..length).map(|at| (at as u8).wrapping_mul(83).cast_signed()).collect();
         for number in 0..=count {
             let factors = Factors::apart(&factors).expect("whole");
             check(codes, &query, &bytes, &rows[..number], factors, 0.01);
@@ -284,7 +286,7 @@ fn every_bit_of_a_code_belongs_to_one_value() {
         for bit in 0..8 * stride {
             let mut row = vec![0; stride];
             row[bit / 8] = 1 << (bit % 8);
-            let query: Vec<i8> = (0..length).map(|at| (at % 251) as u8 as i8).collect();
+            let query: Vec<i8> = (0..length).map(|at| ((at % 251) as u8).cast_signed()).collect();
             let all = CodeRows::new(&row, stride).expect("a row");
             let expected = codes.dot(&query, &row);
             for kernels in AVAILABLE.iter().copied() {

@@ -24,12 +24,17 @@ pub struct CodeFactors {
     pub full: f32,
 }
 
-/// Encodes a point with `width` coordinates: a cell a place into `cells`, which is as long.
+/// Encodes a point with `width` coordinates: a cell a place into `cells`, which is as long, a
+/// multiple of 16.
+///
+/// A point so far out that its squared length is no finite `f32` is as far as can be from all
+/// others, so that no estimate is NaN.
 pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
     let squared = squared_length(point);
-    if squared <= 0.0 {
+    if squared <= 0.0 || !squared.is_finite() {
         cells.fill(128);
-        return CodeFactors::default();
+        let squared = if squared <= 0.0 { 0.0 } else { f32::MAX };
+        return CodeFactors { squared, ..CodeFactors::default() };
     }
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let spread = (squared / width as f32).sqrt();
@@ -71,8 +76,9 @@ fn squared_length(point: &[f32]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Splits cells into rows of their upper and of their lower four bits, each half as long, laid out
-/// as [`vecgo_kernels::Kernels::nibble_dots`] reads them.
+/// Splits cells, whole [`UNIT`](crate::UNIT)s, into their upper and their lower four bits, each half
+/// as long, laid out as [`vecgo_kernels::Kernels::nibble_dots`] reads them. Several rows may lie end
+/// to end.
 pub fn split(cells: &[u8], upper: &mut [u8], lower: &mut [u8]) {
     let lines = upper.chunks_exact_mut(LINE).zip(lower.chunks_exact_mut(LINE));
     for (cells, (upper, lower)) in cells.chunks_exact(UNIT).zip(lines) {

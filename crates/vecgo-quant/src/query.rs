@@ -15,7 +15,8 @@ pub struct CodeQuery {
 }
 
 impl CodeQuery {
-    /// Takes a point.
+    /// Takes a point. If its squared length is no finite `f32`, rows are ranked by their own
+    /// lengths alone.
     pub fn set(&mut self, kernels: Kernels, point: &[f32]) {
         let largest = point.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         let per_step = if largest > 0.0 { 127.0 / largest } else { 0.0 };
@@ -24,13 +25,16 @@ impl CodeQuery {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let sum = sum as f32;
         self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
-        self.scale = 2.0 * largest / 127.0;
         #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
         let squared = kernels.exact_dot(point, point) as f32;
-        self.squared = squared;
+        let (squared, scale) =
+            if squared.is_finite() { (squared, 2.0 * largest / 127.0) } else { (f32::MAX, 0.0) };
+        (self.squared, self.scale) = (squared, scale);
     }
 
-    /// Takes a row's own cells for a query.
+    /// Takes a row's own cells for a query, with the row's factors, of which `upper` is not read.
+    /// The middle of each cell is taken to be half a cell lower than [`encode`](crate::encode)
+    /// does: 8 bits with a sign hold no half.
     pub fn set_cells(&mut self, cells: &[u8], factors: CodeFactors) {
         self.values.clear();
         self.values.extend(cells.iter().map(|cell| (*cell ^ 0x80).cast_signed()));

@@ -28,7 +28,9 @@ pub struct Space {
 }
 
 impl Space {
-    /// A space with a known mean, of [`Space::places`] places.
+    /// A space with a known mean, of [`Space::places`] places, or none for zero. `dim` is one or
+    /// more; `longest` is the squared length of the longest row, and matters to [`Kind::Dot`]
+    /// only.
     #[must_use]
     pub fn new(kind: Kind, dim: usize, seed: u64, mean: Vec<f32>, longest: f32) -> Space {
         let dims = dim + usize::from(kind == Kind::Dot);
@@ -38,7 +40,12 @@ impl Space {
         Space { kind, dim, places, rotation, mean, longest }
     }
 
-    /// The space of some rows: every `step`-th of them for the mean, and the longest of all.
+    /// The space of some rows of `dim` floats: every `step`-th of them for the mean, and the longest
+    /// of all. Points beyond the range of `f32` do not count for the mean.
+    ///
+    /// # Panics
+    ///
+    /// If a row has another length than `dim`.
     pub fn train<'a>(
         kernels: Kernels,
         kind: Kind,
@@ -55,6 +62,9 @@ impl Space {
         let mut count = 0.0;
         for row in rows.step_by(step.max(1)) {
             space.row(kernels, row, &mut point);
+            if !point.iter().all(|value| value.is_finite()) {
+                continue;
+            }
             for (sum, value) in sums.iter_mut().zip(&point) {
                 *sum += f64::from(*value);
             }
@@ -96,13 +106,24 @@ impl Space {
         self.longest
     }
 
-    /// The point of a row.
+    /// The point of a row of `dim` floats, as [`Space::places`] floats.
+    ///
+    /// # Panics
+    ///
+    /// If either has another length.
     pub fn row(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
         let squared = squared_length(kernels, vector);
         self.place(kernels, vector, squared, (self.longest - squared).max(0.0).sqrt(), point);
     }
 
-    /// The point of a query.
+    /// The point of a query, in the shapes of [`row`](Space::row). Its squared distance to a row's
+    /// point is, for [`Kind::L2`], that of the vectors; for [`Kind::Angle`], 2 - 2 cos; for
+    /// [`Kind::Dot`], the squares of the query's and the longest row's length less twice the dot
+    /// product.
+    ///
+    /// # Panics
+    ///
+    /// As `row`.
     pub fn query(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
         self.place(kernels, vector, squared_length(kernels, vector), 0.0, point);
     }

@@ -28,7 +28,7 @@ impl Neighbour {
         row
     }
 
-    /// The distance.
+    /// The distance, as exact as it was put in.
     #[inline(always)]
     #[must_use]
     pub fn distance(self) -> f32 {

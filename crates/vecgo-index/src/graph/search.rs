@@ -19,7 +19,7 @@ pub enum Width {
 pub struct Codes<'a> {
     /// The codes.
     pub rows: CodeRows<'a>,
-    /// Squared length and factor of each row.
+    /// Squared length and factor of each row: of the upper bits or of all, as `width` says.
     pub factors: Factors<'a>,
     /// What the codes are.
     pub width: Width,
@@ -27,7 +27,13 @@ pub struct Codes<'a> {
 
 impl Codes<'_> {
     /// The rows whose estimated squared distance, less the query's own squared length, is below a
-    /// bound; as many as are returned, at the start of `out`.
+    /// bound, both packed as [`vecgo_kernels::pack`] does; as many as are returned, at the start
+    /// of `out`.
+    ///
+    /// # Panics
+    ///
+    /// If one of `rows` is not there, if `out` is not as long as `rows`, or if the query was made
+    /// for another number of codes.
     #[inline(always)]
     pub fn within(
         &self,
@@ -50,7 +56,12 @@ impl Codes<'_> {
         }
     }
 
-    /// Estimates for all of `rows`, in their order.
+    /// Estimates for all of `rows`, in their order: of squared distances, less the query's own
+    /// squared length. `packed` is memory to use again.
+    ///
+    /// # Panics
+    ///
+    /// As [`within`](Codes::within).
     pub fn distances(
         &self,
         kernels: Kernels,
@@ -118,7 +129,12 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Walks the graph from `starts` by codes and returns the `ef` nearest rows seen, nearest first.
+    /// Walks the graph by codes from `starts`, rows with their estimates, and returns the `ef` nearest
+    /// rows seen, nearest first, or fewer if no more can be reached.
+    ///
+    /// # Panics
+    ///
+    /// If a start or an edge leads to a row that has no codes; see [`Edges::lie_within`].
     pub fn walk<'s>(
         &'s mut self,
         kernels: Kernels,

@@ -1,0 +1,46 @@
+//! From dot products to distances that numbers compare by.
+
+use super::Factors;
+
+/// How a dot product becomes a distance, and which distances are wanted.
+///
+/// The distance of a row with factors `[squared, factor]` and dot product `dot` is
+/// `squared - scale * factor * (dot - middle)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate<'a> {
+    /// The factors of all rows.
+    pub factors: Factors<'a>,
+    /// The query's scale.
+    pub scale: f32,
+    /// What the query's dot product with the middle of the grid is.
+    pub middle: f32,
+    /// Packed distances below this are wanted; see [`pack`].
+    pub bound: u64,
+}
+
+impl Estimate<'_> {
+    #[inline(always)]
+    pub(super) fn distance(&self, dot: i32, [squared, factor]: [f32; 2]) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let dot = dot as f32 - self.middle;
+        squared - self.scale * factor * dot
+    }
+}
+
+/// A distance and a row in one number, so that numbers compare as the distances do, then the rows.
+#[inline(always)]
+#[must_use]
+pub fn pack(distance: f32, row: u32) -> u64 {
+    let bits = distance.to_bits();
+    let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 0x8000_0000);
+    u64::from(ordered) << 32 | u64::from(row)
+}
+
+/// The distance in a packed number.
+#[inline(always)]
+#[must_use]
+pub fn packed_distance(packed: u64) -> f32 {
+    let ordered = (packed >> 32) as u32;
+    let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000;
+    f32::from_bits(ordered ^ mask)
+}

@@ -1,0 +1,122 @@
+//! Where codes lie, and what goes with them.
+
+use super::{LINE, MAX_QUERY, prefetch};
+
+/// Rows of codes, end to end.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeRows<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) stride: usize,
+    pub(super) count: usize,
+}
+
+impl<'a> CodeRows<'a> {
+    /// Rows of `stride` bytes each; `None` unless `stride` is whole lines and `bytes` whole rows.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], stride: usize) -> Option<CodeRows<'a>> {
+        let whole = stride > 0 && stride.is_multiple_of(LINE) && bytes.len().is_multiple_of(stride);
+        whole.then(|| CodeRows { bytes, stride, count: bytes.len() / stride })
+    }
+
+    /// Bytes of a row.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The codes of one row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, row: u32) -> &'a [u8] {
+        &self.bytes[row as usize * self.stride..][..self.stride]
+    }
+
+    /// Asks for the first lines of a row, if it is there.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32, lines: usize) {
+        let start = row as usize * self.stride;
+        for line in 0..lines {
+            prefetch(self.bytes, start + line * LINE);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn check(&self, query: usize, rows: &[u32], places: usize) {
+        assert!(query <= MAX_QUERY, "a query of {query} bytes");
+        assert_eq!(rows.len(), places, "one place for each row");
+        let most = rows.iter().fold(0, |most, row| most.max(*row));
+        assert!(rows.is_empty() || (most as usize) < self.count, "row {most} of {}", self.count);
+    }
+}
+
+/// Two floats a row, which make distances of dot products: in the rows themselves, or apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    bytes: &'a [u8],
+    /// Where the first row's are.
+    offset: usize,
+    /// From one row's to the next.
+    step: usize,
+    pub(super) count: usize,
+}
+
+/// Bytes of a row's factors.
+pub const FACTOR_BYTES: usize = 8;
+
+impl<'a> Factors<'a> {
+    /// Factors end to end; `None` unless they are whole.
+    #[must_use]
+    pub fn apart(bytes: &'a [u8]) -> Option<Factors<'a>> {
+        let whole = bytes.len().is_multiple_of(FACTOR_BYTES);
+        let count = bytes.len() / FACTOR_BYTES;
+        whole.then_some(Factors { bytes, offset: 0, step: FACTOR_BYTES, count })
+    }
+
+    /// Factors in the last bytes of each row of codes.
+    #[must_use]
+    pub fn in_rows(codes: CodeRows<'a>) -> Factors<'a> {
+        let offset = codes.stride - FACTOR_BYTES;
+        Factors { bytes: codes.bytes, offset, step: codes.stride, count: codes.count }
+    }
+
+    /// The factors of a row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, row: u32) -> [f32; 2] {
+        assert!((row as usize) < self.count, "row {row} of {}", self.count);
+        // SAFETY: the row is there.
+        unsafe { self.get(row) }
+    }
+
+    /// # Safety
+    ///
+    /// There must be such a row.
+    #[inline(always)]
+    pub(super) unsafe fn get(&self, row: u32) -> [f32; 2] {
+        // SAFETY: the last row's factors end within the bytes, whichever constructor it was, and
+        // the caller vouches for the row. Any bits are floats.
+        unsafe {
+            let at = self.bytes.as_ptr().add(self.offset + row as usize * self.step);
+            at.cast::<[f32; 2]>().read_unaligned()
+        }
+    }
+
+    /// Asks for a row's factors, if it is there.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        prefetch(self.bytes, self.offset + row as usize * self.step);
+    }
+}
