@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Index,
+    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Index,
     Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric,
     ObjectName, ObjectRef, Parent, Previous, Quantization, Section, SectionKind, SegmentRef,
     catalogue_key, encode_document, encode_spans,
@@ -202,6 +202,7 @@ fn place(lengths: &[(SectionKind, u64)]) -> Vec<Section> {
             required,
             offset,
             length,
+            block_bytes: BLOCK_BYTES,
             table_offset: 0,
             table_checksum: 1,
         });

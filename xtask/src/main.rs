@@ -30,7 +30,7 @@ cargo xtask COMMAND
   leaks     no file names a place on somebody's machine or a package host
   deny      dependencies come from the registry under a licence that deny.toml allows
   docs      the documentation of all crates, warnings denied
-  bench     exact|ingest ARGUMENT... run a benchmark, as docs/benchmarks.md says
+  bench     exact|ingest|peers ARGUMENT... run a benchmark, as bench/README.md says
   fuzz      [TARGET] [--seconds N] [--quick] fuzz the decoders, all of them unless one is named:
             with libFuzzer, or --quick with changes to the corpus that are the same every time
   corpus    write what the encoders make of the fuzz corpus again
@@ -90,17 +90,22 @@ fn golden() -> Outcome {
     process::cargo("run -p vecgo-sim -- golden golden/version-0").run()
 }
 
-/// Runs `bench/NAME.py` on the release build, with the interpreter that `PYTHON` names.
+/// Runs a script of `bench` on the release build, with the interpreter that `PYTHON` names.
 fn bench(arguments: &[String]) -> Outcome {
     let Some((name, rest)) = arguments.split_first() else {
-        return Err(
-            "expected `bench exact|ingest --datasets DIR`, as docs/benchmarks.md says".into()
-        );
+        return Err("expected `bench exact|ingest|peers ARGUMENT...`; see bench/README.md".into());
     };
     process::cargo("build --release -p vecgo-cli").run()?;
+    let release = workspace::target()?.join("release");
+    let vecgo = release.join("vecgo");
     let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    process::program(&python)
-        .args([format!("bench/{name}.py").as_str(), "--vecgo", "target/release/vecgo"])
-        .args(rest)
-        .run()
+    let python = process::program(&python);
+    let script = if name == "peers" {
+        process::cargo("build --release -p vecgo-kernels --example bandwidth").run()?;
+        let limits = release.join("examples").join("bandwidth");
+        python.env("VECGO_BIN", vecgo).args(["bench/peers/run.py", "--limits"]).args([limits])
+    } else {
+        python.args([format!("bench/{name}.py").as_str(), "--vecgo"]).args([vecgo])
+    };
+    script.args(rest).run()
 }

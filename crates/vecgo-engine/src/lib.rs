@@ -15,6 +15,7 @@ mod catalogue;
 mod collection;
 mod compact;
 mod error;
+mod graph;
 mod manifest;
 mod memtable;
 mod options;

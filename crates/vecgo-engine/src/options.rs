@@ -25,7 +25,10 @@ pub struct Options {
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
     pub auto_compact: bool,
-    /// Bytes of verified blocks kept in memory.
+    /// A segment of fewer rows gets no graph: to score them all takes no longer than to walk one.
+    pub graph_rows: usize,
+    /// Bytes of verified blocks kept in memory, and as many again for vectors of segments that are
+    /// kept whole because they fit.
     pub cache_bytes: u64,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
     pub simd: Option<String>,
@@ -38,7 +41,8 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             memtable_rows: 1 << 18,
             auto_compact: true,
-            cache_bytes: 64 << 20,
+            graph_rows: 1024,
+            cache_bytes: 256 << 20,
             simd: None,
         }
     }

@@ -1,7 +1,5 @@
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::BLOCK_BYTES;
-
 /// The checksum of everything stored: XXH3, 64 bits, seed 0.
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
@@ -16,20 +14,27 @@ pub(crate) fn chain(so_far: u64, next: u64) -> u64 {
     xxh3_64(&both)
 }
 
-/// Checksums of a section, one for each [`BLOCK_BYTES`], taken while the section is written.
-#[derive(Debug, Default)]
+/// Checksums of a section, one a block, taken while the section is written.
+#[derive(Debug)]
 pub struct BlockChecksums {
+    block_bytes: usize,
     partial: Vec<u8>,
     sums: Vec<u64>,
 }
 
 impl BlockChecksums {
+    /// For blocks of so many bytes.
+    pub fn new(block_bytes: u32) -> Self {
+        let block_bytes = (block_bytes as usize).max(1);
+        Self { block_bytes, partial: Vec::new(), sums: Vec::new() }
+    }
+
     /// Takes the section's next bytes.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = BLOCK_BYTES.saturating_sub(self.partial.len());
-            if self.partial.is_empty() && bytes.len() >= BLOCK_BYTES {
-                let (block, rest) = bytes.split_at(BLOCK_BYTES);
+            let room = self.block_bytes.saturating_sub(self.partial.len());
+            if self.partial.is_empty() && bytes.len() >= self.block_bytes {
+                let (block, rest) = bytes.split_at(self.block_bytes);
                 self.sums.push(checksum(block));
                 bytes = rest;
                 continue;
@@ -37,7 +42,7 @@ impl BlockChecksums {
             let (now, rest) = bytes.split_at(room.min(bytes.len()));
             self.partial.extend_from_slice(now);
             bytes = rest;
-            if self.partial.len() == BLOCK_BYTES {
+            if self.partial.len() == self.block_bytes {
                 self.sums.push(checksum(&self.partial));
                 self.partial.clear();
             }

@@ -167,6 +167,8 @@ fn ends(directory: &Directory) -> u64 {
     directory.sections.iter().map(end).max().unwrap_or(0)
 }
 
+const BLOCK: usize = BLOCK_BYTES as usize;
+
 /// The directory of a segment without rows, and sections of unknown kinds beside.
 fn with_others(others: u16) -> Directory {
     let section = |kind, length| Section {
@@ -174,6 +176,7 @@ fn with_others(others: u16) -> Directory {
         required: false,
         offset: 64,
         length,
+        block_bytes: BLOCK_BYTES,
         table_offset: 64,
         table_checksum: 0,
     };
@@ -248,12 +251,13 @@ proptest! {
 
     #[test]
     fn block_checksums_do_not_depend_on_pieces(
-        pieces in vec(prop_oneof![0usize..2000, Just(BLOCK_BYTES), 0usize..200_000], 0..12),
+        pieces in vec(prop_oneof![0usize..2000, Just(BLOCK), 0usize..200_000], 0..12),
+        block_bytes in prop_oneof![Just(BLOCK_BYTES), 64u32..5000],
         seed: u32,
     ) {
         let length = pieces.iter().sum();
         let bytes: Vec<u8> = (u64::from(seed)..).flat_map(|word| checksum(&word.to_le_bytes()).to_le_bytes()).take(length).collect();
-        let mut sums = BlockChecksums::default();
+        let mut sums = BlockChecksums::new(block_bytes);
         let mut rest = &bytes[..];
         for piece in pieces {
             let (now, after) = rest.split_at(piece);
@@ -261,7 +265,7 @@ proptest! {
             rest = after;
         }
         let expected: Vec<u8> = bytes
-            .chunks(BLOCK_BYTES)
+            .chunks(block_bytes as usize)
             .flat_map(|block| checksum(block).to_le_bytes())
             .collect();
         prop_assert_eq!(sums.finish(), expected);
@@ -270,12 +274,12 @@ proptest! {
 
 #[test]
 fn block_checksums_at_the_edges() {
-    for length in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES] {
-        for piece in [1, 7, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1] {
+    for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+        for piece in [1, 7, BLOCK - 1, BLOCK, BLOCK + 1] {
             let bytes = vec![5u8; length];
-            let mut sums = BlockChecksums::default();
+            let mut sums = BlockChecksums::new(BLOCK_BYTES);
             bytes.chunks(piece).for_each(|piece| sums.feed(piece));
-            assert_eq!(sums.finish().len(), length.div_ceil(BLOCK_BYTES) * 8);
+            assert_eq!(sums.finish().len(), length.div_ceil(BLOCK) * 8);
         }
     }
 }

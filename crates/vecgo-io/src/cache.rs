@@ -1,4 +1,5 @@
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -19,6 +20,21 @@ pub struct BlockKey {
 pub struct BlockCache {
     blocks: Cache<BlockKey, Bytes, ByLength, BuildHasherDefault<KeyHasher>>,
     objects: AtomicU64,
+    /// Bytes that may be held whole, beside the blocks.
+    room: AtomicU64,
+}
+
+/// Room taken in memory for as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    cache: Arc<BlockCache>,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.cache.room.fetch_add(self.bytes, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +58,15 @@ impl BlockCache {
         let hasher = BuildHasherDefault::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
         let blocks = Cache::with(items, bytes, ByLength, hasher, lifecycle);
-        Self { blocks, objects: AtomicU64::new(0) }
+        Self { blocks, objects: AtomicU64::new(0), room: AtomicU64::new(bytes) }
+    }
+
+    /// Takes room for so many bytes that are held whole rather than in blocks, if there is as much:
+    /// all of it is as large as the cache.
+    pub fn hold(self: &Arc<Self>, bytes: u64) -> Option<Held> {
+        let take = |room: u64| room.checked_sub(bytes);
+        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.ok().map(|_| Held { cache: Arc::clone(self), bytes })
     }
 
     /// A number for an object just opened, which no other has.

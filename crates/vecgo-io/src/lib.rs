@@ -21,7 +21,7 @@ mod store;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use cache::{BlockCache, BlockKey};
+pub use cache::{BlockCache, BlockKey, Held};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LocalDisk, LockAttempt};
 pub use env::{Env, OpenError};

@@ -28,7 +28,7 @@ pub const LINE: usize = 64;
 /// Bytes of a query for one line of nibbles: a byte for each.
 const NIBBLES: usize = 2 * LINE;
 /// Most bytes of a query whose dot product with any codes fits 32 bits.
-const MAX_QUERY: usize = 1 << 16;
+const MAX_QUERY: usize = 65_664;
 
 /// Scores `rows` of the codes at `codes`, each of `query.len()` bytes or half as many.
 pub(crate) type Dots = unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
@@ -42,6 +42,8 @@ pub(crate) type Within = unsafe fn(
 ) -> usize;
 /// Turns the floats in place; the length is a power of two.
 pub(crate) type Turn = unsafe fn(values: &mut [f32]);
+/// Rounds floats to bytes; both are as long.
+pub(crate) type Round = unsafe fn(values: &[f32], scale: f32, out: &mut [i8]) -> i32;
 
 /// The code kernels of one level.
 ///
@@ -56,6 +58,7 @@ pub(crate) struct CodeTable {
     pub(crate) nibbles_within: Within,
     pub(crate) bytes_within: Within,
     pub(crate) hadamard: Turn,
+    pub(crate) round: Round,
 }
 
 impl Kernels {
@@ -66,7 +69,7 @@ impl Kernels {
     ///
     /// # Panics
     ///
-    /// If the query is not twice as long as a row or above 65,536 bytes, if a row is not there,
+    /// If the query is not twice as long as a row or above 65,664 bytes, if a row is not there,
     /// or if `out` is not as long as `rows`.
     #[inline]
     pub fn nibble_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
@@ -80,7 +83,7 @@ impl Kernels {
     ///
     /// # Panics
     ///
-    /// If the query is not as long as a row or above 65,536 bytes, if a row is not there, or if
+    /// If the query is not as long as a row or above 65,664 bytes, if a row is not there, or if
     /// `out` is not as long as `rows`.
     #[inline]
     pub fn byte_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
@@ -143,6 +146,21 @@ impl Kernels {
         assert!(values.len().is_power_of_two(), "{} values", values.len());
         // SAFETY: the level is available, and the length was checked.
         unsafe { (self.codes().hadamard)(values) }
+    }
+}
+
+impl Kernels {
+    /// Rounds each of `values` times `scale` to the nearest byte within -127 to 127, halves upwards,
+    /// and adds the bytes up.
+    ///
+    /// # Panics
+    ///
+    /// If `out` is not as long as `values`.
+    #[inline]
+    pub fn round_to_bytes(&self, values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
+        assert_eq!(values.len(), out.len(), "one byte for each value");
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe { (self.codes().round)(values, scale, out) }
     }
 }
 
@@ -245,12 +263,27 @@ unsafe fn keep(
     kept
 }
 
-/// The transform by halves, in plain Rust for the compiler to vectorise at each level.
+/// The rounding, in plain Rust for the compiler to vectorise at each level.
 #[inline(always)]
-fn hadamard(values: &mut [f32]) {
-    let length = values.len();
-    let mut half = length / 2;
-    while half > 0 {
+fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
+    let mut sum = 0;
+    for (value, out) in values.iter().zip(out) {
+        // Positive, so that cutting off is rounding down.
+        let shifted = (value * scale).clamp(-127.0, 127.0) + 128.5;
+        #[expect(clippy::cast_possible_truncation, reason = "within 1 to 255")]
+        let byte = (shifted as i32 - 128) as i8;
+        *out = byte;
+        sum += i32::from(byte);
+    }
+    sum
+}
+
+/// The transform by halves, in plain Rust for the compiler to vectorise at each level, down to
+/// blocks of `least` values; the rest is left to do.
+#[inline(always)]
+fn hadamard(values: &mut [f32], least: usize) {
+    let mut half = values.len() / 2;
+    while half >= least {
         for block in values.chunks_exact_mut(2 * half) {
             let (low, high) = block.split_at_mut(half);
             for (a, b) in low.iter_mut().zip(high) {
@@ -259,7 +292,12 @@ fn hadamard(values: &mut [f32]) {
         }
         half /= 2;
     }
+}
+
+/// What keeps lengths as they are.
+#[inline(always)]
+fn hadamard_scale(length: usize) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "a power of two")]
-    let scale = 1.0 / (length as f32).sqrt();
-    values.iter_mut().for_each(|value| *value *= scale);
+    let length = length as f32;
+    1.0 / length.sqrt()
 }

@@ -31,6 +31,7 @@
 //! [`append_only`] makes one that grows under concurrent readers without a lock.
 
 mod codes;
+pub mod exact;
 mod level;
 mod memory;
 mod portable;
@@ -44,6 +45,7 @@ mod avx512;
 use std::fmt;
 
 pub use codes::{CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, pack, packed_distance, prefetch};
+pub use exact::with_floats;
 pub use level::{Level, SelectError};
 pub use memory::{AllocError, Appended, Appender, Full, PageBuf, Plain, append_only};
 

@@ -1,3 +1,5 @@
+use vecgo_kernels::Kernels;
+
 use crate::CodeFactors;
 use crate::code::{MIDDLE_FULL, MIDDLE_UPPER};
 
@@ -15,20 +17,18 @@ pub struct CodeQuery {
 impl CodeQuery {
     /// Takes a point. If its squared length is no finite `f32`, rows are ranked by their own
     /// lengths alone.
-    pub fn set(&mut self, point: &[f32]) {
+    pub fn set(&mut self, kernels: Kernels, point: &[f32]) {
         let largest = point.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         let per_step = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        self.values.clear();
-        #[expect(clippy::cast_possible_truncation, reason = "within -127 to 127")]
-        self.values.extend(point.iter().map(|value| (value * per_step).round_ties_even() as i8));
-        let sum: i32 = self.values.iter().map(|value| i32::from(*value)).sum();
+        self.values.resize(point.len(), 0);
+        let sum = kernels.round_to_bytes(point, per_step, &mut self.values);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let sum = sum as f32;
         self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
-        let squared: f32 = point.iter().map(|value| value * value).sum();
-        let (squared, scale) =
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+        let squared = kernels.exact_dot(point, point) as f32;
+        (self.squared, self.scale) =
             if squared.is_finite() { (squared, 2.0 * largest / 127.0) } else { (f32::MAX, 0.0) };
-        (self.squared, self.scale) = (squared, scale);
     }
 
     /// Takes a row's own cells for a query, with the row's factors, of which `upper` is not read.

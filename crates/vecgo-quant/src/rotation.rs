@@ -2,7 +2,7 @@ use vecgo_kernels::Kernels;
 
 /// Rounds of sign changes and transforms. One mixes each coordinate with all others of its part;
 /// where two parts overlap the width, two more carry each coordinate everywhere.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 
 /// A random rotation of vectors padded with zeros, in time n log n: rounds of random sign changes,
 /// each followed by a Walsh-Hadamard transform of the first or the last power of two of the

@@ -40,25 +40,27 @@ impl Space {
         Space { kind, dim, places, rotation, mean, longest }
     }
 
-    /// The space of some rows of `dim` floats: `sample` of them for the mean, `longest` the largest
-    /// squared length of all. Points beyond the range of `f32` do not count for the mean.
+    /// The space of some rows of `dim` floats: every `step`-th of them for the mean, and the longest
+    /// of all. Points beyond the range of `f32` do not count for the mean.
     ///
     /// # Panics
     ///
-    /// If a row of the sample has another length than `dim`.
+    /// If a row has another length than `dim`.
     pub fn train<'a>(
         kernels: Kernels,
         kind: Kind,
         dim: usize,
         seed: u64,
-        sample: impl Iterator<Item = &'a [f32]>,
-        longest: f32,
+        rows: impl Iterator<Item = &'a [f32]> + Clone,
+        step: usize,
     ) -> Space {
+        let lengths = rows.clone().map(|row| squared_length(kernels, row));
+        let longest = if kind == Kind::Dot { lengths.fold(0.0, f32::max) } else { 0.0 };
         let mut space = Space::new(kind, dim, seed, Vec::new(), longest);
         let mut sums = vec![0.0f64; space.places()];
         let mut point = vec![0.0; space.places()];
         let mut count = 0.0;
-        for row in sample {
+        for row in rows.step_by(step.max(1)) {
             space.row(kernels, row, &mut point);
             if !point.iter().all(|value| value.is_finite()) {
                 continue;
@@ -110,7 +112,7 @@ impl Space {
     ///
     /// If either has another length.
     pub fn row(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
-        let squared = kernels.norm_squared(vector);
+        let squared = squared_length(kernels, vector);
         self.place(kernels, vector, squared, (self.longest - squared).max(0.0).sqrt(), point);
     }
 
@@ -123,7 +125,7 @@ impl Space {
     ///
     /// As `row`.
     pub fn query(&self, kernels: Kernels, vector: &[f32], point: &mut [f32]) {
-        self.place(kernels, vector, kernels.norm_squared(vector), 0.0, point);
+        self.place(kernels, vector, squared_length(kernels, vector), 0.0, point);
     }
 
     fn place(&self, kernels: Kernels, vector: &[f32], squared: f32, rest: f32, point: &mut [f32]) {
@@ -149,4 +151,10 @@ impl Space {
         }
         point.iter_mut().zip(&self.mean).for_each(|(value, mean)| *value -= mean);
     }
+}
+
+/// Summed so that every CPU has the same: a segment's bytes depend on it.
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+fn squared_length(kernels: Kernels, vector: &[f32]) -> f32 {
+    kernels.exact_dot(vector, vector) as f32
 }

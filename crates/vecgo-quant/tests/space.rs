@@ -41,7 +41,7 @@ fn points_are_as_far_apart_as_the_metric_has_it() {
             let rows = rows(&mut random, dim, scale);
             let longest = longest(&rows);
             let all = rows.iter().map(Vec::as_slice);
-            let space = Space::train(kernels, kind, dim, 9, all, longest);
+            let space = Space::train(kernels, kind, dim, 9, all, 1);
             let (mut of_row, mut of_query) = (vec![9.0; space.places()], vec![9.0; space.places()]);
             let query = rows[0].iter().map(|value| value + 0.1 * scale).collect::<Vec<f32>>();
             space.query(kernels, &query, &mut of_query);
@@ -67,7 +67,7 @@ fn points_keep_room_for_factors_where_there_is_any() {
     for (kind, dim) in KINDS.iter().flat_map(|kind| DIMS.map(|dim| (*kind, dim))) {
         let rows = rows(&mut random, dim, 1.0);
         let all = rows.iter().map(Vec::as_slice);
-        let space = Space::train(kernels, kind, dim, 9, all, longest(&rows));
+        let space = Space::train(kernels, kind, dim, 9, all, 1);
         let dims = dim + usize::from(kind == Kind::Dot);
         assert!(space.places().is_multiple_of(UNIT) && space.places() >= dims);
         assert!(space.places() < dims + UNIT && space.width() >= dims);
@@ -89,7 +89,7 @@ fn a_space_is_what_it_is_made_of() {
     let (kernels, mut random) = (Kernels::best(), Random(3));
     let rows = rows(&mut random, 20, 1.0);
     let all = rows.iter().map(Vec::as_slice);
-    let space = Space::train(kernels, Kind::Dot, 20, 5, all, longest(&rows));
+    let space = Space::train(kernels, Kind::Dot, 20, 5, all, 1);
     let again = Space::new(Kind::Dot, 20, 5, space.mean().to_vec(), space.longest());
     assert_eq!(space, again);
 }
@@ -99,7 +99,7 @@ fn the_mean_is_at_the_origin() {
     let (kernels, mut random) = (Kernels::best(), Random(4));
     let rows: Vec<Vec<f32>> =
         (0..50).map(|_| random.vector(30).iter().map(|value| value + 100.0).collect()).collect();
-    let space = Space::train(kernels, Kind::L2, 30, 5, rows.iter().map(Vec::as_slice), 0.0);
+    let space = Space::train(kernels, Kind::L2, 30, 5, rows.iter().map(Vec::as_slice), 1);
     let mut sum = vec![0.0; space.places()];
     let mut point = sum.clone();
     for row in &rows {
@@ -113,10 +113,10 @@ fn the_mean_is_at_the_origin() {
 fn no_rows_and_zero_rows() {
     let kernels = Kernels::best();
     for kind in KINDS {
-        let space = Space::train(kernels, kind, 10, 1, std::iter::empty(), 0.0);
+        let space = Space::train(kernels, kind, 10, 1, std::iter::empty(), 1);
         let zeros = [[0.0; 10]; 3];
         let of_zeros =
-            Space::train(kernels, kind, 10, 1, zeros.iter().map(<[f32; 10]>::as_slice), 0.0);
+            Space::train(kernels, kind, 10, 1, zeros.iter().map(<[f32; 10]>::as_slice), 1);
         for space in [space, of_zeros] {
             assert!(space.mean().iter().all(|value| *value == 0.0));
             let mut point = vec![9.0; space.places()];

@@ -32,7 +32,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let there = collections.iter().find(|info| info.name == target.collection);
     let total = check_files(&args, there.map(|info| info.config.dim()))?;
     // Nobody waits for merges then, and the end of the command would end them half-way.
-    let open = vecgo::open(&target.uri).auto_compact(!args.no_wait);
+    let open = vecgo::open(&target.uri).auto_compact(false);
     let mut open = open.wal_sync(wal_sync(&args.wal_sync)?);
     if let Some(bytes) = args.memtable_bytes {
         open = open.memtable_bytes(bytes);

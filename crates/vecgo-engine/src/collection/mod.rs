@@ -16,6 +16,7 @@ use vecgo_kernels::Kernels;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, Stats};
 
+use crate::graph::Walkers;
 use crate::query::{
     Fetch, Hit, SHORT_SCAN_BYTES, Scan, SearchParams, Snapshot, View, check_vector,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) kernels: Kernels,
+    pub(crate) walkers: Walkers,
     pub(crate) options: Arc<Options>,
     pub(crate) view: ArcSwap<View>,
     /// Why the writer has stopped.

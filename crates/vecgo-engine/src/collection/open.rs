@@ -10,6 +10,8 @@ use vecgo_format::{CollectionNames, Entry};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
+use crate::graph::Walkers;
+
 use super::{Collection, Role, Shared, WriterHandle};
 use crate::manifest::{self, Committed, VersionInfo};
 use crate::query::View;
@@ -37,6 +39,7 @@ impl Shared {
             name: name.to_owned(),
             config: entry.config,
             kernels,
+            walkers: Walkers::default(),
             options: Arc::clone(options),
             view: ArcSwap::from_pointee(view),
             failure: Mutex::new(None),

@@ -1,22 +1,30 @@
 use std::sync::Arc;
 
+use vecgo_format::Index;
 use vecgo_kernels::PageBuf;
 
 use crate::Result;
 use crate::collection::Shared;
+use crate::graph::make;
 use crate::segment::{Arrangement, Stop};
 
 /// Decides in which order the rows of a merged segment stand and makes the sections that follow
 /// from its vectors, which are given row after row in the order in which they were read.
 ///
-/// **This is the one place for it.** An order by cluster is [`crate::segment::Order::Permuted`];
-/// codes and graphs are [`crate::segment::ExtraSection`]s. What computes for long belongs on the
-/// threads of `shared.env.spawn`, in parts that ask `stop` between them.
+/// The number of the segment is the seed of all that is drawn: the same vectors make the same
+/// segment.
 pub(super) async fn arrange(
-    _shared: &Shared,
-    _vectors: &Arc<PageBuf<f32>>,
+    shared: &Shared,
+    number: u64,
+    vectors: &Arc<PageBuf<f32>>,
     stop: &Stop,
 ) -> Result<Arrangement> {
     stop.check()?;
-    Ok(Arrangement::default())
+    let config = &shared.config;
+    let rows = vectors.len() / config.dim();
+    if config.index() == Index::Flat || rows < shared.options.graph_rows {
+        return Ok(Arrangement::default());
+    }
+    let threads = shared.env.spawn.parallelism();
+    make(config, shared.kernels, threads, number, vectors, stop)
 }

@@ -7,6 +7,7 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     /// Whether it is no larger than what a flush makes.
     pub(crate) level_0: bool,
+    pub(crate) has_graph: bool,
 }
 
 /// Segments of a memtable's size that are left alone: each costs a search.
@@ -17,12 +18,17 @@ const FACTOR: u64 = 4;
 const ONE_IN_DEAD: u64 = 5;
 /// What one merge takes at most, so that it comes to an end and what it holds in memory is
 /// bounded. Segments that are larger together stay apart.
-const MOST_INPUTS: usize = 16;
+const MOST_INPUTS: usize = 64;
 const MOST_BYTES: u64 = 8 << 30;
 
 /// Which segments are to be merged now, by their places; none if all is well. `base` is the size
-/// of the smallest of the larger segments.
-pub(crate) fn plan(segments: &[Summary], base: u64) -> Vec<usize> {
+/// of the smallest of the larger segments; `graph_rows` is how many rows are worth a graph, if the
+/// collection is to have any.
+pub(crate) fn plan(segments: &[Summary], base: u64, graph_rows: Option<u64>) -> Vec<usize> {
+    let scanned = graph_rows.map_or_else(Vec::new, |rows| scanned(segments, rows));
+    if !scanned.is_empty() {
+        return scanned;
+    }
     let small = smallest_alike(segments);
     if !small.is_empty() {
         return small;
@@ -33,6 +39,32 @@ pub(crate) fn plan(segments: &[Summary], base: u64) -> Vec<usize> {
         return vec![worn];
     }
     larger_alike(segments, base)
+}
+
+/// All segments without a graph, if they have rows enough for one, and those with a graph that are
+/// not larger than what comes to them: so a row is written again about as often as the collection
+/// doubles.
+fn scanned(segments: &[Summary], graph_rows: u64) -> Vec<usize> {
+    let (mut places, mut others): (Vec<usize>, Vec<usize>) =
+        (0..segments.len()).partition(|place| !segments[*place].has_graph);
+    let rows = |places: &[usize]| -> u64 {
+        places.iter().map(|place| segments[*place].rows - segments[*place].dead).sum()
+    };
+    if rows(&places) < graph_rows.max(1) {
+        return Vec::new();
+    }
+    others.sort_by_key(|place| segments[*place].bytes);
+    let mut taken: u64 = places.iter().map(|place| segments[*place].bytes).sum();
+    for place in others {
+        if segments[place].bytes > taken {
+            break;
+        }
+        taken = taken.saturating_add(segments[place].bytes);
+        places.push(place);
+    }
+    let one = places.first().copied();
+    let bounded = bounded(segments, places);
+    if bounded.is_empty() { one.into_iter().collect() } else { bounded }
 }
 
 /// The smallest of too many small segments. A larger one joins when it is not much larger than
@@ -91,11 +123,11 @@ mod tests {
     const BASE: u64 = 1000;
 
     fn of(bytes: u64) -> Summary {
-        Summary { rows: 100, dead: 0, bytes, level_0: bytes <= BASE }
+        Summary { rows: 100, dead: 0, bytes, level_0: bytes <= BASE, has_graph: false }
     }
 
     fn planned(segments: &[Summary]) -> Vec<usize> {
-        plan(segments, BASE)
+        plan(segments, BASE, None)
     }
 
     #[test]
@@ -158,6 +190,22 @@ mod tests {
         assert_eq!(planned(&[of(10), worn]), [1]);
         assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
         assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
+    }
+
+    #[test]
+    fn rows_enough_for_a_graph_get_one() {
+        let graph = |bytes| Summary { has_graph: true, ..of(bytes) };
+        let planned = |segments: &[Summary]| plan(segments, BASE, Some(250));
+        assert!(planned(&[of(10), of(10)]).is_empty());
+        assert_eq!(planned(&[of(10), of(10), of(10)]), [0, 1, 2]);
+        assert_eq!(planned(&[Summary { rows: 300, ..of(10) }]), [0]);
+        // One that is no larger than those joins them, and then the next.
+        assert_eq!(planned(&[graph(60), of(10), of(10), graph(30), of(10)]), [0, 1, 2, 3, 4]);
+        assert_eq!(planned(&[graph(61), of(10), of(10), graph(30), of(10)]), [1, 2, 3, 4]);
+        assert_eq!(planned(&[of(10), of(10), graph(31), of(10)]), [0, 1, 3]);
+        let dead = Summary { rows: 300, dead: 51, ..of(10) };
+        assert!(plan(&[dead], BASE, Some(250)).len() == 1, "written again for its dead rows");
+        assert!(scanned(&[dead], 250).is_empty());
     }
 
     #[test]

@@ -23,6 +23,31 @@ pub(crate) struct Scored {
     pub(crate) address: Address,
 }
 
+impl Scored {
+    /// Addresses are in the order of writing, which a flush does not change: nor does it change
+    /// which of several equal rows takes the last place.
+    pub(super) fn by_distance(a: &Self, b: &Self) -> std::cmp::Ordering {
+        a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
+    }
+}
+
+/// Which rows a scan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those of memtables and of segments without a graph.
+    WithoutGraph,
+}
+
+impl Which {
+    fn takes(self, rows: RowSource<'_>) -> bool {
+        match rows {
+            RowSource::Segment(live) => self == Which::All || !live.segment.has_graph(),
+            RowSource::Memtable(_) => true,
+        }
+    }
+}
+
 fn not_loaded() -> Error {
     Error::internal("a segment's vectors are not loaded")
 }
@@ -39,16 +64,24 @@ struct Scan<'a> {
 }
 
 impl Snapshot {
-    /// The k nearest live rows of each query, nearest first. `queries` are end to end. Every
-    /// segment's vectors must be resident.
-    pub(crate) fn exact_search(&self, queries: &[f32], k: usize) -> Result<Vec<Vec<Scored>>> {
+    /// The k nearest live rows of each query, nearest first. `queries` are end to end. The vectors
+    /// of every segment that is read must be resident.
+    pub(super) fn exact_search(
+        &self,
+        queries: &[f32],
+        k: usize,
+        which: Which,
+    ) -> Result<Vec<Vec<Scored>>> {
+        if !self.sources().any(|(_, rows)| which.takes(rows)) {
+            return Ok(vec![Vec::new(); queries.len() / self.shared.config.dim()]);
+        }
         let config = &self.shared.config;
         let dim = config.dim();
         let k = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let longest = self.longest()?;
+        let longest = self.longest(which)?;
         let exact: Vec<_> = queries
             .chunks_exact(dim)
-            .map(|query| ExactQuery::new(config.metric(), query))
+            .map(|query| ExactQuery::new(self.shared.kernels, config.metric(), query))
             .collect();
         let mut scan = Scan {
             kernels: self.shared.kernels,
@@ -59,7 +92,7 @@ impl Snapshot {
             tops: exact.iter().map(|query| Top::new(k, query.kernel_error(longest))).collect(),
             distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
         };
-        for (source, rows) in self.sources() {
+        for (source, rows) in self.sources().filter(|(_, rows)| which.takes(*rows)) {
             let mut first = Address { source, row: 0 };
             match rows {
                 RowSource::Memtable(table) => {
@@ -80,10 +113,10 @@ impl Snapshot {
     }
 
     /// The length of the longest vector, where the kernels' error depends on it.
-    fn longest(&self) -> Result<f32> {
+    fn longest(&self, which: Which) -> Result<f32> {
         let mut longest = 0.0f32;
         if self.shared.config.metric() == Metric::Dot {
-            for (_, rows) in self.sources() {
+            for (_, rows) in self.sources().filter(|(_, rows)| which.takes(*rows)) {
                 longest = longest.max(match rows {
                     RowSource::Memtable(table) => table.largest_norm(),
                     RowSource::Segment(live) => live.segment.longest().ok_or_else(not_loaded)?,
@@ -103,9 +136,7 @@ impl Snapshot {
         }
         // Addresses are in the order of writing, which a flush does not change: nor does it change
         // which of several equal rows takes the last place. A merge may.
-        scored.sort_unstable_by(|a, b| {
-            a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
-        });
+        scored.sort_unstable_by(Scored::by_distance);
         scored.truncate(k);
         Ok(scored)
     }

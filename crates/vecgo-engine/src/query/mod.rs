@@ -2,6 +2,7 @@
 
 mod exact;
 mod fetch;
+mod graph;
 mod params;
 mod scroll;
 mod search;

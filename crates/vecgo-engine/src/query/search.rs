@@ -2,10 +2,11 @@ use serde_json::Value;
 use vecgo_format::Id;
 use vecgo_io::SpawnExt;
 
-use super::exact::Scored;
+use super::exact::{Scored, Which};
 use super::fetch::Fetch;
 use super::params::SearchParams;
 use super::view::Snapshot;
+use crate::segment::LiveSegment;
 use crate::{Error, ErrorKind, Result};
 
 /// A neighbour.
@@ -51,9 +52,19 @@ impl Snapshot {
             return Ok(vec![Vec::new(); count]);
         }
         for live in &self.view.segments {
-            live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
+            match self.walks(live, params) {
+                true => live.segment.load_graph(&self.shared.config).await?,
+                false => {
+                    live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
+                }
+            }
         }
         self.share_out(queries, params).await
+    }
+
+    /// Whether a search walks the segment's graph.
+    pub(crate) fn walks(&self, live: &LiveSegment, params: SearchParams) -> bool {
+        !params.exact && live.segment.has_graph()
     }
 
     /// Scans for all queries; several are shared out between the database's threads.
@@ -81,7 +92,14 @@ impl Snapshot {
 
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
-        for scored in self.exact_search(queries, params.k)? {
+        if self.view.segments.iter().any(|live| self.walks(live, params)) {
+            for query in queries.chunks_exact(self.shared.config.dim()) {
+                let scored = self.graph_search(query, params).await?;
+                answers.push(self.hits(scored, params.fetch).await?);
+            }
+            return Ok(answers);
+        }
+        for scored in self.exact_search(queries, params.k, Which::All)? {
             answers.push(self.hits(scored, params.fetch).await?);
         }
         Ok(answers)

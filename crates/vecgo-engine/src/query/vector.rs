@@ -1,4 +1,5 @@
 use vecgo_format::{Config, Metric};
+use vecgo_kernels::{Kernels, exact};
 
 use crate::{Error, Result};
 
@@ -20,7 +21,7 @@ pub(crate) fn check_vector(config: &Config, vector: &[f32]) -> Result<()> {
             "vector[{place}] is {found}; expected a finite number"
         )));
     }
-    let squared = squared_length(vector);
+    let squared = exact::dot(vector, vector);
     if squared > MAX_SQUARED {
         return Err(Error::invalid(format!(
             "vector has squared length {squared:e}; expected {MAX_SQUARED:e} or less"
@@ -40,58 +41,45 @@ pub(crate) fn check_vector(config: &Config, vector: &[f32]) -> Result<()> {
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is wanted")]
 pub(crate) fn norm(metric: Metric, vector: &[f32]) -> f32 {
     match metric {
-        Metric::Cosine => (1.0 / squared_length(vector).sqrt()) as f32,
-        Metric::Dot => squared_length(vector).sqrt() as f32,
+        Metric::Cosine => (1.0 / exact::dot(vector, vector).sqrt()) as f32,
+        Metric::Dot => exact::dot(vector, vector).sqrt() as f32,
         Metric::L2 => 0.0,
     }
 }
 
+/// Independent sums of the kernels, at least.
 const LANES: usize = 8;
-
-/// Sums a term of each pair of values in f64, always in the same order.
-fn sum_pairs(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            lanes[lane] += term(f64::from(a[lane]), f64::from(b[lane]));
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| term((*a).into(), (*b).into())).sum();
-    lanes.iter().sum::<f64>() + rest
-}
 
 /// A query, and how to score vectors against it for good: summed in f64 and rounded once, so that
 /// the answer does not depend on which kernels the CPU has.
 #[derive(Debug)]
 pub(crate) struct ExactQuery<'a> {
+    kernels: Kernels,
     metric: Metric,
     query: &'a [f32],
     squared_length: f64,
 }
 
 impl<'a> ExactQuery<'a> {
-    pub(crate) fn new(metric: Metric, query: &'a [f32]) -> Self {
-        Self { metric, query, squared_length: squared_length(query) }
+    pub(crate) fn new(kernels: Kernels, metric: Metric, query: &'a [f32]) -> Self {
+        Self { kernels, metric, query, squared_length: kernels.exact_dot(query, query) }
     }
 
     /// Distance and score of a checked vector.
     #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is wanted")]
     pub(crate) fn score(&self, vector: &[f32]) -> (f32, f32) {
-        let dot = || sum_pairs(self.query, vector, |a, b| a * b);
         match self.metric {
             Metric::L2 => {
-                let distance = sum_pairs(self.query, vector, |a, b| (a - b) * (a - b)) as f32;
+                let distance = self.kernels.exact_l2(self.query, vector) as f32;
                 (distance, 0.0 - distance)
             }
             Metric::Dot => {
-                let dot = dot() as f32;
+                let dot = self.kernels.exact_dot(self.query, vector) as f32;
                 (0.0 - dot, dot)
             }
             Metric::Cosine => {
-                let cos = dot() / (self.squared_length * squared_length(vector)).sqrt();
-                let cos = cos.clamp(-1.0, 1.0);
+                let (dot, squared) = self.kernels.exact_dot_and_length(self.query, vector);
+                let cos = (dot / (self.squared_length * squared).sqrt()).clamp(-1.0, 1.0);
                 ((1.0 - cos) as f32, cos as f32)
             }
         }
@@ -113,8 +101,4 @@ impl<'a> ExactQuery<'a> {
             Metric::Dot => (error * self.squared_length.sqrt() as f32 * longest, 0.0),
         }
     }
-}
-
-pub(crate) fn squared_length(vector: &[f32]) -> f64 {
-    sum_pairs(vector, vector, |a, b| a * b)
 }

@@ -1,9 +1,9 @@
 use std::iter;
 
 use vecgo_format::{
-    BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName, ObjectRef,
-    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum, encode_spans,
-    segment_header,
+    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName,
+    ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
+    encode_spans, segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
@@ -38,7 +38,6 @@ pub(crate) enum Order {
     #[default]
     AsRead,
     /// The row of the source, by the row of the segment: each exactly once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "rows are not ordered by cluster yet"))]
     Permuted(Vec<u32>),
 }
 
@@ -114,7 +113,7 @@ pub(crate) async fn build(
     let mut out = SegmentWriter::begin(new.store, &key, stop).await?;
     out.raw(&segment_header(new.names.0, new.number)).await?;
     debug_assert_eq!(out.at, SEGMENT_HEADER_BYTES);
-    write_vectors(&mut out, rows, order.rows(count), new.metric).await?;
+    write_vectors(&mut out, rows, order.rows(count), new).await?;
     write_ids(&mut out, rows, order.rows(count)).await?;
     write_documents(&mut out, rows, order.rows(count)).await?;
     write_payloads(&mut out, rows, order.rows(count)).await?;
@@ -130,19 +129,29 @@ pub(crate) async fn build(
     Ok(Built { object, directory })
 }
 
+/// Bytes of a block of vectors: whole rows in about a page, so that to read one row is to read and
+/// verify little else.
+fn vector_block_bytes(dim: usize) -> u32 {
+    const PAGE: u32 = 4096;
+    match u32::try_from(dim.saturating_mul(4)) {
+        Ok(row @ 1..BLOCK_BYTES) => row * (PAGE / row).max(1),
+        _ => BLOCK_BYTES,
+    }
+}
+
 async fn write_vectors(
     out: &mut SegmentWriter<'_>,
     rows: &Rows<'_>,
     order: impl Iterator<Item = u32> + Clone,
-    metric: Metric,
+    NewSegment { metric, dim, .. }: NewSegment<'_>,
 ) -> Result<()> {
-    out.begin_section().await?;
+    out.begin_section(vector_block_bytes(dim)).await?;
     for row in order.clone() {
         out.floats(rows.vector(row)?).await?;
     }
     out.end_section(SectionKind::Vectors);
     if metric == Metric::Cosine {
-        out.begin_section().await?;
+        out.begin_section(BLOCK_BYTES).await?;
         for row in order {
             out.floats(&[rows.norm(row)?]).await?;
         }
@@ -180,7 +189,7 @@ async fn write_documents(
     }
     let spans = encode_spans(lengths.into_iter().map(Some));
     out.section(SectionKind::DocumentSpans, iter::once(spans.as_slice())).await?;
-    out.begin_section().await?;
+    out.begin_section(BLOCK_BYTES).await?;
     for row in order {
         out.bytes(rows.document(row).await?).await?;
     }
@@ -200,7 +209,7 @@ async fn write_payloads(
     }
     let spans = encode_spans(lengths.into_iter());
     out.section(SectionKind::PayloadSpans, iter::once(spans.as_slice())).await?;
-    out.begin_section().await?;
+    out.begin_section(BLOCK_BYTES).await?;
     for row in order {
         out.bytes(rows.payload(row).await?).await?;
     }
@@ -216,6 +225,7 @@ struct SegmentWriter<'s> {
     buffer: Vec<u8>,
     at: u64,
     section_start: u64,
+    block_bytes: u32,
     sums: BlockChecksums,
     sections: Vec<Section>,
     tables: Vec<Vec<u8>>,
@@ -229,7 +239,8 @@ impl<'s> SegmentWriter<'s> {
             buffer: Vec::new(),
             at: 0,
             section_start: 0,
-            sums: BlockChecksums::default(),
+            block_bytes: BLOCK_BYTES,
+            sums: BlockChecksums::new(BLOCK_BYTES),
             sections: Vec::new(),
             tables: Vec::new(),
         })
@@ -246,12 +257,13 @@ impl<'s> SegmentWriter<'s> {
         Ok(())
     }
 
-    async fn begin_section(&mut self) -> Result<()> {
+    async fn begin_section(&mut self, block_bytes: u32) -> Result<()> {
         let padding = self.at.next_multiple_of(SECTION_ALIGN) - self.at;
         let zeros = vec![0u8; usize::try_from(padding).unwrap_or(0)];
         self.raw(&zeros).await?;
         self.section_start = self.at;
-        self.sums = BlockChecksums::default();
+        self.block_bytes = block_bytes;
+        self.sums = BlockChecksums::new(block_bytes);
         Ok(())
     }
 
@@ -269,12 +281,14 @@ impl<'s> SegmentWriter<'s> {
     }
 
     fn end_section(&mut self, kind: SectionKind) {
-        let table = std::mem::take(&mut self.sums).finish();
+        let sums = std::mem::replace(&mut self.sums, BlockChecksums::new(BLOCK_BYTES));
+        let table = sums.finish();
         self.sections.push(Section {
             kind,
             required: true,
             offset: self.section_start,
             length: self.at - self.section_start,
+            block_bytes: self.block_bytes,
             table_offset: 0,
             table_checksum: checksum(&table),
         });
@@ -286,7 +300,7 @@ impl<'s> SegmentWriter<'s> {
         kind: SectionKind,
         parts: impl Iterator<Item = &'a [u8]>,
     ) -> Result<()> {
-        self.begin_section().await?;
+        self.begin_section(BLOCK_BYTES).await?;
         for part in parts {
             self.bytes(part).await?;
         }

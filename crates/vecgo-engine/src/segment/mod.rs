@@ -7,9 +7,7 @@ mod rows;
 
 use std::sync::Arc;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "no section follows from vectors yet"))]
-pub(crate) use build::ExtraSection;
-pub(crate) use build::{Arrangement, NewSegment, Order, build};
+pub(crate) use build::{Arrangement, ExtraSection, NewSegment, Order, build};
 pub(crate) use pieces::Stop;
 pub(crate) use reader::{Segment, SegmentSource};
 pub(crate) use rows::{Rows, SegmentRows};

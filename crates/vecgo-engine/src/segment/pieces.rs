@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vecgo_format::{BLOCK_BYTES, FormatError, Id, IdColumn, Section, SectionKind, Spans};
+use vecgo_format::{FormatError, Id, IdColumn, Section, SectionKind, Spans};
 
 use super::Segment;
 use crate::{Error, Result};
@@ -67,7 +67,7 @@ impl<'a> SectionReader<'a> {
     /// Reads and verifies the blocks from that of `at` on that cover what ends at `end`.
     async fn load(&mut self, at: u64, end: u64) -> Result<()> {
         self.stop.check()?;
-        let block_bytes = BLOCK_BYTES as u64;
+        let block_bytes = u64::from(self.section.block_bytes);
         let first = at / block_bytes;
         let end = end.next_multiple_of(block_bytes).min(self.section.length);
         let length = end.saturating_sub(first * block_bytes);
@@ -79,7 +79,7 @@ impl<'a> SectionReader<'a> {
         let offset = self.section.offset + first * block_bytes;
         self.segment.object.read_into(offset, &mut bytes).await?;
         let number = usize::try_from(first).unwrap_or(usize::MAX);
-        for (number, block) in (number..).zip(bytes.chunks(BLOCK_BYTES)) {
+        for (number, block) in (number..).zip(bytes.chunks(self.section.block_bytes as usize)) {
             self.segment.check_block(block, number, self.section, table)?;
         }
         (self.start, self.bytes) = (first * block_bytes, bytes);

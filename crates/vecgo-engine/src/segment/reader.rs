@@ -4,12 +4,13 @@ use std::sync::Arc;
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    BLOCK_BYTES, CollectionNames, Directory, FormatError, Id, IdColumn, Lookup, Metric,
+    CollectionNames, Config, Directory, FormatError, Id, IdColumn, Lookup, Metric,
     SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
-use vecgo_io::{BlockCache, BlockKey, Object, Store};
+use vecgo_io::{BlockCache, BlockKey, Held, Object, Store};
 use vecgo_kernels::{Kernels, PageBuf};
 
+use crate::graph::GraphPart;
 use crate::{Error, Result};
 
 #[expect(clippy::cast_possible_truncation, reason = "64")]
@@ -43,6 +44,11 @@ pub(crate) struct Segment {
     norms: OnceCell<PageBuf<f32>>,
     longest: OnceCell<f32>,
     lookup: OnceCell<Lookup>,
+    graph: OnceCell<GraphPart>,
+    /// Room for the vectors, if they are held whole although walks read few of them.
+    held: OnceCell<Option<Held>>,
+    /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
+    numbers: OnceCell<PageBuf<u64>>,
 }
 
 impl Segment {
@@ -71,6 +77,9 @@ impl Segment {
             norms: OnceCell::new(),
             longest: OnceCell::new(),
             lookup: OnceCell::new(),
+            graph: OnceCell::new(),
+            held: OnceCell::new(),
+            numbers: OnceCell::new(),
         })
     }
 
@@ -96,6 +105,8 @@ impl Segment {
         let floats = [&self.vectors, &self.norms].into_iter().filter_map(OnceCell::get);
         floats.map(|values| values.len() * 4).sum::<usize>()
             + self.lookup.get().map_or(0, Lookup::memory_bytes)
+            + self.graph.get().map_or(0, GraphPart::memory_bytes)
+            + self.numbers.get().map_or(0, |numbers| numbers.len() * 8)
     }
 
     pub(super) fn section(&self, kind: SectionKind) -> Result<(usize, &Section)> {
@@ -106,7 +117,7 @@ impl Segment {
         })
     }
 
-    pub(super) fn has(&self, kind: SectionKind) -> bool {
+    pub(crate) fn has(&self, kind: SectionKind) -> bool {
         self.directory.section(kind).is_some()
     }
 
@@ -155,7 +166,7 @@ impl Segment {
     ) -> Result<()> {
         let mut expected = [0u8; 8];
         expected.copy_from_slice(&table[number * 8..number * 8 + 8]);
-        let offset = section.offset + (number * BLOCK_BYTES) as u64;
+        let offset = section.offset + number as u64 * u64::from(section.block_bytes);
         self.check(block, u64::from_le_bytes(expected), offset)
     }
 
@@ -164,10 +175,73 @@ impl Segment {
         let (index, section) = self.section(kind)?;
         let table = self.table(index).await?;
         self.object.read_into(section.offset, out).await?;
-        for (number, block) in out.chunks(BLOCK_BYTES).enumerate() {
+        for (number, block) in out.chunks(section.block_bytes as usize).enumerate() {
             self.check_block(block, number, section, table)?;
         }
         Ok(())
+    }
+
+    /// The bytes of a section, whole.
+    pub(crate) async fn section_bytes(&self, kind: SectionKind) -> Result<PageBuf<u8>> {
+        let (_, section) = self.section(kind)?;
+        let mut bytes = PageBuf::<u8>::zeroed(usize::try_from(section.length).unwrap_or(0))?;
+        self.read_section(kind, bytes.as_bytes_mut()).await?;
+        Ok(bytes)
+    }
+
+    /// The words of a section, whole.
+    pub(crate) async fn section_words(&self, kind: SectionKind) -> Result<PageBuf<u32>> {
+        let (_, section) = self.section(kind)?;
+        let mut words = PageBuf::<u32>::zeroed(self.items(section, 4)?)?;
+        self.read_section(kind, words.as_bytes_mut()).await?;
+        Ok(words)
+    }
+
+    /// How many items of a size fill a section.
+    fn items(&self, section: &Section, size: u64) -> Result<usize> {
+        let items = usize::try_from(section.length / size).ok();
+        items.filter(|_| section.length.is_multiple_of(size)).ok_or_else(|| {
+            let detail = format!("section {:?} of {} bytes", section.kind, section.length);
+            self.damaged(FormatError::Invalid { what: "segment", offset: 0, detail })
+        })
+    }
+
+    /// What is wrong with this segment.
+    pub(crate) fn damaged(&self, error: FormatError) -> Error {
+        Error::format(&self.key, error)
+    }
+
+    /// Whether it is searched by walking a graph.
+    pub(crate) fn has_graph(&self) -> bool {
+        GraphPart::is_in(&self.directory)
+    }
+
+    /// Loads what a walk through its graph reads.
+    pub(crate) async fn load_graph(&self, config: &Config) -> Result<()> {
+        let graph = self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
+        if graph.needs_vectors() {
+            self.vectors().await?;
+            self.norms().await?;
+        }
+        let (_, vectors) = self.section(SectionKind::Vectors)?;
+        if self.held.get_or_init(|| async { self.cache.hold(vectors.length) }).await.is_some() {
+            self.vectors().await?;
+        }
+        if !self.has(SectionKind::IdKinds) {
+            let numbers = self.numbers.get_or_try_init(|| async {
+                let (_, section) = self.section(SectionKind::Ids)?;
+                let mut numbers = PageBuf::<u64>::zeroed(self.items(section, 8)?)?;
+                self.read_section(SectionKind::Ids, numbers.as_bytes_mut()).await?;
+                Ok::<_, Error>(numbers)
+            });
+            numbers.await?;
+        }
+        Ok(())
+    }
+
+    /// The graph, if it has been loaded.
+    pub(crate) fn graph(&self) -> Option<&GraphPart> {
+        self.graph.get()
     }
 
     async fn floats(&self, kind: SectionKind) -> Result<PageBuf<f32>> {
@@ -258,7 +332,7 @@ impl Segment {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let block_bytes = BLOCK_BYTES as u64;
+        let block_bytes = u64::from(section.block_bytes);
         let (first, last) = (range.start / block_bytes, (range.end - 1) / block_bytes);
         let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let skip = within(range.start - first * block_bytes);
@@ -276,13 +350,14 @@ impl Segment {
     }
 
     async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {
-        let start = number * BLOCK_BYTES as u64;
+        let block_bytes = u64::from(section.block_bytes);
+        let start = number * block_bytes;
         let key = BlockKey { object: self.cached_as, offset: section.offset + start };
         if let Some(block) = self.cache.get(key) {
             return Ok(block);
         }
         let table = self.table(index).await?;
-        let length = (section.length - start).min(BLOCK_BYTES as u64);
+        let length = (section.length - start).min(block_bytes);
         let mut block = vec![0u8; usize::try_from(length).unwrap_or(0)];
         self.object.read_into(section.offset + start, &mut block).await?;
         self.check_block(&block, usize::try_from(number).unwrap_or(0), section, table)?;
@@ -300,6 +375,9 @@ impl Segment {
 
     /// The id of a row.
     pub(crate) async fn id(&self, row: u32) -> Result<Id> {
+        if let Some(number) = self.numbers.get().and_then(|numbers| numbers.get(row as usize)) {
+            return Ok(Id::Number(*number));
+        }
         let entry = self.word(SectionKind::Ids, row).await?;
         if self.directory.section(SectionKind::IdKinds).is_none() {
             return Ok(Id::Number(entry));
@@ -323,6 +401,40 @@ impl Segment {
         let bytes = start as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         Ok(vecgo_format::vector_of(&self.read(SectionKind::Vectors, range).await?))
+    }
+
+    /// Asks for what hits at these rows will be made of, where it is in memory.
+    pub(crate) fn prefetch(&self, rows: &[u32]) {
+        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
+        let (vectors, numbers) = (self.vectors.get(), self.numbers.get());
+        for row in rows {
+            if let Some(vectors) = vectors {
+                let start = *row as usize * self.dim();
+                for line in (0..self.dim()).step_by(FLOATS) {
+                    vecgo_kernels::prefetch(vectors, start + line);
+                }
+            }
+            if let Some(numbers) = numbers {
+                vecgo_kernels::prefetch(numbers, *row as usize);
+            }
+        }
+    }
+
+    /// Does something with the vector of a row, without a copy of it where there is no need.
+    pub(crate) async fn with_vector<T>(
+        &self,
+        row: u32,
+        act: impl FnOnce(&[f32]) -> T,
+    ) -> Result<T> {
+        let start = row as usize * self.dim();
+        if let Some(vector) = self.vectors.get().and_then(|all| all.get(start..start + self.dim()))
+        {
+            return Ok(act(vector));
+        }
+        let bytes = start as u64 * 4;
+        let range = bytes..bytes + self.dim() as u64 * 4;
+        let bytes = self.read(SectionKind::Vectors, range).await?;
+        Ok(vecgo_kernels::with_floats(&bytes, act))
     }
 
     async fn blob(
@@ -358,12 +470,14 @@ impl Segment {
     /// Reads and verifies every byte but the padding, and gives the length.
     pub(crate) async fn verify(&self) -> Result<u64> {
         self.check_header().await?;
-        let mut block = vec![0u8; BLOCK_BYTES];
+        let mut block = Vec::new();
         for (index, section) in self.directory.sections.iter().enumerate() {
             let table = self.table(index).await?;
+            let block_bytes = u64::from(section.block_bytes);
+            block.resize(section.block_bytes as usize, 0);
             for number in 0..section.blocks() {
-                let start = number * BLOCK_BYTES as u64;
-                let length = (section.length - start).min(BLOCK_BYTES as u64);
+                let start = number * block_bytes;
+                let length = (section.length - start).min(block_bytes);
                 let block = &mut block[..usize::try_from(length).unwrap_or(0)];
                 self.object.read_into(section.offset + start, block).await?;
                 self.check_block(block, usize::try_from(number).unwrap_or(0), section, table)?;

@@ -10,6 +10,8 @@ use vecgo_format::SegmentRef;
 use super::flush::Backoff;
 use super::inbox::{Inbox, Message};
 use super::writer::Writer;
+use vecgo_format::Index;
+
 use crate::compact::{Merge, Output, Summary, plan};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
@@ -73,7 +75,7 @@ impl Writer {
         let version = Ok(self.committed.as_ref().map_or(0, |last| last.manifest.number));
         let wanted = std::mem::take(&mut self.merges.wanted);
         if !wanted.is_empty() {
-            if self.segments.len() > 1 || self.segments.iter().any(|(_, n)| n.dead_rows > 0) {
+            if !self.is_compact() {
                 return self.start_merge((0..self.segments.len()).collect(), wanted);
             }
             answer(wanted, &version);
@@ -89,10 +91,23 @@ impl Writer {
         self.start_merge(planned, Vec::new());
     }
 
+    /// Whether one segment holds all, with a graph if it is worth one, and none of its rows is dead.
+    fn is_compact(&self) -> bool {
+        let Some((live, named)) = self.segments.first() else { return true };
+        let graph = self.graph_rows().is_some_and(|rows| u64::from(live.segment.rows()) >= rows);
+        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_graph() || !graph)
+    }
+
+    /// How many rows are worth a graph, if the collection is to have any.
+    fn graph_rows(&self) -> Option<u64> {
+        let graphs = self.shared.config.index() != Index::Flat;
+        graphs.then_some(self.shared.options.graph_rows as u64)
+    }
+
     /// The segments that the policy wants merged.
     fn planned_merge(&self) -> Vec<usize> {
         let options = &self.shared.options;
-        if !options.auto_compact {
+        if !options.auto_compact && self.merges.settling.is_empty() {
             return Vec::new();
         }
         let (rows, bytes) = (options.memtable_rows as u64, options.memtable_bytes as u64);
@@ -101,8 +116,9 @@ impl Writer {
             dead: named.dead_rows.into(),
             bytes: named.object.length,
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
+            has_graph: live.segment.has_graph(),
         });
-        plan(&summaries.collect::<Vec<_>>(), bytes)
+        plan(&summaries.collect::<Vec<_>>(), bytes, self.graph_rows())
     }
 
     fn start_merge(&mut self, places: Vec<usize>, waiters: Vec<Waiter>) {

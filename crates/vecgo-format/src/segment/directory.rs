@@ -1,4 +1,4 @@
-use super::BLOCK_BYTES;
+use super::{MAX_BLOCK_BYTES, MIN_BLOCK_BYTES};
 use crate::FormatError;
 use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
@@ -31,12 +31,31 @@ pub enum SectionKind {
     PayloadSpans,
     /// The payloads, end to end.
     Payloads,
+    /// How vectors become points: seed, squared length of the longest vector, mean.
+    Space,
+    /// The upper four bits of each row's code, and its factors where there is room.
+    UpperCodes,
+    /// What makes distances of dot products with the upper four bits. Absent if they are in the
+    /// rows.
+    UpperFactors,
+    /// The lower four bits.
+    LowerCodes,
+    /// The same for the whole code.
+    LowerFactors,
+    /// All eight bits of each row's code.
+    FullCodes,
+    /// The same.
+    FullFactors,
+    /// The graph: as many u32 a row as it may have edges.
+    Edges,
+    /// The rows where a walk may start, each a u32.
+    Entries,
     /// A section of a later version that can be ignored.
     Other(u16),
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 10] = [
+    const KNOWN: [(u16, SectionKind); 19] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -47,6 +66,15 @@ impl SectionKind {
         (8, SectionKind::Documents),
         (9, SectionKind::PayloadSpans),
         (10, SectionKind::Payloads),
+        (11, SectionKind::Space),
+        (12, SectionKind::UpperCodes),
+        (13, SectionKind::UpperFactors),
+        (14, SectionKind::LowerCodes),
+        (15, SectionKind::LowerFactors),
+        (16, SectionKind::FullCodes),
+        (17, SectionKind::FullFactors),
+        (18, SectionKind::Edges),
+        (19, SectionKind::Entries),
     ];
 
     fn code(self) -> u16 {
@@ -73,6 +101,8 @@ pub struct Section {
     pub offset: u64,
     /// Its length.
     pub length: u64,
+    /// Bytes of a block, each of which has a checksum; the last may be shorter.
+    pub block_bytes: u32,
     /// Where its table of block checksums begins.
     pub table_offset: u64,
     /// Checksum of that table.
@@ -82,7 +112,7 @@ pub struct Section {
 impl Section {
     /// Number of blocks, and of checksums in the table.
     pub fn blocks(&self) -> u64 {
-        self.length.div_ceil(BLOCK_BYTES as u64)
+        self.length.div_ceil(u64::from(self.block_bytes.max(1)))
     }
 }
 
@@ -117,6 +147,7 @@ impl Directory {
             out.u8(u8::from(section.required));
             out.u64(section.offset);
             out.u64(section.length);
+            out.u32(section.block_bytes);
             out.u64(section.table_offset);
             out.u64(section.table_checksum);
         }
@@ -177,6 +208,7 @@ impl Directory {
                 },
                 offset: bytes.u64()?,
                 length: bytes.u64()?,
+                block_bytes: bytes.u32()?,
                 table_offset: bytes.u64()?,
                 table_checksum: bytes.u64()?,
             };
@@ -198,6 +230,8 @@ impl Directory {
             (SectionKind::IdKinds, SectionKind::IdText),
             (SectionKind::DocumentSpans, SectionKind::Documents),
             (SectionKind::PayloadSpans, SectionKind::Payloads),
+            (SectionKind::Edges, SectionKind::Space),
+            (SectionKind::Edges, SectionKind::Entries),
         ] {
             if has(one) != has(other) {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
@@ -210,6 +244,9 @@ impl Directory {
         let kind = section.kind;
         if self.section(kind).is_some() {
             return Err(format!("two sections {kind:?}"));
+        }
+        if !(MIN_BLOCK_BYTES..=MAX_BLOCK_BYTES).contains(&section.block_bytes) {
+            return Err(format!("section {kind:?} has blocks of {} bytes", section.block_bytes));
         }
         let table_length = section.blocks().checked_mul(8);
         let ends = [
@@ -231,6 +268,9 @@ impl Directory {
                 rows.checked_add(1).and_then(|n| n.checked_mul(8))
             }
             SectionKind::Lookup => rows.checked_mul(12).and_then(|n| n.checked_add(8)),
+            SectionKind::UpperFactors | SectionKind::LowerFactors | SectionKind::FullFactors => {
+                rows.checked_mul(8)
+            }
             _ => return Ok(()),
         };
         if expected != Some(section.length) {

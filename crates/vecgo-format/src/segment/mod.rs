@@ -16,8 +16,12 @@ use crate::codec::{Decoder, Encoder};
 use crate::version::{check_prefix, put_prefix};
 use crate::{FormatError, Identity};
 
-/// Bytes covered by one checksum within a section.
-pub const BLOCK_BYTES: usize = 64 << 10;
+/// Bytes covered by one checksum within a section, unless its directory says otherwise.
+pub const BLOCK_BYTES: u32 = 64 << 10;
+/// Blocks are no larger than this, so that what a reader holds is bounded.
+pub(crate) const MAX_BLOCK_BYTES: u32 = 1 << 20;
+/// Blocks are no smaller than this, so that their checksums are few.
+pub(crate) const MIN_BLOCK_BYTES: u32 = 64;
 /// Sections begin at multiples of this.
 pub const SECTION_ALIGN: u64 = 64;
 /// Length of the header.

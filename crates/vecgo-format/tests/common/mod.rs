@@ -9,9 +9,10 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, Index, LogHeader, LogPosition,
-    LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent, Previous,
-    Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
+    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, Index, LogHeader,
+    LogPosition, LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent,
+    Previous, Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef,
+    checksum,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -56,10 +57,14 @@ fn object() -> impl Strategy<Value = ObjectRef> {
 }
 
 /// What a directory may have: each of these or none of it.
-const OPTIONAL: [&[SectionKind]; 4] = [
+const OPTIONAL: [&[SectionKind]; 8] = [
     &[SectionKind::IdKinds, SectionKind::IdText],
     &[SectionKind::DocumentSpans, SectionKind::Documents],
     &[SectionKind::PayloadSpans, SectionKind::Payloads],
+    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries],
+    &[SectionKind::UpperCodes, SectionKind::UpperFactors],
+    &[SectionKind::LowerCodes, SectionKind::LowerFactors],
+    &[SectionKind::FullCodes, SectionKind::FullFactors],
     &[SectionKind::Other(4711)],
 ];
 
@@ -88,12 +93,24 @@ fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)
                     SectionKind::IdKinds => n.div_ceil(8),
                     SectionKind::DocumentSpans | SectionKind::PayloadSpans => (n + 1) * 8,
                     SectionKind::Lookup => n * 12 + 8,
+                    SectionKind::UpperFactors
+                    | SectionKind::LowerFactors
+                    | SectionKind::FullFactors => n * 8,
                     _ => free,
                 };
                 let offset = at;
                 at = (at + length).next_multiple_of(SECTION_ALIGN);
                 let required = required && !matches!(kind, SectionKind::Other(_));
-                Section { kind, required, offset, length, table_offset: 0, table_checksum: at }
+                let block_bytes = if kind == SectionKind::Vectors { 4000 } else { BLOCK_BYTES };
+                Section {
+                    kind,
+                    required,
+                    offset,
+                    length,
+                    block_bytes,
+                    table_offset: 0,
+                    table_checksum: at,
+                }
             })
             .collect();
         for section in &mut sections {

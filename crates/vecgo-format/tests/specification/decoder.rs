@@ -353,6 +353,7 @@ pub(crate) fn section(input: &mut Input<'_>) -> Section {
         required: walk.flag("required"),
         offset: walk.u64("offset"),
         length: walk.u64("length"),
+        block_bytes: walk.u32("block bytes"),
         table_offset: walk.u64("table offset"),
         table_checksum: walk.u64("table checksum"),
     };
@@ -373,11 +374,20 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "Documents" => SectionKind::Documents,
         "PayloadSpans" => SectionKind::PayloadSpans,
         "Payloads" => SectionKind::Payloads,
+        "Space" => SectionKind::Space,
+        "UpperCodes" => SectionKind::UpperCodes,
+        "UpperFactors" => SectionKind::UpperFactors,
+        "LowerCodes" => SectionKind::LowerCodes,
+        "LowerFactors" => SectionKind::LowerFactors,
+        "FullCodes" => SectionKind::FullCodes,
+        "FullFactors" => SectionKind::FullFactors,
+        "Edges" => SectionKind::Edges,
+        "Entries" => SectionKind::Entries,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 19);
     kinds
 }
 

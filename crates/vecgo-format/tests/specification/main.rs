@@ -36,7 +36,7 @@ fn the_constants_are_those_of_the_code() {
         ("log header bytes", u64::try_from(LogHeader::BYTES).unwrap()),
         ("segment header bytes", SEGMENT_HEADER_BYTES),
         ("trailer bytes", Directory::TRAILER_BYTES),
-        ("block bytes", u64::try_from(BLOCK_BYTES).unwrap()),
+        ("block bytes", u64::from(BLOCK_BYTES)),
         ("section alignment bytes", SECTION_ALIGN),
         ("most text id", u64::try_from(MAX_ID_BYTES).unwrap()),
         ("most document", u64::try_from(MAX_DOCUMENT_BYTES).unwrap()),
@@ -336,14 +336,15 @@ fn a_segment_is_as_specified() {
         assert_eq!(section.offset % number("section alignment bytes"), 0);
         let start = usize(section.offset);
         assert_eq!(&file[start..start + usize(section.length)], contents.as_slice());
-        let blocks: Vec<u64> = contents.chunks(size("block bytes")).map(checksum).collect();
+        let blocks: Vec<u64> =
+            contents.chunks(section.block_bytes as usize).map(checksum).collect();
         let start = usize(section.table_offset);
         let table = &file[start..start + blocks.len() * 8];
         assert_eq!(checksum(table), section.table_checksum);
         let mut table = Input::new(table);
         assert!(blocks.iter().all(|sum| table.u64() == *sum));
     }
-    assert!(sections.iter().any(|(_, contents)| contents.len() > 2 * BLOCK_BYTES));
+    assert!(sections.iter().any(|(_, contents)| contents.len() > 2 * BLOCK_BYTES as usize));
 }
 
 #[test]
@@ -394,9 +395,17 @@ fn the_columns_of_a_segment_are_as_specified() {
 #[test]
 fn the_sizes_of_sections_are_as_specified() {
     // The refusal of a directory with nothing but this section, in 9 rows of 5 dimensions.
+    let block_bytes = BLOCK_BYTES;
     let refusal = |kind, required, length| {
-        let section =
-            Section { kind, required, offset: 64, length, table_offset: 0, table_checksum: 0 };
+        let section = Section {
+            kind,
+            required,
+            offset: 64,
+            length,
+            block_bytes,
+            table_offset: 0,
+            table_checksum: 0,
+        };
         let bytes = Directory { rows: 9, dim: 5, sections: vec![section] }.encode();
         assert_eq!(directory(&bytes).sections, [section]);
         Directory::decode(&bytes, 1 << 20).unwrap_err().to_string()
@@ -409,6 +418,9 @@ fn the_sizes_of_sections_are_as_specified() {
             SectionKind::IdKinds => 2,
             SectionKind::Lookup => 8 + 9 * 12,
             SectionKind::DocumentSpans | SectionKind::PayloadSpans => 10 * 8,
+            SectionKind::UpperFactors | SectionKind::LowerFactors | SectionKind::FullFactors => {
+                9 * 8
+            }
             _ => continue,
         };
         assert!(refusal(kind, true, length + 1).contains("for 9 rows"), "{kind:?}");
@@ -421,6 +433,7 @@ fn the_sizes_of_sections_are_as_specified() {
             required: false,
             offset: 64,
             length: 0,
+            block_bytes,
             table_offset: 0,
             table_checksum: 0,
         };

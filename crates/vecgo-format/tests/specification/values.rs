@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    BlockChecksums, Config, Directory, FrameBuilder, Id, IdColumn, Identity, Index, Kill,
-    LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization, SECTION_ALIGN, Section,
+    BLOCK_BYTES, BlockChecksums, Config, Directory, FrameBuilder, Id, IdColumn, Identity, Index,
+    Kill, LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization, SECTION_ALIGN, Section,
     SectionKind, checksum, encode_document, encode_spans, segment_header,
 };
 
@@ -101,7 +101,8 @@ impl Rows {
         let mut tables = Vec::new();
         for (kind, contents) in self.sections() {
             file.resize(file.len().next_multiple_of(usize(SECTION_ALIGN)), 0);
-            let mut sums = BlockChecksums::default();
+            let block_bytes = if kind == SectionKind::Vectors { 4000 } else { BLOCK_BYTES };
+            let mut sums = BlockChecksums::new(block_bytes);
             contents.chunks(1000).for_each(|part| sums.feed(part));
             tables.push(sums.finish());
             directory.sections.push(Section {
@@ -109,6 +110,7 @@ impl Rows {
                 required: kind != SectionKind::Other(999),
                 offset: u64::try_from(file.len()).unwrap(),
                 length: u64::try_from(contents.len()).unwrap(),
+                block_bytes,
                 table_offset: 0,
                 table_checksum: checksum(tables.last().unwrap()),
             });

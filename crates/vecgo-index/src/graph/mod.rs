@@ -11,7 +11,7 @@ mod visited;
 
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
-pub use search::{Codes, Scratch, Width};
+pub use search::{Codes, Near, Scratch, Width};
 
 /// Fills a row's list of edges behind its last one.
 pub const NO_EDGE: u32 = u32::MAX;

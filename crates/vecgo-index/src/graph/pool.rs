@@ -12,6 +12,13 @@ impl Neighbour {
         Self(vecgo_kernels::pack(distance, row))
     }
 
+    /// The row of a packed distance, see [`vecgo_kernels::pack`].
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packed: u64) -> Self {
+        Self(packed)
+    }
+
     /// The row.
     #[inline(always)]
     #[must_use]

@@ -79,6 +79,45 @@ impl Codes<'_> {
     }
 }
 
+/// What a walk goes by: how near rows are to its query.
+pub trait Near {
+    /// How many rows there are.
+    fn count(&self) -> usize;
+
+    /// Asks for what a row's distance will be made of.
+    fn prefetch(&self, row: u32);
+
+    /// The rows whose packed distance is below a bound; as many as are returned, at the start of
+    /// `out`, which has a place for each of `rows`.
+    fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize;
+}
+
+/// Nearness by codes.
+#[derive(Clone, Copy, Debug)]
+struct ByCodes<'a> {
+    kernels: Kernels,
+    codes: Codes<'a>,
+    query: &'a CodeQuery,
+    lines: usize,
+}
+
+impl Near for ByCodes<'_> {
+    fn count(&self) -> usize {
+        self.codes.rows.count()
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        self.codes.rows.prefetch(row, self.lines);
+        self.codes.factors.prefetch(row);
+    }
+
+    #[inline(always)]
+    fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
+        self.codes.within(self.kernels, self.query, rows, bound, out)
+    }
+}
+
 /// Memory that searches use again.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -90,13 +129,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Walks the graph from `starts`, rows with their estimates, and returns the `ef` nearest rows
-    /// seen, nearest first, or fewer if no more can be reached.
-    ///
-    /// Each step chooses the next row and asks for the codes of its neighbours before it scores
-    /// those of the row before: by the time they are wanted they have arrived. A row is so chosen
-    /// one step before all is known that could be, which costs a few distances more, and saves
-    /// waiting for memory at every step.
+    /// Walks the graph from `starts`, rows with their estimates, by codes, and returns the `ef`
+    /// nearest rows seen, nearest first, or fewer if no more can be reached.
     ///
     /// # Panics
     ///
@@ -110,14 +144,43 @@ impl Scratch {
         starts: &[Neighbour],
         ef: usize,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s> {
-        self.visited.begin(codes.rows.count());
+        let lines = codes.rows.stride() / vecgo_kernels::LINE;
+        self.follow(kernels, edges, &ByCodes { kernels, codes, query, lines }, starts, ef);
+        self.pool.found()
+    }
+
+    /// Walks the graph from `starts` and returns the `ef` nearest rows seen, nearest first.
+    pub fn walk_by<'s, N: Near>(
+        &'s mut self,
+        kernels: Kernels,
+        edges: Edges<'_>,
+        by: &N,
+        starts: &[Neighbour],
+        ef: usize,
+    ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s, N> {
+        self.follow(kernels, edges, by, starts, ef);
+        self.pool.found()
+    }
+
+    /// Each step chooses the next row and asks for the codes of its neighbours before it scores
+    /// those of the row before: by the time they are wanted they have arrived. A row is so chosen
+    /// one step before all is known that could be, which costs a few distances more, and saves
+    /// waiting for memory at every step.
+    fn follow<N: Near>(
+        &mut self,
+        kernels: Kernels,
+        edges: Edges<'_>,
+        by: &N,
+        starts: &[Neighbour],
+        ef: usize,
+    ) {
+        self.visited.begin(by.count());
         self.path.clear();
         self.near.resize(edges.degree.max(self.near.len()), 0);
         for start in starts {
             self.visited.see(&[start.row()]);
         }
         self.pool.begin(ef, starts);
-        let lines = codes.rows.stride() / vecgo_kernels::LINE;
         let mut waiting = self.visited.count();
         loop {
             let end = self.visited.count();
@@ -127,15 +190,14 @@ impl Scratch {
                 self.path.push(row);
                 self.visited.see(edges.of(row.row()));
                 for row in self.visited.since(end) {
-                    codes.rows.prefetch(*row, lines);
-                    codes.factors.prefetch(*row);
+                    by.prefetch(*row);
                 }
             } else if waiting == end {
                 break;
             }
             let rows = &self.visited.since(waiting)[..end - waiting];
             let near = &mut self.near[..rows.len()];
-            let kept = codes.within(kernels, query, rows, self.pool.bound(), near);
+            let kept = by.within(rows, self.pool.bound(), near);
             for packed in &near[..kept] {
                 edges.prefetch(Neighbour(*packed).row());
             }
@@ -144,7 +206,6 @@ impl Scratch {
             }
             waiting = end;
         }
-        self.pool.found()
     }
 
     /// Rows whose edges the last search followed.

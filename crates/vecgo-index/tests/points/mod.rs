@@ -58,7 +58,7 @@ impl Set {
     pub(crate) fn new(vectors: Vec<f32>, dim: usize) -> Set {
         let kernels = Kernels::best();
         let rows = || vectors.chunks_exact(dim);
-        let space = Space::train(kernels, Kind::L2, dim, 1, rows(), 0.0);
+        let space = Space::train(kernels, Kind::L2, dim, 1, rows(), 1);
         let places = space.places();
         let (mut cells, mut upper) = (Vec::new(), Vec::new());
         let (mut factors, mut upper_factors) = (Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ impl Set {
         let mut point = vec![0.0; self.space.places()];
         self.space.query(kernels, vector, &mut point);
         let mut query = CodeQuery::default();
-        query.set(&point);
+        query.set(kernels, &point);
         let (mut starts, mut packed) = (Vec::new(), Vec::new());
         codes.distances(kernels, &query, entries, &mut packed, |row, distance| {
             starts.push(Neighbour::new(distance, row));

@@ -3,15 +3,16 @@
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32,
     _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16,
-    _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256,
-    _mm256_srli_epi16,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute_ps,
+    _mm256_permute2f128_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps,
+    _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
 
 /// Bytes in a register.
 const BYTES: usize = 32;
@@ -76,8 +77,36 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
 }
 
 #[target_feature(enable = "avx2,fma")]
+fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
+    super::round(values, scale, out)
+}
+
+/// Blocks of a register are transformed within it: each lane adds or takes away its partner.
+#[target_feature(enable = "avx2,fma")]
 fn hadamard(values: &mut [f32]) {
-    super::hadamard(values);
+    const LANES: usize = 8;
+    let scale = super::hadamard_scale(values.len());
+    if values.len() < LANES {
+        super::hadamard(values, 1);
+        values.iter_mut().for_each(|value| *value *= scale);
+        return;
+    }
+    super::hadamard(values, LANES);
+    let sign = |half: usize| -> [f32; LANES] {
+        std::array::from_fn(|lane| if lane & half == 0 { 1.0 } else { -1.0 })
+    };
+    let signs = [4, 2, 1].map(sign);
+    for block in values.chunks_exact_mut(LANES) {
+        // SAFETY: the block is a register's worth, as are the signs.
+        unsafe {
+            let [by_4, by_2, by_1] = signs.each_ref().map(|s| _mm256_loadu_ps(s.as_ptr()));
+            let mut x = _mm256_loadu_ps(block.as_ptr());
+            x = _mm256_fmadd_ps(x, by_4, _mm256_permute2f128_ps::<1>(x, x));
+            x = _mm256_fmadd_ps(x, by_2, _mm256_permute_ps::<0b01_00_11_10>(x));
+            x = _mm256_fmadd_ps(x, by_1, _mm256_permute_ps::<0b10_11_00_01>(x));
+            _mm256_storeu_ps(block.as_mut_ptr(), _mm256_mul_ps(x, _mm256_set1_ps(scale)));
+        }
+    }
 }
 
 /// # Safety

@@ -3,16 +3,17 @@
 use std::arch::x86_64::{
     __m512i, _mm_add_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256,
     _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
-    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_setzero_si512,
-    _mm512_srli_epi16, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
+    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
+    _mm512_permute_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512,
+    _mm512_shuffle_f32x4, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::avx2::to_array;
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard };
+    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
 
 /// # Safety
 ///
@@ -62,9 +63,38 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
     reduce(sums)
 }
 
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
+    super::round(values, scale, out)
+}
+
+/// Blocks of a register are transformed within it: each lane adds or takes away its partner.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
 fn hadamard(values: &mut [f32]) {
-    super::hadamard(values);
+    const LANES: usize = 16;
+    let scale = super::hadamard_scale(values.len());
+    if values.len() < LANES {
+        super::hadamard(values, 1);
+        values.iter_mut().for_each(|value| *value *= scale);
+        return;
+    }
+    super::hadamard(values, LANES);
+    let sign = |half: usize| -> [f32; LANES] {
+        std::array::from_fn(|lane| if lane & half == 0 { 1.0 } else { -1.0 })
+    };
+    let signs = [8, 4, 2, 1].map(sign);
+    for block in values.chunks_exact_mut(LANES) {
+        // SAFETY: the block is a register's worth, as are the signs.
+        unsafe {
+            let [by_8, by_4, by_2, by_1] = signs.each_ref().map(|s| _mm512_loadu_ps(s.as_ptr()));
+            let mut x = _mm512_loadu_ps(block.as_ptr());
+            x = _mm512_fmadd_ps(x, by_8, _mm512_shuffle_f32x4::<0b01_00_11_10>(x, x));
+            x = _mm512_fmadd_ps(x, by_4, _mm512_shuffle_f32x4::<0b10_11_00_01>(x, x));
+            x = _mm512_fmadd_ps(x, by_2, _mm512_permute_ps::<0b01_00_11_10>(x));
+            x = _mm512_fmadd_ps(x, by_1, _mm512_permute_ps::<0b10_11_00_01>(x));
+            _mm512_storeu_ps(block.as_mut_ptr(), _mm512_mul_ps(x, _mm512_set1_ps(scale)));
+        }
+    }
 }
 
 /// Adds up the lanes of each of four registers.

@@ -2,8 +2,20 @@
 
 use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
 
-pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard: super::hadamard };
+pub(crate) static TABLE: CodeTable = CodeTable {
+    nibble_dots,
+    byte_dots,
+    nibbles_within,
+    bytes_within,
+    hadamard,
+    round: super::round,
+};
+
+fn hadamard(values: &mut [f32]) {
+    super::hadamard(values, 1);
+    let scale = super::hadamard_scale(values.len());
+    values.iter_mut().for_each(|value| *value *= scale);
+}
 
 /// # Safety
 ///

@@ -54,7 +54,13 @@ fn life(
     process.env.rand = Arc::new(SimRand::new(Random::new(1000 + number)));
     process.env.clock = author.clock();
     let simd = Some("none".to_owned());
-    let database = process.database(Options { wal_sync, simd, ..Options::default() })?;
+    let database = process.database(Options {
+        wal_sync,
+        simd,
+        // Each file is there for what it holds, and stays.
+        auto_compact: false,
+        ..Options::default()
+    })?;
     let written = process.run(write(author, &database))?;
     written.map_err(|error| Violation::new("I20", format!("{:?}: {error}", error.kind())))?;
     let image = machine.disk.image();

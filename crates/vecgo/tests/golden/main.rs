@@ -42,11 +42,17 @@ fn golden_files_take_writes() {
         collection.upsert([Record::new("new", vector)]).wait().unwrap();
         assert_eq!(collection.commit().wait().unwrap(), before + 1);
         assert_eq!(collection.flush().wait().unwrap(), before + 2);
+        collection.compact().wait().unwrap();
+        assert_eq!(collection.stats().segments.len(), 1);
         collection.close().wait().unwrap();
         let database = open(directory.path(), true);
         let collection = database.collection(name.as_str()).wait().unwrap();
         assert_eq!(collection.count(), u64::try_from(expected.last.len()).unwrap(), "{name}");
         assert!(!collection.exists(last).wait().unwrap());
+        for (id, record) in expected.last.iter().skip(1) {
+            let found = collection.get(id.clone()).wait().unwrap();
+            assert_eq!(found.as_ref(), Some(record), "{name}");
+        }
         assert_eq!(database.verify().wait().unwrap().damage, []);
     }
 }

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use vecgo::{ErrorKind, Record};
-use vecgo_format::{BlockChecksums, Directory, Manifest, Section, SectionKind, checksum};
+use vecgo_format::{
+    BLOCK_BYTES, BlockChecksums, Directory, Manifest, Section, SectionKind, checksum,
+};
 
 use crate::contents::{copy, damage, look, open, told};
 
@@ -22,7 +24,7 @@ fn add_section(segment: &Path, required: bool) -> (Directory, u64) {
     bytes.resize(bytes.len().next_multiple_of(64), 0);
     let offset = u64::try_from(bytes.len()).unwrap();
     bytes.extend(CONTENTS);
-    let mut table = BlockChecksums::default();
+    let mut table = BlockChecksums::new(BLOCK_BYTES);
     table.feed(CONTENTS);
     let table = table.finish();
     directory.sections.push(Section {
@@ -30,6 +32,7 @@ fn add_section(segment: &Path, required: bool) -> (Directory, u64) {
         required,
         offset,
         length: u64::try_from(CONTENTS.len()).unwrap(),
+        block_bytes: BLOCK_BYTES,
         table_offset: u64::try_from(bytes.len()).unwrap(),
         table_checksum: checksum(&table),
     });

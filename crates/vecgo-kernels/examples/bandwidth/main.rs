@@ -1,7 +1,8 @@
 //! Measures how close scans come to the memory bandwidth of one core, and tiles to its
 //! arithmetic.
 //!
-//! Run with `cargo run --release -p vecgo-kernels --example bandwidth`.
+//! Run with `cargo run --release -p vecgo-kernels --example bandwidth`. With `-- --json` it prints
+//! what the benchmarks put beside their figures instead: the limits of one core.
 
 #![allow(
     clippy::disallowed_macros,
@@ -9,6 +10,9 @@
     reason = "a measurement needs the clock and prints its results"
 )]
 
+mod limits;
+
+use std::env;
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
@@ -28,6 +32,9 @@ const TILE_ROWS: usize = 64;
 const TILE_REPEATS: usize = 200;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().any(|argument| argument == "--json") {
+        return limits::print();
+    }
     let mut kernels = Vec::new();
     for level in Level::ALL {
         match Kernels::new(level) {

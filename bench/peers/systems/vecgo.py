@@ -1,0 +1,87 @@
+"""Vecgo, by its command ($VECGO_BIN, else `vecgo`): create and import, bench for times, search for the answers.
+
+bench measures within the process, so its figures hold no Python. Memory is that of the whole process that serves, program,
+queries and truth included."""
+import json, os, statistics, subprocess, tempfile, threading, time
+import numpy as np
+import common as c
+
+METRICS = {"l2": "l2", "cos": "cosine", "ip": "dot"}
+SAMPLE = 0.02                        # seconds from one look at the memory to the next
+
+
+class System:
+    CONFIGS = {"default": {}, "sq8": dict(create=["--quantization", "sq8"]), "rabitq4": dict(create=["--quantization", "rabitq:4"]),
+               "f32": dict(create=["--quantization", "none"]), "flat": dict(create=["--index", "flat"], exact=True)}
+
+
+def vecgo(*arguments):
+    """Runs the command. What it printed, seconds, and samples of its memory."""
+    command, samples, done = [os.environ.get("VECGO_BIN", "vecgo"), *map(str, arguments)], [], threading.Event()
+
+    def watch():
+        while not done.wait(SAMPLE):
+            try:
+                samples.append(c.memory(process.pid))
+            except (OSError, KeyError):                                  # it has just ended
+                return
+
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        process.wait()
+        seconds = time.perf_counter() - start
+        done.set(), watcher.join()
+        out.seek(0), err.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"vecgo {arguments[0]}: exit code {process.returncode}: {err.read()[-500:]}")
+        return out.read(), seconds, samples
+
+
+class Program:
+    def __init__(self, spec):
+        self.spec, self.database = spec, spec["dir"] + "/db"
+        self.files = {name: f"{spec['out']}/{name}.npy" for name in ("base", "query", "first", "truth")}
+
+    def build(self):
+        base, queries, metric = c.load(self.spec["dataset"], self.spec["n"])
+        queries = queries[:self.spec["queries"]]
+        np.save(self.files["base"], base), np.save(self.files["query"], queries), np.save(self.files["first"], queries[:1])
+        np.save(self.files["truth"], np.load(self.spec["truth"])[:, :self.spec["k"]])
+        options = self.spec["settings"].get("create", [])
+        _, create, _ = vecgo("create", self.database, "--dim", self.spec["dim"], "--metric", METRICS[metric], *options)
+        _, load, samples = vecgo("import", self.database, self.files["base"])
+        os.remove(self.files["base"])
+        peak = max((sample["peak"] for sample in samples), default=0)
+        return {"build_s": create + load, "build_peak_mb": peak, "saved": True}
+
+    def open(self, threads):
+        """The start of the program and one query."""
+        _, seconds, _ = vecgo("search", self.database, "--query-file", self.files["first"], "-k", self.spec["k"], "--json")
+        return {"open_s": seconds, "first_query_s": 0}
+
+    def search(self, threads, out, round):
+        exact = self.spec["settings"].get("exact", False)
+        knobs = ["--exact"] if exact else ["--sweep", "ef=" + ",".join(map(str, c.EF))]
+        command = ["bench", self.database, "--queries", self.files["query"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs, "--json"]
+        text, _, samples = vecgo(*command, "--batch")
+        points = [{"param": point["param"], "queries": self.spec["queries"], f"batch{threads}": self.figures(point)} for point in json.loads(text)["points"]]
+        if threads == 1:
+            text, _, samples = vecgo(*command, "--threads", 1)
+            for i, (place, point) in enumerate(zip(points, json.loads(text)["points"])):
+                place["one"] = self.figures(point) | {"p50_ms": point["p50_us"] / 1e3, "p99_ms": point["p99_us"] / 1e3}
+                if round == 0:
+                    self.answer(place["param"], f"{out}/{i}_one.npy")
+        steady = {name: statistics.median(sample[name] for sample in samples) for name in ("rss", "anon", "file")}
+        return {"points": points, "serve_mb": steady | {"peak": samples[-1]["peak"]}}
+
+    def figures(self, point):
+        return {"qps": point["qps"], "qps_median": point["qps_median"], "passes": point["passes"], "recall": point["recall"]}
+
+    def answer(self, param, file):
+        """The answers themselves, so that recall needs not be taken on trust."""
+        text, _, _ = vecgo("search", self.database, "--query-file", self.files["query"], "-k", self.spec["k"], f"--{param}", "--json")
+        rows = [[int(hit["id"]) for hit in json.loads(line)["hits"]] for line in text.splitlines()]
+        np.save(file, c.to_ids(rows, self.spec["k"]))

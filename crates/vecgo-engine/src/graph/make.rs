@@ -1,0 +1,220 @@
+use vecgo_format::{Config, Index, Quantization, SectionKind};
+use vecgo_index::{
+    BuildParams, Cancelled, Clusters, Codes, Points, Threads, Width, build, cluster,
+};
+use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
+use vecgo_quant::{CodeFactors, Space, encode, split};
+
+use super::kind;
+use crate::segment::{Arrangement, ExtraSection, Order, Stop};
+use crate::{Error, Result};
+
+/// Rows whose mean stands for that of all.
+const SAMPLE_ROWS: usize = 16_384;
+/// Where walks may start: at the centres of so many clusters.
+const MOST_ENTRIES: usize = 64;
+/// An edge is left out if a chosen row is nearer to its end by this factor of squared distance.
+const ALPHA: f32 = 1.05;
+/// The first pass links every row, the second finds better edges in the graph that it left.
+const PASSES: usize = 2;
+
+/// What becomes of the rows while a graph is made.
+struct Making<'a> {
+    config: &'a Config,
+    kernels: Kernels,
+    threads: Threads,
+    stop: &'a Stop,
+    seed: u64,
+}
+
+/// The codes of all rows in some order.
+struct Encoded {
+    cells: PageBuf<u8>,
+    factors: Vec<CodeFactors>,
+    /// Factors of the whole code, as the kernels read them.
+    full: Vec<u8>,
+}
+
+/// Makes the graph and codes of a segment, and the order of its rows, from its vectors. The same
+/// for the same vectors and seed, however many threads.
+pub(crate) fn make(
+    config: &Config,
+    kernels: Kernels,
+    threads: usize,
+    seed: u64,
+    vectors: &[f32],
+    stop: &Stop,
+) -> Result<Arrangement> {
+    let making = Making { config, kernels, threads: Threads(threads), stop, seed };
+    let space = making.train(vectors);
+    let encoded = making.encode(&space, vectors)?;
+    let clusters = making.cluster(&space, &encoded)?;
+    let encoded = making.arrange(encoded, &clusters.order, space.places())?;
+    let entries = spread(&clusters.centres);
+    let edges = making.link(&space, &encoded, &entries)?;
+    let mut extra = vec![section(SectionKind::Space, space_bytes(&space, seed))];
+    extra.extend(code_sections(config.quantization(), &space, encoded));
+    extra.push(section(SectionKind::Edges, words(&edges)));
+    extra.push(section(SectionKind::Entries, words(&entries)));
+    Ok(Arrangement { order: Order::Permuted(clusters.order), extra })
+}
+
+fn section(kind: SectionKind, bytes: Vec<u8>) -> ExtraSection {
+    ExtraSection { kind, required: true, bytes }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn space_bytes(space: &Space, seed: u64) -> Vec<u8> {
+    let mut bytes = seed.to_le_bytes().to_vec();
+    bytes.extend(space.longest().to_le_bytes());
+    bytes.extend(space.mean().iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
+/// A few of many, evenly.
+fn spread(centres: &[u32]) -> Vec<u32> {
+    let count = centres.len().min(MOST_ENTRIES);
+    (0..count).filter_map(|number| centres.get(number * centres.len() / count).copied()).collect()
+}
+
+fn cancelled(_: Cancelled) -> Error {
+    Error::closed()
+}
+
+impl Making<'_> {
+    fn train(&self, vectors: &[f32]) -> Space {
+        let dim = self.config.dim();
+        let rows = vectors.chunks_exact(dim);
+        let step = rows.len().div_ceil(SAMPLE_ROWS).max(1);
+        Space::train(self.kernels, kind(self.config), dim, self.seed, rows, step)
+    }
+
+    fn encode(&self, space: &Space, vectors: &[f32]) -> Result<Encoded> {
+        const TASK_ROWS: usize = 1024;
+        let (dim, places) = (self.config.dim(), space.places());
+        let rows = vectors.len() / dim;
+        let mut cells = PageBuf::<u8>::zeroed(rows.saturating_mul(places))?;
+        let mut factors = vec![CodeFactors::default(); rows];
+        let tasks = vectors
+            .chunks(TASK_ROWS * dim)
+            .zip(cells.chunks_mut(TASK_ROWS * places))
+            .zip(factors.chunks_mut(TASK_ROWS));
+        let tasks: Vec<_> = tasks.map(parking_lot::Mutex::new).collect();
+        vecgo_index::Parallel::run(&self.threads, tasks.len(), &|task| {
+            if self.stop.check().is_err() {
+                return;
+            }
+            let ((vectors, cells), factors) = &mut *tasks[task].lock();
+            let mut point = vec![0.0; places];
+            let rows = vectors.chunks_exact(dim).zip(cells.chunks_exact_mut(places));
+            for ((vector, cells), factors) in rows.zip(factors.iter_mut()) {
+                space.row(self.kernels, vector, &mut point);
+                *factors = encode(&point, space.width(), cells);
+            }
+        });
+        drop(tasks);
+        self.stop.check()?;
+        let full = column(&factors, |factors| factors.full);
+        Ok(Encoded { cells, factors, full })
+    }
+
+    fn cluster(&self, space: &Space, encoded: &Encoded) -> Result<Clusters> {
+        let points = encoded.points(space)?;
+        let go_on = || self.stop.check().is_ok();
+        cluster(self.kernels, points, self.seed, &self.threads, &go_on).map_err(cancelled)
+    }
+
+    /// Puts the codes in another order.
+    fn arrange(&self, from: Encoded, order: &[u32], places: usize) -> Result<Encoded> {
+        let mut cells = PageBuf::<u8>::zeroed(from.cells.len())?;
+        let mut factors = Vec::with_capacity(order.len());
+        for (row, to) in order.iter().zip(cells.chunks_exact_mut(places)) {
+            let row = *row as usize;
+            to.copy_from_slice(&from.cells[row * places..(row + 1) * places]);
+            factors.push(from.factors[row]);
+        }
+        self.stop.check()?;
+        let full = column(&factors, |factors| factors.full);
+        Ok(Encoded { cells, factors, full })
+    }
+
+    fn link(&self, space: &Space, encoded: &Encoded, entries: &[u32]) -> Result<Vec<u32>> {
+        let Index::Graph { m, ef_construction } = self.config.index() else {
+            return Err(Error::internal("a graph for an index that has none"));
+        };
+        let params = BuildParams {
+            degree: usize::from(m),
+            ef: usize::from(ef_construction),
+            alpha: ALPHA,
+            passes: PASSES,
+            seed: self.seed,
+        };
+        let points = encoded.points(space)?;
+        let go_on = |_| self.stop.check().is_ok();
+        let built = build(self.kernels, points, entries, params, &self.threads, go_on);
+        Ok(built.map_err(cancelled)?.edges)
+    }
+}
+
+impl Encoded {
+    fn points(&self, space: &Space) -> Result<Points<'_>> {
+        let broken = || Error::internal("codes that are not whole rows");
+        let rows = CodeRows::new(&self.cells, space.places()).ok_or_else(broken)?;
+        let factors = Factors::apart(&self.full).ok_or_else(broken)?;
+        Ok(Points { codes: Codes { rows, factors, width: Width::Eight }, width: space.width() })
+    }
+}
+
+/// Squared length and one factor of each row.
+fn column(factors: &[CodeFactors], factor: impl Fn(&CodeFactors) -> f32) -> Vec<u8> {
+    let pairs = factors.iter().map(|factors| [factors.squared, factor(factors)]);
+    pairs.flatten().flat_map(f32::to_le_bytes).collect()
+}
+
+/// The codes as searches read them.
+fn code_sections(quantization: Quantization, space: &Space, from: Encoded) -> Vec<ExtraSection> {
+    let Encoded { cells, factors, full } = from;
+    let upper_factors = column(&factors, |factors| factors.upper);
+    let places = space.places();
+    if quantization == Quantization::None {
+        return Vec::new();
+    }
+    if quantization == Quantization::Sq8 {
+        let kinds = (SectionKind::FullCodes, SectionKind::FullFactors);
+        return plane(kinds, space, places, cells.to_vec(), full);
+    }
+    let mut upper = vec![0; cells.len() / 2];
+    let mut lower = vec![0; cells.len() / 2];
+    let halves = upper.chunks_exact_mut(places / 2).zip(lower.chunks_exact_mut(places / 2));
+    for (cells, (upper, lower)) in cells.chunks_exact(places).zip(halves) {
+        split(cells, upper, lower);
+    }
+    drop(cells);
+    let kinds = (SectionKind::UpperCodes, SectionKind::UpperFactors);
+    let mut sections = plane(kinds, space, places / 2, upper, upper_factors);
+    if quantization == (Quantization::RaBitQ { bits: 8 }) {
+        let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
+        sections.extend(plane(kinds, space, places / 2, lower, full));
+    }
+    sections
+}
+
+/// Rows of codes, with their factors at their ends if there is room, else beside them.
+fn plane(
+    (codes, beside): (SectionKind, SectionKind),
+    space: &Space,
+    stride: usize,
+    mut bytes: Vec<u8>,
+    factors: Vec<u8>,
+) -> Vec<ExtraSection> {
+    if !space.has_room() {
+        return vec![section(codes, bytes), section(beside, factors)];
+    }
+    for (row, factors) in bytes.chunks_exact_mut(stride).zip(factors.chunks_exact(FACTOR_BYTES)) {
+        row[stride - FACTOR_BYTES..].copy_from_slice(factors);
+    }
+    vec![section(codes, bytes)]
+}

@@ -1,0 +1,220 @@
+use vecgo_format::{Config, Directory, FormatError, Index, SectionKind};
+use vecgo_index::{Codes, Edges, NO_EDGE, Width};
+use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
+use vecgo_quant::Space;
+
+use super::kind;
+use crate::segment::Segment;
+use crate::{Error, Result};
+
+/// A segment's graph in memory: all that a walk reads.
+#[derive(Debug)]
+pub(crate) struct GraphPart {
+    /// Absent if walks go by the vectors themselves.
+    pub(super) coded: Option<Coded>,
+    edges: PageBuf<u32>,
+    degree: usize,
+    entries: Vec<u32>,
+}
+
+/// The codes of a segment's rows.
+#[derive(Debug)]
+pub(super) struct Coded {
+    pub(super) space: Space,
+    pub(super) walked: Plane,
+    /// The lower four bits, where the walk reads the upper four only.
+    pub(super) lower: Option<Plane>,
+    /// The codes of the entries, one after the other: every walk scores them all.
+    entry_codes: PageBuf<u8>,
+    entry_factors: Vec<u8>,
+}
+
+/// Codes of all rows, with their factors.
+#[derive(Debug)]
+pub(super) struct Plane {
+    codes: PageBuf<u8>,
+    /// Absent if they are in the rows.
+    factors: Option<PageBuf<u8>>,
+    stride: usize,
+    width: Width,
+}
+
+fn invalid(detail: String) -> FormatError {
+    FormatError::Invalid { what: "graph of a segment", offset: 0, detail }
+}
+
+impl GraphPart {
+    /// Whether a segment has one.
+    pub(crate) fn is_in(directory: &Directory) -> bool {
+        directory.section(SectionKind::Edges).is_some()
+    }
+
+    /// Reads, verifies and checks it.
+    pub(crate) async fn load(segment: &Segment, config: &Config) -> Result<Self> {
+        let Index::Graph { m, .. } = config.index() else {
+            return Err(
+                segment.damaged(invalid(format!("index {}, expected graph", config.index())))
+            );
+        };
+        let degree = usize::from(m);
+        let rows = segment.rows();
+        let edges = read_words(segment, SectionKind::Edges, Some(rows as usize * degree)).await?;
+        if let Some(edge) = edges.iter().find(|edge| **edge >= rows && **edge != NO_EDGE) {
+            return Err(segment.damaged(invalid(format!("an edge to row {edge} of {rows}"))));
+        }
+        let entries = read_words(segment, SectionKind::Entries, None).await?.to_vec();
+        if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
+            let detail = format!("{} entries, expected rows below {rows}", entries.len());
+            return Err(segment.damaged(invalid(detail)));
+        }
+        let has_codes = segment.has(SectionKind::FullCodes) || segment.has(SectionKind::UpperCodes);
+        let coded = match has_codes {
+            true => Some(Coded::load(segment, config, &entries).await?),
+            false => None,
+        };
+        Ok(Self { coded, edges, degree, entries })
+    }
+
+    pub(super) fn edges(&self) -> Edges<'_> {
+        Edges::new(&self.edges, self.degree)
+    }
+
+    pub(super) fn entries(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Whether walks go by the vectors themselves, which have to be loaded.
+    pub(crate) fn needs_vectors(&self) -> bool {
+        self.coded.is_none()
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.coded.as_ref().map_or(0, Coded::memory_bytes)
+            + (self.edges.len() + self.entries.len()) * 4
+    }
+}
+
+impl Coded {
+    async fn load(segment: &Segment, config: &Config, entries: &[u32]) -> Result<Self> {
+        let space = read_space(segment, config).await?;
+        let places = space.places();
+        let (walked, lower) = if segment.has(SectionKind::FullCodes) {
+            let kinds = (SectionKind::FullCodes, SectionKind::FullFactors);
+            (Plane::load(segment, kinds, &space, places, Width::Eight).await?, None)
+        } else {
+            let kinds = (SectionKind::UpperCodes, SectionKind::UpperFactors);
+            let upper = Plane::load(segment, kinds, &space, places / 2, Width::Four).await?;
+            let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
+            let lower = match segment.has(kinds.0) {
+                true => Some(Plane::load(segment, kinds, &space, places / 2, Width::Four).await?),
+                false => None,
+            };
+            (upper, lower)
+        };
+        let (entry_codes, entry_factors) = walked.copy_rows(entries)?;
+        Ok(Self { space, walked, lower, entry_codes, entry_factors })
+    }
+
+    /// The codes of the entries: row n is that of the n-th entry.
+    pub(super) fn entry_codes(&self) -> Result<Codes<'_>> {
+        codes(&self.entry_codes, Some(&self.entry_factors), self.walked.stride, self.walked.width)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let planes = [Some(&self.walked), self.lower.as_ref()].into_iter().flatten();
+        let planes = planes.map(|p| p.codes.len() + p.factors.as_ref().map_or(0, |f| f.len()));
+        planes.sum::<usize>() + self.entry_codes.len() + self.entry_factors.len()
+    }
+}
+
+impl Plane {
+    async fn load(
+        segment: &Segment,
+        (codes, beside): (SectionKind, SectionKind),
+        space: &Space,
+        stride: usize,
+        width: Width,
+    ) -> Result<Self> {
+        let rows = segment.rows() as usize;
+        let codes = read_bytes(segment, codes, rows.saturating_mul(stride)).await?;
+        let factors = match space.has_room() {
+            true => None,
+            false => Some(read_bytes(segment, beside, rows.saturating_mul(FACTOR_BYTES)).await?),
+        };
+        Ok(Self { codes, factors, stride, width })
+    }
+
+    pub(super) fn codes(&self) -> Result<Codes<'_>> {
+        codes(&self.codes, self.factors.as_deref(), self.stride, self.width)
+    }
+
+    /// Codes and factors of some rows, which are there.
+    fn copy_rows(&self, rows: &[u32]) -> Result<(PageBuf<u8>, Vec<u8>)> {
+        let from = self.codes()?;
+        let mut bytes = PageBuf::<u8>::zeroed(rows.len() * self.stride)?;
+        let mut factors = Vec::with_capacity(rows.len() * FACTOR_BYTES);
+        for (row, to) in rows.iter().zip(bytes.chunks_exact_mut(self.stride)) {
+            to.copy_from_slice(from.rows.row(*row));
+            factors.extend(from.factors.of(*row).into_iter().flat_map(f32::to_ne_bytes));
+        }
+        Ok((bytes, factors))
+    }
+}
+
+fn codes<'a>(
+    bytes: &'a [u8],
+    factors: Option<&'a [u8]>,
+    stride: usize,
+    width: Width,
+) -> Result<Codes<'a>> {
+    let broken = || Error::internal("codes that are not whole rows");
+    let rows = CodeRows::new(bytes, stride).ok_or_else(broken)?;
+    let factors = match factors {
+        Some(factors) => Factors::apart(factors).ok_or_else(broken)?,
+        None => Factors::in_rows(rows),
+    };
+    Ok(Codes { rows, factors, width })
+}
+
+async fn read_space(segment: &Segment, config: &Config) -> Result<Space> {
+    let bytes = segment.section_bytes(SectionKind::Space).await?;
+    let bytes = bytes.as_bytes();
+    let floats = |bytes: &[u8]| vecgo_format::vector_of(bytes);
+    let parts = bytes.split_first_chunk::<8>().and_then(|(seed, rest)| {
+        rest.split_first_chunk::<4>().map(|(longest, mean)| (seed, longest, mean))
+    });
+    let Some((seed, longest, mean)) = parts else {
+        return Err(segment.damaged(invalid(format!("a space of {} bytes", bytes.len()))));
+    };
+    let (seed, longest) = (u64::from_le_bytes(*seed), f32::from_le_bytes(*longest));
+    let space = Space::new(kind(config), config.dim(), seed, floats(mean), longest);
+    if mean.len() != space.places() * 4 || !space.mean().iter().all(|value| value.is_finite()) {
+        return Err(segment.damaged(invalid(format!("a mean of {} bytes", mean.len()))));
+    }
+    Ok(space)
+}
+
+async fn read_bytes(segment: &Segment, kind: SectionKind, length: usize) -> Result<PageBuf<u8>> {
+    let bytes = segment.section_bytes(kind).await?;
+    if bytes.len() != length {
+        let detail = format!("section {kind:?} of {} bytes, expected {length}", bytes.len());
+        return Err(segment.damaged(invalid(detail)));
+    }
+    Ok(bytes)
+}
+
+async fn read_words(
+    segment: &Segment,
+    kind: SectionKind,
+    count: Option<usize>,
+) -> Result<PageBuf<u32>> {
+    let words = segment.section_words(kind).await?;
+    match count {
+        Some(count) if words.len() != count => {
+            let detail = format!("section {kind:?} of {} words, expected {count}", words.len());
+            Err(segment.damaged(invalid(detail)))
+        }
+        _ => Ok(words),
+    }
+}

@@ -1,0 +1,210 @@
+use parking_lot::Mutex;
+use vecgo_format::Metric;
+use vecgo_index::{Near, Neighbour, Scratch};
+use vecgo_kernels::Kernels;
+use vecgo_quant::CodeQuery;
+
+use super::GraphPart;
+use super::part::Coded;
+use crate::{Error, Result};
+
+/// The nearest entries from which a walk starts.
+const STARTS: usize = 4;
+/// Candidates looked at again by all bits at a time.
+const CHUNK: usize = 16;
+/// An estimate by four bits is off by more than so many standard deviations once in a thousand
+/// times.
+const DEVIATIONS: f32 = 3.0;
+/// Standard deviation of the error that four bits leave in a coordinate, as a part of the
+/// coordinates' own: a cell of 6 / 16 deviations over the square root of 12.
+const CELL_ERROR: f32 = 0.108;
+
+/// Nearness by the vectors themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByVectors<'a> {
+    pub(crate) kernels: Kernels,
+    pub(crate) metric: Metric,
+    pub(crate) query: &'a [f32],
+    pub(crate) vectors: &'a [f32],
+    /// One over the length of each, under cosine.
+    pub(crate) norms: &'a [f32],
+}
+
+impl Near for ByVectors<'_> {
+    fn count(&self) -> usize {
+        self.vectors.len() / self.query.len().max(1)
+    }
+
+    fn prefetch(&self, row: u32) {
+        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
+        let dim = self.query.len();
+        for place in (0..dim).step_by(FLOATS) {
+            vecgo_kernels::prefetch(self.vectors, row as usize * dim + place);
+        }
+    }
+
+    fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
+        let dim = self.query.len();
+        let mut kept = 0;
+        for row in rows {
+            let place = *row as usize;
+            let Some(vector) = self.vectors.get(place * dim..(place + 1) * dim) else { continue };
+            let distance = match self.metric {
+                Metric::L2 => self.kernels.l2(self.query, vector),
+                Metric::Dot => -self.kernels.dot(self.query, vector),
+                Metric::Cosine => {
+                    let norm = self.norms.get(place).copied().unwrap_or_default();
+                    -self.kernels.dot(self.query, vector) * norm
+                }
+            };
+            let packed = vecgo_kernels::pack(distance, *row);
+            if packed < bound
+                && let Some(place) = out.get_mut(kept)
+            {
+                *place = packed;
+                kept += 1;
+            }
+        }
+        kept
+    }
+}
+
+/// Memory that searches use again.
+#[derive(Debug, Default)]
+pub(crate) struct Walker {
+    scratch: Scratch,
+    query: CodeQuery,
+    point: Vec<f32>,
+    starts: Vec<Neighbour>,
+    packed: Vec<u64>,
+    numbers: Vec<u32>,
+    found: Vec<Neighbour>,
+    rows: Vec<u32>,
+    upper: Vec<i32>,
+    lower: Vec<i32>,
+}
+
+/// Walkers that nobody is using.
+#[derive(Debug, Default)]
+pub(crate) struct Walkers(Mutex<Vec<Box<Walker>>>);
+
+impl Walkers {
+    pub(crate) fn take(&self) -> Box<Walker> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, walker: Box<Walker>) {
+        self.0.lock().push(walker);
+    }
+}
+
+impl Walker {
+    /// The rows nearest to a vector by their codes, nearest first: at most `ef`, of those that
+    /// live. The best `wanted` of them are in the order of all bits that there are.
+    pub(crate) fn walk(
+        &mut self,
+        kernels: Kernels,
+        part: &GraphPart,
+        vector: &[f32],
+        (ef, wanted): (usize, usize),
+        lives: impl Fn(u32) -> bool,
+    ) -> Result<&[Neighbour]> {
+        let Some(coded) = &part.coded else {
+            return Err(Error::internal("a walk by codes that are not there"));
+        };
+        let space = &coded.space;
+        self.point.resize(space.places(), 0.0);
+        space.query(kernels, vector, &mut self.point);
+        self.query.set(kernels, &self.point);
+        self.start(kernels, part.entries(), coded)?;
+        let codes = coded.walked.codes()?;
+        let found = self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, ef);
+        self.found.clear();
+        self.found.extend(found.filter(|found| lives(found.row())));
+        self.look_again(kernels, coded, wanted)?;
+        Ok(&self.found)
+    }
+
+    /// The rows nearest to a vector, nearest first: at most `ef`, of those that live.
+    pub(crate) fn walk_vectors(
+        &mut self,
+        part: &GraphPart,
+        by: &ByVectors<'_>,
+        ef: usize,
+        lives: impl Fn(u32) -> bool,
+    ) -> &[Neighbour] {
+        let entries = part.entries();
+        self.packed.resize(entries.len().max(self.packed.len()), 0);
+        let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
+        self.starts.clear();
+        self.starts.extend(self.packed[..kept].iter().map(|packed| Neighbour::of(*packed)));
+        self.keep_nearest_starts();
+        let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, ef);
+        self.found.clear();
+        self.found.extend(found.filter(|found| lives(found.row())));
+        &self.found
+    }
+
+    fn keep_nearest_starts(&mut self) {
+        if self.starts.len() > STARTS {
+            self.starts.select_nth_unstable(STARTS - 1);
+            self.starts.truncate(STARTS);
+        }
+    }
+
+    /// Chooses where to start.
+    fn start(&mut self, kernels: Kernels, entries: &[u32], coded: &Coded) -> Result<()> {
+        let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.numbers.extend(known..u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        self.starts.clear();
+        let starts = &mut self.starts;
+        let numbers = &self.numbers[..entries.len()];
+        let codes = coded.entry_codes()?;
+        codes.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
+            starts.push(Neighbour::new(distance, entries[number as usize]));
+        });
+        self.keep_nearest_starts();
+        Ok(())
+    }
+
+    /// Puts the candidates in the order of all their bits, from the nearest by the upper four on,
+    /// until what is left cannot be among the best `wanted`.
+    fn look_again(&mut self, kernels: Kernels, coded: &Coded, wanted: usize) -> Result<()> {
+        let Some(lower) = &coded.lower else { return Ok(()) };
+        let (upper, lower) = (coded.walked.codes()?, lower.codes()?);
+        #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+        let dims = coded.space.width() as f32;
+        let spread = DEVIATIONS * 2.0 * CELL_ERROR * (self.query.squared() / dims).sqrt();
+        let mut done = 0;
+        let mut bound = f32::INFINITY;
+        while done < self.found.len() {
+            let next = self.found[done];
+            let [squared, _] = lower.factors.of(next.row());
+            if next.distance() - spread * squared.sqrt() > bound {
+                break;
+            }
+            let end = self.found.len().min(done + CHUNK);
+            self.rows.clear();
+            self.rows.extend(self.found[done..end].iter().map(|found| found.row()));
+            let values = self.query.values();
+            self.upper.resize(self.rows.len(), 0);
+            self.lower.resize(self.rows.len(), 0);
+            kernels.nibble_dots(values, upper.rows, &self.rows, &mut self.upper);
+            kernels.nibble_dots(values, lower.rows, &self.rows, &mut self.lower);
+            for (place, row) in (done..end).zip(&self.rows) {
+                let [squared, factor] = lower.factors.of(*row);
+                let dot = 16 * self.upper[place - done] + self.lower[place - done];
+                let distance = self.query.by_full(dot, squared, factor);
+                self.found[place] = Neighbour::new(distance, *row);
+            }
+            done = end;
+            if done >= wanted {
+                let looked_at = &mut self.found[..done];
+                let (_, last, _) = looked_at.select_nth_unstable(wanted - 1);
+                bound = last.distance();
+            }
+        }
+        self.found[..done].sort_unstable();
+        Ok(())
+    }
+}
