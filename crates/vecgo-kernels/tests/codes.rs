@@ -216,6 +216,33 @@ proptest! {
         }
     }
 
+    /// Halves go up; what is too large is cut off. The sum is that of the bytes.
+    #[test]
+    fn values_are_rounded_to_bytes(
+        values in vec(prop_oneof![
+            4 => -150.0_f32..150.0,
+            2 => (-300..300_i32).prop_map(|half| half as f32 / 2.0),
+            1 => prop::num::f32::NORMAL,
+        ], 0..200),
+        scale in prop_oneof![Just(1.0_f32), 0.0_f32..2.0],
+    ) {
+        let expected: Vec<i8> = values
+            .iter()
+            .map(|value| {
+                // The sum is rounded to f32 before it is cut off.
+                let shifted = (value * scale).clamp(-127.0, 127.0) + 128.5;
+                (f64::from(shifted).floor() - 128.0) as i8
+            })
+            .collect();
+        let sum: i64 = expected.iter().map(|byte| i64::from(*byte)).sum();
+        for kernels in AVAILABLE.iter() {
+            let mut bytes = vec![77; values.len()];
+            let got = kernels.round_to_bytes(&values, scale, &mut bytes);
+            prop_assert_eq!(&bytes, &expected, "{:?}", kernels);
+            prop_assert_eq!(i64::from(got), sum, "{:?}", kernels);
+        }
+    }
+
     #[test]
     fn transform_is_the_sum_that_defines_it(
         values in (0..9_u32).prop_flat_map(|log| vec(-10.0_f32..10.0, 1 << log)),
@@ -361,6 +388,7 @@ fn what_does_not_fit_panics() {
         panics(&|| _ = kernels.bytes_within(&[0; 64], codes, &good, &[4], &mut [0]));
         panics(&|| _ = kernels.nibbles_within(&[0; 128], codes, &good, &[0], &mut []));
         panics(&|| _ = kernels.insert_sorted(&mut [], 1));
+        panics(&|| _ = kernels.round_to_bytes(&[1.0; 3], 1.0, &mut [0; 2]));
         panics(&|| kernels.hadamard(&mut []));
         panics(&|| kernels.hadamard(&mut [0.0; 12]));
     }

@@ -27,9 +27,8 @@ impl CodeQuery {
         self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
         #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
         let squared = kernels.exact_dot(point, point) as f32;
-        let (squared, scale) =
+        (self.squared, self.scale) =
             if squared.is_finite() { (squared, 2.0 * largest / 127.0) } else { (f32::MAX, 0.0) };
-        (self.squared, self.scale) = (squared, scale);
     }
 
     /// Takes a row's own cells for a query, with the row's factors, of which `upper` is not read.

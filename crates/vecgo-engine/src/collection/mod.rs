@@ -224,7 +224,8 @@ impl Collection {
         self.ask(|reply| Message::Compact { reply }).await
     }
 
-    /// Returns when no merge of segments is running or due, with the last version.
+    /// Returns when no merge of segments is running or due, with the last version. What is due is
+    /// merged, whether that happens by itself or not.
     ///
     /// # Errors
     /// Why the last merge came to nothing, if it did; it is tried again.

@@ -141,7 +141,7 @@ mod tests {
     fn too_many_small_ones_become_one() {
         assert_eq!(planned(&[of(10); 5]), [0, 1, 2, 3, 4]);
         assert_eq!(planned(&[of(90_000), of(9), of(10), of(8), of(9), of(8)]), [1, 2, 3, 4, 5]);
-        assert_eq!(planned(&[of(10); 40]).len(), MOST_INPUTS);
+        assert_eq!(planned(&[of(10); 100]).len(), MOST_INPUTS);
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(planned(&[graph(60), of(10), of(10), graph(30), of(10)]), [0, 1, 2, 3, 4]);
         assert_eq!(planned(&[graph(61), of(10), of(10), graph(30), of(10)]), [1, 2, 3, 4]);
         assert_eq!(planned(&[of(10), of(10), graph(31), of(10)]), [0, 1, 3]);
-        let dead = Summary { rows: 300, dead: 51, ..of(10) };
+        let dead = Summary { rows: 300, dead: 61, ..of(10) };
         assert!(plan(&[dead], BASE, Some(250)).len() == 1, "written again for its dead rows");
         assert!(scanned(&[dead], 250).is_empty());
     }

@@ -129,8 +129,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Walks the graph by codes from `starts`, rows with their estimates, and returns the `ef` nearest
-    /// rows seen, nearest first, or fewer if no more can be reached.
+    /// Walks the graph from `starts`, rows with their estimates, by codes, and returns the `ef`
+    /// nearest rows seen, nearest first, or fewer if no more can be reached.
     ///
     /// # Panics
     ///
