@@ -106,7 +106,8 @@ impl Collection {
         Call::on(self.threads(), async move { inner.compact().await })
     }
 
-    /// Returns when no merge of segments is running or due, with the last version.
+    /// Returns when no merge of segments is running or due, with the last version. What is due is
+    /// merged, whether that happens by itself or not.
     ///
     /// # Errors
     /// Why the last merge came to nothing, if it did; it is tried again.

@@ -86,14 +86,14 @@ pub(crate) struct Walker {
 
 /// Walkers that nobody is using.
 #[derive(Debug, Default)]
-pub(crate) struct Walkers(Mutex<Vec<Box<Walker>>>);
+pub(crate) struct Walkers(Mutex<Vec<Walker>>);
 
 impl Walkers {
-    pub(crate) fn take(&self) -> Box<Walker> {
+    pub(crate) fn take(&self) -> Walker {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&self, walker: Box<Walker>) {
+    pub(crate) fn give_back(&self, walker: Walker) {
         self.0.lock().push(walker);
     }
 }
