@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vecgo_engine::{Config, Index, Metric, Options, WalSync};
+use vecgo_engine::{Config, Index, Metric, Options, Quantization, WalSync};
 
 use crate::random::Random;
 
@@ -17,6 +17,17 @@ pub struct Settings {
     pub auto_compact: bool,
     /// Whether tasks give way to each other at every call to the store.
     pub busy: bool,
+    /// Whether merged segments have graphs.
+    pub graph: Option<Graph>,
+}
+
+/// What merged segments have beside their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Graph {
+    /// What is walked.
+    pub quantization: Quantization,
+    /// Rows from which on a segment has one: few, so that there are some.
+    pub rows: usize,
 }
 
 /// Longest interval between syncs.
@@ -33,6 +44,7 @@ impl Default for Settings {
             memtable_rows: 1000,
             auto_compact: true,
             busy: false,
+            graph: None,
         }
     }
 }
@@ -40,7 +52,9 @@ impl Default for Settings {
 impl Settings {
     /// Any settings.
     pub fn random(random: &mut Random) -> Self {
-        let interval = WalSync::Interval(Duration::from_millis(1 + random.next() % 20));
+        // One draw for both, so that what follows it means what it did before there were graphs.
+        let drawn = random.next();
+        let interval = WalSync::Interval(Duration::from_millis(1 + drawn % 20));
         Self {
             metric: *random.pick(&[Metric::Cosine, Metric::L2, Metric::Dot]),
             wal_sync: *random.pick(&[
@@ -52,6 +66,7 @@ impl Settings {
             memtable_rows: *random.pick(&[1, 4, 10, 40, 1000]),
             auto_compact: !random.one_in(4),
             busy: random.one_in(2),
+            graph: Graph::of(drawn / 20),
         }
     }
 
@@ -66,12 +81,36 @@ impl Settings {
             memtable_bytes: MEMTABLE_BYTES,
             memtable_rows: self.memtable_rows,
             auto_compact: self.auto_compact,
+            graph_rows: self.graph.map_or(usize::MAX, |graph| graph.rows),
             ..Options::default()
         }
     }
 
-    /// Answers are compared with brute force.
     pub(crate) fn config(&self, dim: usize) -> Config {
-        Config::new(dim, self.metric).with_index(Index::Flat)
+        let config = Config::new(dim, self.metric);
+        match self.graph {
+            None => config.with_index(Index::Flat),
+            Some(graph) => config.with_quantization(graph.quantization),
+        }
+    }
+}
+
+impl Graph {
+    /// The graph of a number, as often as none.
+    fn of(number: u64) -> Option<Self> {
+        let quantization = match number % 8 {
+            4 => Quantization::None,
+            5 => Quantization::Sq8,
+            6 => Quantization::RaBitQ { bits: 4 },
+            7 => Quantization::RaBitQ { bits: 8 },
+            _ => return None,
+        };
+        let rows = match number / 8 % 4 {
+            0 => 4,
+            1 => 1,
+            2 => 8,
+            _ => 16,
+        };
+        Some(Self { quantization, rows })
     }
 }

@@ -67,6 +67,13 @@ impl Open {
         self
     }
 
+    /// Rows from which on a merge gives a segment a graph (1024), in collections that have one.
+    /// Fewer are scored one by one, which takes no longer than to walk a graph of them.
+    pub fn graph_rows(mut self, rows: usize) -> Self {
+        self.options.graph_rows = rows;
+        self
+    }
+
     /// Which kernels to use: `none`, `avx2` or `avx512`. Without it the environment variable
     /// `VECGO_SIMD` decides, and without that the CPU.
     pub fn simd(mut self, simd: impl Into<String>) -> Self {

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use vecgo_engine::{Collection, Database, Fetch, Id, Metric, SearchParams};
+use vecgo_engine::{
+    Collection, Database, Fetch, Hit, Id, Index, MAX_CANDIDATES, Metric, SearchParams,
+};
 use vecgo_io::Store;
 
 use super::{Expected, Names, Row, Rows};
@@ -103,8 +105,8 @@ pub(crate) async fn no_leftovers(store: &dyn Store, names: &Names) -> Checked {
     Ok(())
 }
 
-/// I17, I18: exact search finds what a scan of the records finds, whatever part of the engine
-/// holds them; `get` finds each of them and nothing else.
+/// I17, I18: a search finds what a scan of the records finds, whatever part of the engine holds
+/// them; `get` finds each of them and nothing else.
 pub(crate) async fn answers(collection: &Collection, rows: &Rows, random: &mut Random) -> Checked {
     let dim = collection.config().dim();
     let mut asked: Vec<Id> = rows.keys().cloned().collect();
@@ -125,12 +127,50 @@ pub(crate) async fn answers(collection: &Collection, rows: &Rows, random: &mut R
     let mark = u32::try_from(asked.len() % 7).unwrap_or(0);
     let query = super::vector(&asked[random.below(asked.len())], 1 + mark, dim);
     let k = 1 + random.below(rows.len() + 2);
-    let params = SearchParams { k, ..SearchParams::default() };
-    let hits = collection.search(query.clone(), params).await?;
-    let metric = collection.config().metric();
+    for (params, reach) in searches(collection, k) {
+        let hits = collection.search(query.clone(), params).await?;
+        check_hits(collection, rows, (&query, k), reach, &hits)?;
+    }
+    Ok(())
+}
+
+/// What an answer has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The nearest.
+    Nearest,
+    /// As many as were asked for, all of them there.
+    Some,
+}
+
+/// Ways to search, and what is to be found. A walk that keeps all that it meets meets all rows.
+fn searches(collection: &Collection, k: usize) -> Vec<(SearchParams, Reach)> {
+    let plain = SearchParams { k, ..SearchParams::default() };
+    if collection.config().index() == Index::Flat {
+        return vec![(plain, Reach::Nearest)];
+    }
+    let reranked = collection.config().quantization().is_reranked();
+    let most = SearchParams {
+        ef: Some(MAX_CANDIDATES),
+        rerank: reranked.then_some(MAX_CANDIDATES),
+        ..plain
+    };
+    let least = SearchParams { ef: Some(1), rerank: reranked.then_some(1), ..plain };
+    let exact = SearchParams { exact: true, ..plain };
+    vec![(most, Reach::Nearest), (least, Reach::Some), (exact, Reach::Nearest)]
+}
+
+fn check_hits(
+    collection: &Collection,
+    rows: &Rows,
+    (query, k): (&[f32], usize),
+    reach: Reach,
+    hits: &[Hit],
+) -> Checked {
+    let (metric, dim) = (collection.config().metric(), collection.config().dim());
     let mut nearest: Vec<(f64, &Id)> = rows
         .iter()
-        .map(|(id, row)| (distance(metric, &query, &super::vector(id, row.vector, dim)), id))
+        .map(|(id, row)| (distance(metric, query, &super::vector(id, row.vector, dim)), id))
         .collect();
     nearest.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
     let far = |a: f64, b: f64| (a - b).abs() > 1e-6 * (1.0 + a.abs());
@@ -141,9 +181,10 @@ pub(crate) async fn answers(collection: &Collection, rows: &Rows, random: &mut R
     }
     for (place, (hit, (expected, _))) in hits.iter().zip(&nearest).enumerate() {
         let row = rows.get(&hit.id).map(|row| super::vector(&hit.id, row.vector, dim));
-        let own = row.map(|vector| distance(metric, &query, &vector));
+        let own = row.map(|vector| distance(metric, query, &vector));
         let found = f64::from(hit.distance);
-        if far(found, *expected) || own.is_none_or(|own| far(found, own)) {
+        let missed = reach == Reach::Nearest && far(found, *expected);
+        if missed || own.is_none_or(|own| far(found, own)) {
             let id = &hit.id;
             let message =
                 format!("hit {place} is {id} at {found}, expected {expected}; truly at {own:?}");

@@ -1,0 +1,237 @@
+//! Segments with right checksums whose graphs are wrong: a search says so, and brute force, which
+//! does not look at them, goes on.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use vecgo::{Collection, Config, ErrorKind, Id, Metric, Quantization, Record};
+use vecgo_format::{BlockChecksums, Directory, Manifest, SectionKind, checksum};
+
+const DIM: usize = 100;
+const ROWS: u32 = 300;
+
+fn open(path: &Path) -> Collection {
+    let db = vecgo::open(path).auto_compact(false).graph_rows(1).wait().unwrap();
+    db.collection("docs").wait().unwrap()
+}
+
+/// A collection of one segment, which has a graph, at rest.
+fn collection(quantization: Quantization) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(1).wait().unwrap();
+    let config = Config::new(DIM, Metric::Cosine).with_quantization(quantization);
+    let docs = db.open_or_create("docs", config).wait().unwrap();
+    docs.upsert((0..ROWS).map(|n| Record::new(u64::from(n), vector(n)))).wait().unwrap();
+    docs.flush().wait().unwrap();
+    docs.compact().wait().unwrap();
+    docs.close().wait().unwrap();
+    dir
+}
+
+fn vector(n: u32) -> Vec<f32> {
+    let mut state = u64::from(n) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        f32::from(u16::try_from(state >> 48).unwrap()) - 32768.0
+    };
+    next();
+    (0..DIM).map(|_| next()).collect()
+}
+
+fn files(root: &Path, folder: &str) -> Vec<PathBuf> {
+    let collection = fs::read_dir(root.join("collections")).unwrap().next().unwrap().unwrap();
+    let files = fs::read_dir(collection.path().join(folder)).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Gives a section other contents, wherever it is, and makes every checksum right again. False if
+/// the segment has no such section.
+fn rewrite(root: &Path, kind: SectionKind, change: impl Fn(&mut Vec<u8>)) -> bool {
+    // Names of later versions come first.
+    let newest = files(root, "manifest").remove(0);
+    let (mut manifest, _) = Manifest::decode(&fs::read(&newest).unwrap()).unwrap();
+    let named = &mut manifest.segments[0];
+    let name = named.object.name.to_string();
+    let paths = files(root, "segment");
+    let path = paths.iter().find(|path| path.ends_with(&name)).unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let directory = &mut named.directory;
+    let end = bytes.len() - usize::try_from(Directory::TRAILER_BYTES).unwrap();
+    bytes.truncate(end - directory.encode().len());
+    let Some(section) = directory.sections.iter_mut().find(|section| section.kind == kind) else {
+        return false;
+    };
+    let start = usize::try_from(section.offset).unwrap();
+    let mut contents = bytes[start..start + usize::try_from(section.length).unwrap()].to_vec();
+    change(&mut contents);
+    bytes.resize(bytes.len().next_multiple_of(64), 0);
+    section.offset = u64::try_from(bytes.len()).unwrap();
+    section.length = u64::try_from(contents.len()).unwrap();
+    bytes.extend(&contents);
+    let mut table = BlockChecksums::new(section.block_bytes);
+    table.feed(&contents);
+    let table = table.finish();
+    section.table_offset = u64::try_from(bytes.len()).unwrap();
+    section.table_checksum = checksum(&table);
+    bytes.extend(table);
+    bytes.extend(directory.encode());
+    bytes.extend(directory.trailer());
+    named.object.length = u64::try_from(bytes.len()).unwrap();
+    named.object.checksum = directory.checksum();
+    fs::write(path, &bytes).unwrap();
+    fs::write(newest, manifest.encode().0).unwrap();
+    true
+}
+
+fn quantizations() -> [Quantization; 4] {
+    let rabitq = |bits| Quantization::RaBitQ { bits };
+    [Quantization::None, Quantization::Sq8, rabitq(4), rabitq(8)]
+}
+
+/// What a search says once a section was changed, in all collections that have it.
+#[track_caller]
+fn is_refused(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
+    let mut changed = 0;
+    for quantization in quantizations() {
+        let dir = collection(quantization);
+        if !rewrite(dir.path(), kind, &change) {
+            continue;
+        }
+        changed += 1;
+        let docs = open(dir.path());
+        for query in [vector(7), vector(77_777)] {
+            let error = docs.search(&query).wait().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
+            assert!(error.to_string().contains(words), "`{error}` does not say `{words}`");
+            let error = docs.search_batch([&query, &query]).wait().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
+        }
+        let nearest = docs.search(vector(7)).k(1).exact().wait().unwrap();
+        assert_eq!(nearest[0].id, Id::from(7u64), "{quantization}");
+    }
+    assert!(changed > 0, "no segment has {kind:?}");
+}
+
+/// The change itself is no damage.
+#[test]
+fn a_section_that_is_put_elsewhere_is_read_there() {
+    for quantization in quantizations() {
+        let dir = collection(quantization);
+        let before = open(dir.path());
+        let answer = before.search(vector(7)).wait().unwrap();
+        before.close().wait().unwrap();
+        assert!(rewrite(dir.path(), SectionKind::Edges, |_| ()));
+        assert!(rewrite(dir.path(), SectionKind::Entries, |_| ()));
+        assert_eq!(open(dir.path()).search(vector(7)).wait().unwrap(), answer);
+    }
+}
+
+#[test]
+fn edges() {
+    for row in [ROWS, ROWS + 1, u32::MAX - 1] {
+        is_refused(SectionKind::Edges, "edge", |bytes| {
+            bytes[..4].copy_from_slice(&row.to_le_bytes());
+        });
+        is_refused(SectionKind::Edges, "edge", |bytes| {
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&row.to_le_bytes());
+        });
+    }
+    is_refused(SectionKind::Edges, "Edges", |bytes| bytes.truncate(bytes.len() - 4));
+    is_refused(SectionKind::Edges, "Edges", |bytes| bytes.truncate(bytes.len() - 3));
+    is_refused(SectionKind::Edges, "Edges", |bytes| bytes.extend([0; 4]));
+    is_refused(SectionKind::Edges, "Edges", Vec::clear);
+}
+
+/// No edge is a way on: what is reached is found, and nothing else is made up.
+#[test]
+fn rows_without_edges_are_not_reached_and_nothing_fails() {
+    for quantization in quantizations() {
+        let dir = collection(quantization);
+        assert!(rewrite(dir.path(), SectionKind::Edges, |bytes| bytes.fill(255)));
+        let docs = open(dir.path());
+        let found = docs.search(vector(7)).k(50).wait().unwrap();
+        assert!(found.len() <= 50 && !found.is_empty(), "{quantization}: {}", found.len());
+    }
+}
+
+#[test]
+fn entries() {
+    is_refused(SectionKind::Entries, "entries", Vec::clear);
+    for row in [ROWS, u32::MAX] {
+        is_refused(SectionKind::Entries, "entries", |bytes| {
+            bytes[..4].copy_from_slice(&row.to_le_bytes());
+        });
+        is_refused(SectionKind::Entries, "entries", |bytes| bytes.extend(row.to_le_bytes()));
+    }
+    is_refused(SectionKind::Entries, "Entries", |bytes| bytes.push(0));
+}
+
+/// Without codes nothing is read of it.
+#[test]
+fn space() {
+    let coded = |words: &str, change: fn(&mut Vec<u8>)| {
+        for quantization in &quantizations()[1..] {
+            let dir = collection(*quantization);
+            assert!(rewrite(dir.path(), SectionKind::Space, change));
+            let docs = open(dir.path());
+            let error = docs.search(vector(7)).wait().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
+            assert!(error.to_string().contains(words), "`{error}` does not say `{words}`");
+            let nearest = docs.search(vector(7)).k(1).exact().wait().unwrap();
+            assert_eq!(nearest[0].id, Id::from(7u64), "{quantization}");
+        }
+    };
+    coded("space", Vec::clear);
+    coded("space", |bytes| bytes.truncate(11));
+    coded("mean", |bytes| bytes.truncate(12));
+    coded("mean", |bytes| bytes.truncate(bytes.len() - 4));
+    coded("mean", |bytes| bytes.truncate(bytes.len() - 1));
+    coded("mean", |bytes| bytes.extend([0; 4]));
+    coded("mean", |bytes| bytes[12..16].copy_from_slice(&f32::NAN.to_le_bytes()));
+    coded("mean", |bytes| {
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    });
+}
+
+#[test]
+fn codes() {
+    let kinds = [SectionKind::UpperCodes, SectionKind::LowerCodes, SectionKind::FullCodes];
+    for kind in kinds {
+        let name = format!("{kind:?}");
+        is_refused(kind, &name, Vec::clear);
+        is_refused(kind, &name, |bytes| bytes.truncate(bytes.len() - 1));
+        is_refused(kind, &name, |bytes| bytes.truncate(bytes.len() / 2));
+        is_refused(kind, &name, |bytes| bytes.extend([0; 64]));
+    }
+}
+
+/// Whatever the codes are, what is found is there, once, at its own distance.
+#[test]
+fn codes_and_factors_of_any_bits() {
+    for byte in [0, 0x7f, 0xff, 0xc0] {
+        for kind in [SectionKind::UpperCodes, SectionKind::LowerCodes, SectionKind::FullCodes] {
+            for quantization in quantizations() {
+                let dir = collection(quantization);
+                if !rewrite(dir.path(), kind, |bytes| bytes.fill(byte)) {
+                    continue;
+                }
+                let docs = open(dir.path());
+                for k in [1, 10, 300] {
+                    let found = docs.search(vector(7)).k(k).wait().unwrap();
+                    let exact = docs.search(vector(7)).k(300).exact().wait().unwrap();
+                    assert!(found.len() <= k);
+                    for hit in &found {
+                        let truth = exact.iter().find(|truth| truth.id == hit.id).unwrap();
+                        assert_eq!(truth, hit, "{quantization} {kind:?}");
+                    }
+                }
+            }
+        }
+    }
+}
