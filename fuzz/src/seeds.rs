@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id, Identity, Index,
-    Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric,
-    ObjectName, ObjectRef, Parent, Previous, Quantization, Section, SectionKind, SegmentRef,
-    catalogue_key, encode_document, encode_spans,
+    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id,
+    Identity, Index, Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest,
+    Metric, ObjectName, ObjectRef, Parent, Previous, Quantization, Section, SectionKind,
+    SegmentRef, catalogue_key, encode_document, encode_spans,
 };
 
 use crate::log::DIM;
