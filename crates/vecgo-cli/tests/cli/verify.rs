@@ -59,7 +59,7 @@ fn padding(segment: &[u8]) -> Vec<usize> {
     let directory = trailer - length;
     let (mut padding, mut end) = (Vec::new(), 64);
     for section in 0..usize::from(segment[directory + 8]) {
-        let at = directory + 9 + section * 35;
+        let at = directory + 9 + section * 39;
         padding.extend(end..u64_at(at + 3));
         end = u64_at(at + 3) + u64_at(at + 11);
     }
