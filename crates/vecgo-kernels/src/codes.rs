@@ -30,9 +30,9 @@ const NIBBLES: usize = 2 * LINE;
 /// Most bytes of a query whose dot product with any codes fits 32 bits.
 const MAX_QUERY: usize = 65_664;
 
-/// Scores `rows` of the codes at `codes`, each of `query.len()` bytes or half as many.
+/// Scores `rows` of the codes at `codes`, each half as long as `query`.
 pub(crate) type Dots = unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
-/// The same, keeping those of `rows` that come within a bound.
+/// Scores rows, of `query.len()` bytes or half as many, and keeps those that come within a bound.
 pub(crate) type Within = unsafe fn(
     query: &[i8],
     codes: *const u8,
@@ -54,7 +54,6 @@ pub(crate) type Round = unsafe fn(values: &[f32], scale: f32, out: &mut [i8]) ->
 /// nibbles), and for `out` being as long as `rows`.
 pub(crate) struct CodeTable {
     pub(crate) nibble_dots: Dots,
-    pub(crate) byte_dots: Dots,
     pub(crate) nibbles_within: Within,
     pub(crate) bytes_within: Within,
     pub(crate) hadamard: Turn,
@@ -79,20 +78,6 @@ impl Kernels {
         unsafe { (self.codes().nibble_dots)(query, codes.bytes.as_ptr(), rows, out) }
     }
 
-    /// Dot products of a query with rows of 8-bit codes, 0 to 255.
-    ///
-    /// # Panics
-    ///
-    /// If the query is not as long as a row or above 65,664 bytes, if a row is not there, or if
-    /// `out` is not as long as `rows`.
-    #[inline]
-    pub fn byte_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
-        assert_eq!(query.len(), codes.stride, "a query byte for each code");
-        codes.check(query.len(), rows, out.len());
-        // SAFETY: the level is available, and the lengths were checked.
-        unsafe { (self.codes().byte_dots)(query, codes.bytes.as_ptr(), rows, out) }
-    }
-
     /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes
     /// and query are as for [`nibble_dots`](Kernels::nibble_dots).
     ///
@@ -115,12 +100,11 @@ impl Kernels {
         unsafe { (self.codes().nibbles_within)(query, codes.bytes.as_ptr(), estimate, rows, out) }
     }
 
-    /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes
-    /// and query are as for [`byte_dots`](Kernels::byte_dots).
+    /// The same for rows of 8-bit codes, 0 to 255, one for each byte of the query.
     ///
     /// # Panics
     ///
-    /// As `byte_dots`, and if a row has no factors.
+    /// As [`nibbles_within`](Kernels::nibbles_within), but the query is as long as a row.
     #[inline]
     pub fn bytes_within(
         &self,
@@ -147,9 +131,7 @@ impl Kernels {
         // SAFETY: the level is available, and the length was checked.
         unsafe { (self.codes().hadamard)(values) }
     }
-}
 
-impl Kernels {
     /// Rounds each of `values` times `scale` to the nearest byte within -127 to 127, halves upwards,
     /// and adds the bytes up.
     ///
@@ -170,6 +152,14 @@ pub fn prefetch<T>(data: &[T], index: usize) {
     if index < data.len() {
         // SAFETY: the element is there; besides, a prefetch reads nothing that can be seen.
         prefetch_line(unsafe { data.as_ptr().add(index) }.cast());
+    }
+}
+
+/// Asks for the cache lines that hold `count` elements from `start` on, as far as they are there.
+#[inline(always)]
+pub fn prefetch_range<T>(data: &[T], start: usize, count: usize) {
+    for place in (0..count).step_by(const { LINE / size_of::<T>() }) {
+        prefetch(data, start + place);
     }
 }
 
@@ -226,6 +216,66 @@ unsafe fn by_fours(
     }
 }
 
+/// The entries of a level's table that score rows, from its `nibbles` and `bytes`, which score four
+/// rows and are inlined into them.
+macro_rules! scoring {
+    ($(#[$feature:meta])*) => {
+        /// # Safety
+        ///
+        /// As [`CodeTable`] has it.
+        $(#[$feature])*
+        unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
+            let stride = query.len() / 2;
+            // SAFETY: passed on from the caller.
+            unsafe { by_fours(codes, stride, rows, |four| nibbles(query, four), store(out)) }
+        }
+
+        /// # Safety
+        ///
+        /// As [`CodeTable`] has it.
+        $(#[$feature])*
+        unsafe fn nibbles_within(
+            query: &[i8],
+            codes: *const u8,
+            estimate: &Estimate<'_>,
+            rows: &[u32],
+            out: &mut [u64],
+        ) -> usize {
+            let stride = query.len() / 2;
+            let mut kept = 0;
+            // SAFETY: passed on from the caller.
+            unsafe {
+                by_fours(codes, stride, rows, |four| nibbles(query, four), |rows, sums| {
+                    kept = keep(estimate, rows, sums, out, kept);
+                });
+            }
+            kept
+        }
+
+        /// # Safety
+        ///
+        /// As [`CodeTable`] has it.
+        $(#[$feature])*
+        unsafe fn bytes_within(
+            query: &[i8],
+            codes: *const u8,
+            estimate: &Estimate<'_>,
+            rows: &[u32],
+            out: &mut [u64],
+        ) -> usize {
+            let mut kept = 0;
+            // SAFETY: passed on from the caller.
+            unsafe {
+                by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
+                    kept = keep(estimate, rows, sums, out, kept);
+                });
+            }
+            kept
+        }
+    };
+}
+use scoring;
+
 /// Puts sums in their places.
 #[inline(always)]
 fn store(out: &mut [i32]) -> impl FnMut(&[u32], [i32; TOGETHER]) {
@@ -255,7 +305,7 @@ unsafe fn keep(
     for (row, dot) in rows.iter().zip(sums) {
         // SAFETY: the caller vouches for the factors.
         let factors = unsafe { estimate.factors.get(*row) };
-        let packed = pack(estimate.distance(dot, factors), *row);
+        let packed = pack(estimate.of_factors(dot, factors), *row);
         // SAFETY: the caller vouches for the place.
         unsafe { *out.get_unchecked_mut(kept) = packed };
         kept += usize::from(packed < estimate.bound);

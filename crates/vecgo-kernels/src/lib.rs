@@ -44,7 +44,10 @@ mod avx512;
 
 use std::fmt;
 
-pub use codes::{CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, pack, packed_distance, prefetch};
+pub use codes::{
+    CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, pack, packed_distance, prefetch,
+    prefetch_range,
+};
 pub use exact::with_floats;
 pub use level::{Level, SelectError};
 pub use memory::{AllocError, Appended, Appender, Full, PageBuf, Plain, append_only};

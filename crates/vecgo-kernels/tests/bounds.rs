@@ -103,7 +103,6 @@ fn code_kernels_read_nothing_outside_their_rows() -> rustix::io::Result<()> {
                 let (wide, narrow) =
                     (&query[query.len() - 2 * stride..], &query[query.len() - stride..]);
                 kernels.nibble_dots(wide, rows, &numbers, &mut dots);
-                kernels.byte_dots(narrow, rows, &numbers, &mut dots);
                 assert_eq!(dots, vec![0; count]);
                 for factors in [Factors::in_rows(rows), Factors::apart(apart).expect("whole")] {
                     let estimate = Estimate { factors, scale: 1.0, middle: 0.0, bound: u64::MAX };

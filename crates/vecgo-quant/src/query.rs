@@ -72,16 +72,6 @@ impl CodeQuery {
         self.middle.1
     }
 
-    /// Estimate of the squared distance to a row, less the query's own squared length, from its
-    /// dot product with all eight bits.
-    #[inline]
-    #[must_use]
-    pub fn by_full(&self, dot: i32, squared: f32, factor: f32) -> f32 {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let dot = dot as f32 - self.middle.1;
-        squared - self.scale * factor * dot
-    }
-
     /// Squared length of the query's point.
     #[must_use]
     pub fn squared(&self) -> f32 {

@@ -28,7 +28,7 @@ impl Search {
 
     fn call(self) -> Call<Vec<Hit>> {
         let Self { collection, query, params } = self;
-        let (short, threads) = (collection.is_short(1), collection.threads());
+        let (short, threads) = (collection.is_short(params), collection.threads());
         let found = async move { collection.search(query, params).await };
         if short { Call::here(found) } else { Call::on(threads, found) }
     }

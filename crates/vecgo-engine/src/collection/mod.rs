@@ -17,9 +17,7 @@ pub(crate) use open::lock;
 pub use stats::{SegmentStats, Stats};
 
 use crate::graph::Walkers;
-use crate::query::{
-    Fetch, Hit, SHORT_SCAN_BYTES, Scan, SearchParams, Snapshot, View, check_vector,
-};
+use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
 use crate::write::{Ack, Batch, Condition, Inbox, Message};
 use crate::{Error, ErrorKind, Options, Record, Result, Update};
 
@@ -111,13 +109,9 @@ impl Collection {
         Arc::clone(&self.shared.env.spawn)
     }
 
-    /// Whether a search for so many queries is done sooner here than handed to another thread.
-    pub fn is_short(&self, queries: usize) -> bool {
-        let snapshot = self.snapshot();
-        let row = self.shared.config.dim() as u64 * 4;
-        let bytes = snapshot.rows().saturating_mul(row).saturating_mul(queries as u64);
-        bytes <= SHORT_SCAN_BYTES
-            && snapshot.view.segments.iter().all(|live| live.segment.resident().is_some())
+    /// Whether a search for one query is done sooner here than handed to another thread.
+    pub fn is_short(&self, params: SearchParams) -> bool {
+        self.snapshot().is_short(params)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
 use vecgo_format::Index;
-use vecgo_kernels::PageBuf;
 
 use crate::Result;
 use crate::collection::Shared;
@@ -13,10 +10,10 @@ use crate::segment::{Arrangement, Stop};
 ///
 /// The number of the segment is the seed of all that is drawn: the same vectors make the same
 /// segment.
-pub(super) async fn arrange(
+pub(super) fn arrange(
     shared: &Shared,
     number: u64,
-    vectors: &Arc<PageBuf<f32>>,
+    vectors: &[f32],
     stop: &Stop,
 ) -> Result<Arrangement> {
     stop.check()?;

@@ -69,7 +69,7 @@ impl Merge {
         if read.vectors().is_empty() {
             return Ok(None);
         }
-        let arrangement = arrange(&self.shared, self.number, read.vectors(), &self.stop).await?;
+        let arrangement = arrange(&self.shared, self.number, read.vectors(), &self.stop)?;
         let named = self.write(read, &arrangement).await?;
         self.output(named, inputs, &arrangement.order).await.map(Some)
     }

@@ -1,5 +1,5 @@
 use vecgo_format::{Config, Directory, FormatError, Index, SectionKind};
-use vecgo_index::{Codes, Edges, NO_EDGE, Width};
+use vecgo_index::{Codes, Edges, Width};
 use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
 use vecgo_quant::Space;
 
@@ -58,11 +58,14 @@ impl GraphPart {
         };
         let degree = usize::from(m);
         let rows = segment.rows();
-        let edges = read_words(segment, SectionKind::Edges, Some(rows as usize * degree)).await?;
-        if let Some(edge) = edges.iter().find(|edge| **edge >= rows && **edge != NO_EDGE) {
-            return Err(segment.damaged(invalid(format!("an edge to row {edge} of {rows}"))));
+        let edges = segment.section_words(SectionKind::Edges).await?;
+        if !Edges::new(&edges, degree).lie_within(rows as usize) {
+            return Err(segment.damaged(invalid(format!(
+                "{} edges, expected {degree} of each of {rows} rows, to one",
+                edges.len()
+            ))));
         }
-        let entries = read_words(segment, SectionKind::Entries, None).await?.to_vec();
+        let entries = segment.section_words(SectionKind::Entries).await?.to_vec();
         if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
             let detail = format!("{} entries, expected rows below {rows}", entries.len());
             return Err(segment.damaged(invalid(detail)));
@@ -189,8 +192,10 @@ async fn read_space(segment: &Segment, config: &Config) -> Result<Space> {
     };
     let (seed, longest) = (u64::from_le_bytes(*seed), f32::from_le_bytes(*longest));
     let space = Space::new(kind(config), config.dim(), seed, floats(mean), longest);
-    if mean.len() != space.places() * 4 || !space.mean().iter().all(|value| value.is_finite()) {
-        return Err(segment.damaged(invalid(format!("a mean of {} bytes", mean.len()))));
+    let finite = space.mean().iter().chain([&longest]).all(|value| value.is_finite());
+    if mean.len() != space.places() * 4 || !finite {
+        let detail = format!("a mean of {} bytes, or a number that is none", mean.len());
+        return Err(segment.damaged(invalid(detail)));
     }
     Ok(space)
 }
@@ -202,19 +207,4 @@ async fn read_bytes(segment: &Segment, kind: SectionKind, length: usize) -> Resu
         return Err(segment.damaged(invalid(detail)));
     }
     Ok(bytes)
-}
-
-async fn read_words(
-    segment: &Segment,
-    kind: SectionKind,
-    count: Option<usize>,
-) -> Result<PageBuf<u32>> {
-    let words = segment.section_words(kind).await?;
-    match count {
-        Some(count) if words.len() != count => {
-            let detail = format!("section {kind:?} of {} words, expected {count}", words.len());
-            Err(segment.damaged(invalid(detail)))
-        }
-        _ => Ok(words),
-    }
 }

@@ -1,7 +1,7 @@
 use parking_lot::Mutex;
 use vecgo_format::Metric;
 use vecgo_index::{Near, Neighbour, Scratch};
-use vecgo_kernels::Kernels;
+use vecgo_kernels::{Estimate, Kernels, pack, prefetch_range};
 use vecgo_quant::CodeQuery;
 
 use super::GraphPart;
@@ -36,11 +36,8 @@ impl Near for ByVectors<'_> {
     }
 
     fn prefetch(&self, row: u32) {
-        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
         let dim = self.query.len();
-        for place in (0..dim).step_by(FLOATS) {
-            vecgo_kernels::prefetch(self.vectors, row as usize * dim + place);
-        }
+        prefetch_range(self.vectors, row as usize * dim, dim);
     }
 
     fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
@@ -57,7 +54,7 @@ impl Near for ByVectors<'_> {
                     -self.kernels.dot(self.query, vector) * norm
                 }
             };
-            let packed = vecgo_kernels::pack(distance, *row);
+            let packed = pack(distance, *row);
             if packed < bound
                 && let Some(place) = out.get_mut(kept)
             {
@@ -175,6 +172,12 @@ impl Walker {
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
         let dims = coded.space.width() as f32;
         let spread = DEVIATIONS * 2.0 * CELL_ERROR * (self.query.squared() / dims).sqrt();
+        let estimate = Estimate {
+            factors: lower.factors,
+            scale: self.query.scale(),
+            middle: self.query.middle_full(),
+            bound: u64::MAX,
+        };
         let mut done = 0;
         let mut bound = f32::INFINITY;
         while done < self.found.len() {
@@ -192,10 +195,8 @@ impl Walker {
             kernels.nibble_dots(values, upper.rows, &self.rows, &mut self.upper);
             kernels.nibble_dots(values, lower.rows, &self.rows, &mut self.lower);
             for (place, row) in (done..end).zip(&self.rows) {
-                let [squared, factor] = lower.factors.of(*row);
                 let dot = 16 * self.upper[place - done] + self.lower[place - done];
-                let distance = self.query.by_full(dot, squared, factor);
-                self.found[place] = Neighbour::new(distance, *row);
+                self.found[place] = Neighbour::new(estimate.distance(dot, *row), *row);
             }
             done = end;
             if done >= wanted {

@@ -25,7 +25,7 @@ pub(crate) struct Scored {
 
 impl Scored {
     /// Addresses are in the order of writing, which a flush does not change: nor does it change
-    /// which of several equal rows takes the last place.
+    /// which of several equal rows takes the last place. A merge may.
     pub(super) fn by_distance(a: &Self, b: &Self) -> std::cmp::Ordering {
         a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
     }
@@ -40,10 +40,10 @@ pub(super) enum Which {
 }
 
 impl Which {
-    fn takes(self, rows: RowSource<'_>) -> bool {
+    fn takes(self, rows: RowSource<'_>, sequence: u64) -> bool {
         match rows {
             RowSource::Segment(live) => self == Which::All || !live.segment.has_graph(),
-            RowSource::Memtable(_) => true,
+            RowSource::Memtable(table) => table.blocks(sequence).next().is_some(),
         }
     }
 }
@@ -72,7 +72,7 @@ impl Snapshot {
         k: usize,
         which: Which,
     ) -> Result<Vec<Vec<Scored>>> {
-        if !self.sources().any(|(_, rows)| which.takes(rows)) {
+        if self.scanned(which).next().is_none() {
             return Ok(vec![Vec::new(); queries.len() / self.shared.config.dim()]);
         }
         let config = &self.shared.config;
@@ -92,7 +92,7 @@ impl Snapshot {
             tops: exact.iter().map(|query| Top::new(k, query.kernel_error(longest))).collect(),
             distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
         };
-        for (source, rows) in self.sources().filter(|(_, rows)| which.takes(*rows)) {
+        for (source, rows) in self.scanned(which) {
             let mut first = Address { source, row: 0 };
             match rows {
                 RowSource::Memtable(table) => {
@@ -112,11 +112,15 @@ impl Snapshot {
         exact.iter().zip(tops).map(|(query, top)| self.score_again(query, top, k)).collect()
     }
 
+    fn scanned(&self, which: Which) -> impl Iterator<Item = (u32, RowSource<'_>)> {
+        self.sources().filter(move |(_, rows)| which.takes(*rows, self.sequence))
+    }
+
     /// The length of the longest vector, where the kernels' error depends on it.
     fn longest(&self, which: Which) -> Result<f32> {
         let mut longest = 0.0f32;
         if self.shared.config.metric() == Metric::Dot {
-            for (_, rows) in self.sources().filter(|(_, rows)| which.takes(*rows)) {
+            for (_, rows) in self.scanned(which) {
                 longest = longest.max(match rows {
                     RowSource::Memtable(table) => table.largest_norm(),
                     RowSource::Segment(live) => live.segment.longest().ok_or_else(not_loaded)?,
@@ -134,8 +138,6 @@ impl Snapshot {
             let (distance, score) = query.score(vector);
             scored.push(Scored { distance, score, address: candidate.address });
         }
-        // Addresses are in the order of writing, which a flush does not change: nor does it change
-        // which of several equal rows takes the last place. A merge may.
         scored.sort_unstable_by(Scored::by_distance);
         scored.truncate(k);
         Ok(scored)

@@ -2,7 +2,6 @@
 //! the best of both scored by their vectors.
 
 use vecgo_format::Quantization;
-use vecgo_index::Neighbour;
 
 use super::exact::{Scored, Which};
 use super::params::SearchParams;
@@ -11,10 +10,6 @@ use super::view::{Address, RowSource, Snapshot};
 use crate::graph::{ByVectors, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
-
-/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.95 of ten on every
-/// set of vectors that we have.
-const EF: usize = 96;
 
 /// How far a search through graphs goes.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +28,7 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Scored>> {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let effort = self.effort(params, k);
+        let effort = self.effort(SearchParams { k, ..params });
         let mut walker = self.shared.walkers.take();
         let mut scored =
             self.exact_search(query, k, Which::WithoutGraph)?.pop().unwrap_or_default();
@@ -65,8 +60,8 @@ impl Snapshot {
         Ok(ByVectors { kernels, metric, query, vectors, norms })
     }
 
-    fn effort(&self, params: SearchParams, k: usize) -> Effort {
-        let ef = params.ef.unwrap_or_else(|| EF.max(k.saturating_add(k / 2))).max(k);
+    fn effort(&self, params: SearchParams) -> Effort {
+        let k = params.k;
         let usual = match self.shared.config.quantization() {
             // Of ten, all are among the twelve nearest by eight bits on every set of vectors that
             // we have, and 998 in 1000 are among the forty nearest by four.
@@ -74,6 +69,7 @@ impl Snapshot {
             Quantization::RaBitQ { .. } => k.saturating_mul(4),
             Quantization::None => k,
         };
+        let ef = params.kept();
         Effort { k, ef, rerank: params.rerank.unwrap_or(usual).max(k) }
     }
 
@@ -108,7 +104,7 @@ impl Snapshot {
             };
             if found.len() >= effort.k.min(live_rows) || ef >= all {
                 rows.clear();
-                rows.extend(found.iter().take(effort.rerank).map(|row: &Neighbour| row.row()));
+                rows.extend(found.iter().take(effort.rerank).map(|row| row.row()));
                 return Ok(());
             }
             ef = ef.saturating_mul(4);

@@ -15,6 +15,5 @@ pub use params::{MAX_CANDIDATES, SearchParams};
 pub use scroll::Scan;
 pub use search::Hit;
 
-pub(crate) use search::SHORT_SCAN_BYTES;
 pub(crate) use vector::{check_vector, norm};
 pub(crate) use view::{Snapshot, View};

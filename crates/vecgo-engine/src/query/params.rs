@@ -6,6 +6,10 @@ use crate::{Error, Result};
 /// Most candidates that a search may be told to keep or to score again.
 pub const MAX_CANDIDATES: usize = 65_536;
 
+/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.95 of ten on every
+/// set of vectors that we have.
+const EF: usize = 96;
+
 /// What to search for beside the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SearchParams {
@@ -30,6 +34,17 @@ impl Default for SearchParams {
 }
 
 impl SearchParams {
+    /// Candidates that a walk keeps.
+    pub(crate) fn kept(&self) -> usize {
+        self.ef.unwrap_or_else(|| EF.max(self.k.saturating_add(self.k / 2))).max(self.k)
+    }
+
+    /// Rows in full that cost about as much to read as a walk: it estimates some ten to twenty
+    /// distances for each candidate, from an eighth of a row.
+    pub(crate) fn walked_rows(&self) -> u64 {
+        self.kept() as u64 * 2
+    }
+
     /// Refuses numbers out of range, and a knob that does nothing for the collection.
     pub(crate) fn check(&self, config: &Config) -> Result<()> {
         let (index, quantization) = (config.index(), config.quantization());

@@ -28,7 +28,7 @@ pub struct Hit {
 
 /// A scan of fewer bytes is done before a task could be handed to another thread and back: about
 /// half a millisecond at the memory bandwidth of a core.
-pub(crate) const SHORT_SCAN_BYTES: u64 = 8 << 20;
+const SHORT_SCAN_BYTES: u64 = 8 << 20;
 
 /// Hits that one call may ask for in all, about 2 GiB of them.
 const MAX_HITS: u64 = 1 << 24;
@@ -60,6 +60,28 @@ impl Snapshot {
             }
         }
         self.share_out(queries, params).await
+    }
+
+    /// Whether a search for one query has all that it needs in memory and reads little of it.
+    pub(crate) fn is_short(&self, params: SearchParams) -> bool {
+        let row = self.shared.config.dim() as u64 * 4;
+        let tables = self.view.memtables.iter();
+        let mut rows: u64 = tables.map(|table| table.rows_at(self.sequence) as u64).sum();
+        for live in &self.view.segments {
+            let in_memory = match self.walks(live, params) {
+                true => live.segment.graph().is_some(),
+                false => live.segment.resident().is_some(),
+            };
+            if !in_memory {
+                return false;
+            }
+            let read = match self.walks(live, params) {
+                true => params.walked_rows(),
+                false => live.segment.rows().into(),
+            };
+            rows = rows.saturating_add(read);
+        }
+        rows.saturating_mul(row) <= SHORT_SCAN_BYTES
     }
 
     /// Whether a search walks the segment's graph.

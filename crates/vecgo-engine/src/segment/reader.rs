@@ -8,7 +8,7 @@ use vecgo_format::{
     SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
 use vecgo_io::{BlockCache, BlockKey, Held, Object, Store};
-use vecgo_kernels::{Kernels, PageBuf};
+use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range, with_floats};
 
 use crate::graph::GraphPart;
 use crate::{Error, Result};
@@ -405,17 +405,13 @@ impl Segment {
 
     /// Asks for what hits at these rows will be made of, where it is in memory.
     pub(crate) fn prefetch(&self, rows: &[u32]) {
-        const FLOATS: usize = vecgo_kernels::LINE / size_of::<f32>();
         let (vectors, numbers) = (self.vectors.get(), self.numbers.get());
         for row in rows {
             if let Some(vectors) = vectors {
-                let start = *row as usize * self.dim();
-                for line in (0..self.dim()).step_by(FLOATS) {
-                    vecgo_kernels::prefetch(vectors, start + line);
-                }
+                prefetch_range(vectors, *row as usize * self.dim(), self.dim());
             }
             if let Some(numbers) = numbers {
-                vecgo_kernels::prefetch(numbers, *row as usize);
+                prefetch(numbers, *row as usize);
             }
         }
     }
@@ -434,7 +430,7 @@ impl Segment {
         let bytes = start as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         let bytes = self.read(SectionKind::Vectors, range).await?;
-        Ok(vecgo_kernels::with_floats(&bytes, act))
+        Ok(with_floats(&bytes, act))
     }
 
     async fn blob(

@@ -1,7 +1,5 @@
 //! Where the rows of a new segment come from: a memtable, or older segments.
 
-use std::sync::Arc;
-
 use roaring::RoaringBitmap;
 use vecgo_format::{Id, SectionKind};
 use vecgo_kernels::PageBuf;
@@ -30,7 +28,7 @@ pub(crate) struct MemtableRows<'a> {
 /// Vectors, norms and ids are held whole; documents and payloads are read when they are asked for.
 #[derive(Debug)]
 pub(crate) struct SegmentRows<'a> {
-    vectors: Arc<PageBuf<f32>>,
+    vectors: PageBuf<f32>,
     norms: Vec<f32>,
     ids: Vec<Id>,
     /// Of each row, the segment and its number there.
@@ -149,7 +147,7 @@ impl<'a> SegmentRows<'a> {
         let count = count as usize;
         let mut vectors = PageBuf::zeroed(count.saturating_mul(dim))?;
         let mut rows = Self {
-            vectors: Arc::new(PageBuf::zeroed(0)?),
+            vectors: PageBuf::zeroed(0)?,
             norms: Vec::new(),
             ids: Vec::with_capacity(count),
             places: Vec::with_capacity(count),
@@ -167,7 +165,7 @@ impl<'a> SegmentRows<'a> {
             let (spans, blobs) = (SectionKind::PayloadSpans, SectionKind::Payloads);
             rows.payloads.push(BlobReader::open(segment, spans, blobs, stop).await?);
         }
-        rows.vectors = Arc::new(vectors);
+        rows.vectors = vectors;
         Ok(rows)
     }
 
@@ -202,7 +200,7 @@ impl<'a> SegmentRows<'a> {
     }
 
     /// All vectors, row after row.
-    pub(crate) fn vectors(&self) -> &Arc<PageBuf<f32>> {
+    pub(crate) fn vectors(&self) -> &[f32] {
         &self.vectors
     }
 

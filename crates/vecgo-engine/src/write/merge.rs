@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use vecgo_format::SegmentRef;
+use vecgo_format::{Index, SegmentRef};
 
 use super::flush::Backoff;
 use super::inbox::{Inbox, Message};
 use super::writer::Writer;
-use vecgo_format::Index;
-
 use crate::compact::{Merge, Output, Summary, plan};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};

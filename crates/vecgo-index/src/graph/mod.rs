@@ -9,6 +9,8 @@ mod trim;
 mod twins;
 mod visited;
 
+use vecgo_kernels::prefetch_range;
+
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
 pub use search::{Codes, Near, Scratch, Width};
@@ -55,10 +57,7 @@ impl<'a> Edges<'a> {
 
     #[inline]
     fn prefetch(&self, row: u32) {
-        let start = row as usize * self.degree;
-        for line in (0..self.degree).step_by(16) {
-            vecgo_kernels::prefetch(self.places, start + line);
-        }
+        prefetch_range(self.places, row as usize * self.degree, self.degree);
     }
 }
 

@@ -98,7 +98,6 @@ struct ByCodes<'a> {
     kernels: Kernels,
     codes: Codes<'a>,
     query: &'a CodeQuery,
-    lines: usize,
 }
 
 impl Near for ByCodes<'_> {
@@ -108,7 +107,7 @@ impl Near for ByCodes<'_> {
 
     #[inline(always)]
     fn prefetch(&self, row: u32) {
-        self.codes.rows.prefetch(row, self.lines);
+        self.codes.rows.prefetch(row);
         self.codes.factors.prefetch(row);
     }
 
@@ -144,8 +143,7 @@ impl Scratch {
         starts: &[Neighbour],
         ef: usize,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s> {
-        let lines = codes.rows.stride() / vecgo_kernels::LINE;
-        self.follow(kernels, edges, &ByCodes { kernels, codes, query, lines }, starts, ef);
+        self.follow(kernels, edges, &ByCodes { kernels, codes, query }, starts, ef);
         self.pool.found()
     }
 

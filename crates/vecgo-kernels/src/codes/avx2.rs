@@ -9,10 +9,10 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
 };
 
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
+use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
+    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round };
 
 /// Bytes in a register.
 const BYTES: usize = 32;
@@ -134,74 +134,4 @@ pub(super) fn to_array(lanes: __m128i) -> [i32; TOGETHER] {
     unsafe { std::mem::transmute(lanes) }
 }
 
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn byte_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len(), rows, |four| bytes(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn nibbles_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len() / 2,
-            rows,
-            |four| nibbles(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn bytes_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len(),
-            rows,
-            |four| bytes(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
+scoring!(#[target_feature(enable = "avx2,fma")]);

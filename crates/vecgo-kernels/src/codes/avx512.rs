@@ -10,10 +10,10 @@ use std::arch::x86_64::{
 };
 
 use super::avx2::to_array;
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
+use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, byte_dots, nibbles_within, bytes_within, hadamard, round };
+    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round };
 
 /// # Safety
 ///
@@ -111,74 +111,4 @@ fn reduce([a, b, c, d]: [__m512i; TOGETHER]) -> [i32; TOGETHER] {
     to_array(_mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)))
 }
 
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn byte_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len(), rows, |four| bytes(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn nibbles_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len() / 2,
-            rows,
-            |four| nibbles(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn bytes_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len(),
-            rows,
-            |four| bytes(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
+scoring!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]);

@@ -19,8 +19,19 @@ pub struct Estimate<'a> {
 }
 
 impl Estimate<'_> {
+    /// The distance of a row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
     #[inline(always)]
-    pub(super) fn distance(&self, dot: i32, [squared, factor]: [f32; 2]) -> f32 {
+    #[must_use]
+    pub fn distance(&self, dot: i32, row: u32) -> f32 {
+        self.of_factors(dot, self.factors.of(row))
+    }
+
+    #[inline(always)]
+    pub(super) fn of_factors(&self, dot: i32, [squared, factor]: [f32; 2]) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let dot = dot as f32 - self.middle;
         squared - self.scale * factor * dot

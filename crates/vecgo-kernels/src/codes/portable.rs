@@ -1,15 +1,9 @@
 //! The reference: what the other levels must equal.
 
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, store};
+use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
 
-pub(crate) static TABLE: CodeTable = CodeTable {
-    nibble_dots,
-    byte_dots,
-    nibbles_within,
-    bytes_within,
-    hadamard,
-    round: super::round,
-};
+pub(crate) static TABLE: CodeTable =
+    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round: super::round };
 
 fn hadamard(values: &mut [f32]) {
     super::hadamard(values, 1);
@@ -53,70 +47,4 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
     })
 }
 
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len() / 2, rows, |four| nibbles(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-unsafe fn byte_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-    // SAFETY: passed on from the caller.
-    unsafe { by_fours(codes, query.len(), rows, |four| bytes(query, four), store(out)) }
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-unsafe fn nibbles_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len() / 2,
-            rows,
-            |four| nibbles(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
-
-/// # Safety
-///
-/// As [`CodeTable`] has it.
-unsafe fn bytes_within(
-    query: &[i8],
-    codes: *const u8,
-    estimate: &Estimate<'_>,
-    rows: &[u32],
-    out: &mut [u64],
-) -> usize {
-    let mut kept = 0;
-    // SAFETY: passed on from the caller.
-    unsafe {
-        by_fours(
-            codes,
-            query.len(),
-            rows,
-            |four| bytes(query, four),
-            |rows, sums| {
-                kept = keep(estimate, rows, sums, out, kept);
-            },
-        );
-    }
-    kept
-}
+scoring!();

@@ -1,6 +1,6 @@
 //! Where codes lie, and what goes with them.
 
-use super::{LINE, MAX_QUERY, prefetch};
+use super::{LINE, MAX_QUERY, prefetch, prefetch_range};
 
 /// Rows of codes, end to end.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +40,10 @@ impl<'a> CodeRows<'a> {
         &self.bytes[row as usize * self.stride..][..self.stride]
     }
 
-    /// Asks for the first lines of a row, if it is there.
+    /// Asks for the lines of a row, if it is there.
     #[inline(always)]
-    pub fn prefetch(&self, row: u32, lines: usize) {
-        let start = row as usize * self.stride;
-        for line in 0..lines {
-            prefetch(self.bytes, start + line * LINE);
-        }
+    pub fn prefetch(&self, row: u32) {
+        prefetch_range(self.bytes, row as usize * self.stride, self.stride);
     }
 
     #[inline(always)]

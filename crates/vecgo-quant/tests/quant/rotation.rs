@@ -1,8 +1,6 @@
 //! Rotations keep lengths and angles, and spread what lies in few coordinates over all.
 
-mod random;
-
-use random::{Random, dot, length};
+use crate::random::{Random, dot, length};
 use vecgo_kernels::Kernels;
 use vecgo_quant::Rotation;
 

@@ -1,7 +1,5 @@
 //! Numbers for tests, the same on every run.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 /// The SplitMix64 generator.
 pub(crate) struct Random(pub(crate) u64);
 

@@ -1,10 +1,8 @@
 //! Progress, and work that is called off.
 
-mod points;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use points::{Random, Set, params};
+use crate::points::{Random, Set, params};
 use vecgo_index::{Cancelled, Serial, Threads, build, cluster};
 use vecgo_kernels::Kernels;
 

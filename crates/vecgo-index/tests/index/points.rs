@@ -1,6 +1,5 @@
 //! Points for tests, the same on every run, and brute force over them.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests, over few rows")]
 
 use vecgo_index::{

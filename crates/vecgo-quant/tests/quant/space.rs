@@ -1,8 +1,6 @@
 //! Distances between points against the metric, computed from the vectors in `f64`.
 
-mod random;
-
-use random::{Random, dot, length, squared_distance};
+use crate::random::{Random, dot, length, squared_distance};
 use vecgo_kernels::Kernels;
 use vecgo_quant::{Kind, Space, UNIT};
 

@@ -2,9 +2,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "few rows")]
 
-mod points;
-
-use points::{Random, Set, params};
+use crate::points::{Random, Set, params};
 use vecgo_index::{BuildParams, NO_EDGE, Serial, cluster};
 use vecgo_kernels::Kernels;
 

@@ -2,9 +2,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "few rows")]
 
-mod points;
-
-use points::{Random, Set, check_graph, params};
+use crate::points::{Random, Set, check_graph, params};
 use proptest::prelude::*;
 use vecgo_index::{BuildParams, Parallel, Serial, Threads, build, cluster};
 use vecgo_kernels::{Kernels, Level};

@@ -1,0 +1,6 @@
+//! Codes, rotations and spaces against sums in `f64`.
+
+mod code;
+mod random;
+mod rotation;
+mod space;
