@@ -60,10 +60,12 @@ impl GraphPart {
         let rows = segment.rows();
         let edges = segment.section_words(SectionKind::Edges).await?;
         if !Edges::new(&edges, degree).lie_within(rows as usize) {
-            return Err(segment.damaged(invalid(format!(
-                "{} edges, expected {degree} of each of {rows} rows, to one",
+            let detail = format!(
+                "section Edges has {} places, expected {degree} for each of {rows} rows, leading to \
+                 those",
                 edges.len()
-            ))));
+            );
+            return Err(segment.damaged(invalid(detail)));
         }
         let entries = segment.section_words(SectionKind::Entries).await?.to_vec();
         if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
