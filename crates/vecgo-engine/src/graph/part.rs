@@ -61,7 +61,7 @@ impl GraphPart {
         let edges = segment.section_words(SectionKind::Edges).await?;
         if !Edges::new(&edges, degree).lie_within(rows as usize) {
             let detail = format!(
-                "section Edges has {} places, expected {degree} for each of {rows} rows, leading to \
+                "section Edges has {} places, expected {degree} edges of each of {rows} rows, to \
                  those",
                 edges.len()
             );
