@@ -155,11 +155,14 @@ pub fn prefetch<T>(data: &[T], index: usize) {
     }
 }
 
-/// Asks for the cache lines that hold `count` elements from `start` on, as far as they are there.
+/// Asks for the cache lines that hold `count` elements from `start` on, if all are there.
 #[inline(always)]
 pub fn prefetch_range<T>(data: &[T], start: usize, count: usize) {
-    for place in (0..count).step_by(const { LINE / size_of::<T>() }) {
-        prefetch(data, start + place);
+    if let Some(elements) = data.get(start..start.wrapping_add(count)) {
+        let first = elements.as_ptr().cast::<u8>();
+        for byte in (0..size_of_val(elements)).step_by(LINE) {
+            prefetch_line(first.wrapping_add(byte));
+        }
     }
 }
 

@@ -233,3 +233,30 @@ fn wrong_shapes_panic() {
     panics(&|| kernels.dot_tile(&[1.0; 4], &[1.0; 8], 4, &mut [0.0; 3]));
     panics(&|| kernels.l2_tile(&[1.0; 4], &[], 0, &mut []));
 }
+
+/// Eight lanes, then what is left over, as the documentation of exact sums has it.
+fn in_eight_lanes(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let whole = a.len() / 8 * 8;
+    let term = |at: usize| term(a[at].into(), b[at].into());
+    let lanes = (0..8).map(|lane| (lane..whole).step_by(8).fold(0.0, |sum, at| sum + term(at)));
+    let lanes: Vec<f64> = lanes.collect();
+    lanes.iter().sum::<f64>() + (whole..a.len()).fold(0.0, |sum, at| sum + term(at))
+}
+
+proptest! {
+    #[test]
+    fn exact_sums_are_the_same_to_the_last_bit(
+        pairs in vec((any::<f32>(), any::<f32>()), 0..200),
+    ) {
+        let finite = |value: f32| if value.is_finite() { value } else { 1.5 };
+        let (a, b): (Vec<f32>, Vec<f32>) = pairs.iter().map(|(a, b)| (finite(*a), finite(*b))).unzip();
+        every_level(|kernels| {
+            let dot = in_eight_lanes(&a, &b, |a, b| a * b);
+            let length = in_eight_lanes(&b, &b, |a, b| a * b);
+            let l2 = in_eight_lanes(&a, &b, |a, b| (a - b) * (a - b));
+            assert_eq!(kernels.exact_dot_and_length(&a, &b), (dot, length), "{kernels:?}");
+            assert_eq!((kernels.exact_dot(&a, &b), kernels.exact_l2(&a, &b)), (dot, l2));
+            assert_eq!(vecgo_kernels::exact::dot(&a, &b), dot);
+        });
+    }
+}
