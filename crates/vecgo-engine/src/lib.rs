@@ -23,6 +23,7 @@ mod query;
 mod record;
 mod recover;
 mod segment;
+mod short_codes;
 mod verify;
 mod write;
 

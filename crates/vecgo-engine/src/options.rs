@@ -25,7 +25,8 @@ pub struct Options {
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
     pub auto_compact: bool,
-    /// A segment of fewer rows gets no graph: to score them all takes no longer than to walk one.
+    /// A segment of fewer rows gets no graph: to go through all their codes takes no longer than to
+    /// walk one.
     pub graph_rows: usize,
     /// Bytes of verified blocks kept in memory, and as many again for vectors of segments that are
     /// kept whole because they fit.
@@ -41,7 +42,7 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             memtable_rows: 1 << 18,
             auto_compact: true,
-            graph_rows: 1024,
+            graph_rows: 2048,
             cache_bytes: 256 << 20,
             simd: None,
         }

@@ -22,6 +22,9 @@ pub struct CodeFactors {
     pub upper: f32,
     /// The same for all eight bits.
     pub full: f32,
+    /// Standard deviation of what the estimate by `upper` is off by, for a query of length one in
+    /// a random direction (Gao and Long, SIGMOD 2024, theorem 3.2).
+    pub upper_deviation: f32,
 }
 
 /// Encodes a point with `width` coordinates: a cell a place into `cells`, which is as long, a
@@ -33,13 +36,15 @@ pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
     let squared = squared_length(point);
     if squared <= 0.0 || !squared.is_finite() {
         cells.fill(128);
-        let squared = if squared <= 0.0 { 0.0 } else { f32::MAX };
-        return CodeFactors { squared, ..CodeFactors::default() };
+        let (squared, upper_deviation) =
+            if squared <= 0.0 { (0.0, 0.0) } else { (f32::MAX, f32::INFINITY) };
+        return CodeFactors { squared, upper_deviation, ..CodeFactors::default() };
     }
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let spread = (squared / width as f32).sqrt();
     let per_cell = CELLS / (2.0 * REACH * spread);
     let (mut full, mut upper) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let mut upper_squared = [0.0f32; LANES];
     for (point, cells) in point.chunks_exact(LANES).zip(cells.chunks_exact_mut(LANES)) {
         for lane in 0..LANES {
             #[expect(
@@ -50,14 +55,25 @@ pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
             let cell = (point[lane] * per_cell + 128.0).clamp(0.0, 255.0) as u8;
             cells[lane] = cell;
             full[lane] += point[lane] * (f32::from(cell) - MIDDLE);
-            upper[lane] += point[lane] * (f32::from(cell >> 4) - MIDDLE_UPPER);
+            let upper_cell = f32::from(cell >> 4) - MIDDLE_UPPER;
+            upper[lane] += point[lane] * upper_cell;
+            upper_squared[lane] += upper_cell * upper_cell;
         }
     }
-    let factor = |lanes: [f32; LANES]| {
-        let sum: f32 = lanes.iter().sum();
-        if sum > 0.0 { squared / sum } else { 0.0 }
-    };
-    CodeFactors { squared, upper: factor(upper), full: factor(full) }
+    let sum = |lanes: [f32; LANES]| lanes.iter().sum::<f32>();
+    let factor = |sum: f32| if sum > 0.0 { squared / sum } else { 0.0 };
+    let (full, upper) = (sum(full), sum(upper));
+    #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+    let others = (width.max(2) - 1) as f32;
+    // What of the code is at right angles to the point is all that misleads.
+    let beside = (sum(upper_squared) - upper * (upper / squared)).max(0.0).sqrt();
+    let off = if upper > 0.0 { factor(upper) * beside } else { squared.sqrt() };
+    CodeFactors {
+        squared,
+        upper: factor(upper),
+        full: factor(full),
+        upper_deviation: off / others.sqrt(),
+    }
 }
 
 /// The middle of the upper four bits' grid.

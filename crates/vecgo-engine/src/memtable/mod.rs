@@ -13,6 +13,7 @@ use vecgo_kernels::{Appended, Appender, append_only};
 pub(crate) use dead::DeadRows;
 
 use crate::Result;
+use crate::short_codes::ShortCodes;
 
 /// Rows of the first block; each later one has twice as many as the one before.
 const FIRST_ROWS: usize = 1024;
@@ -62,6 +63,7 @@ pub(crate) struct Memtable {
     blocks: [OnceLock<Block>; BLOCKS],
     ids: RwLock<HashTable<u32>>,
     pub(crate) dead: DeadRows,
+    pub(crate) short_codes: ShortCodes,
     bytes: AtomicUsize,
     /// Bits of the largest norm; those of positive floats are in their order.
     largest_norm: AtomicU32,
@@ -113,9 +115,15 @@ impl Memtable {
     }
 
     pub(crate) fn vector(&self, row: u32) -> Option<&[f32]> {
+        self.vectors(row, 1)
+    }
+
+    /// The vectors of `count` rows, if all are in one block. No block begins
+    /// within a chunk of short codes.
+    pub(crate) fn vectors(&self, row: u32, count: usize) -> Option<&[f32]> {
         let (block, place) = self.block_of(row)?;
         let start = place.checked_mul(self.dim)?;
-        block.vectors.as_slice().get(start..start + self.dim)
+        block.vectors.as_slice().get(start..start.checked_add(count.checked_mul(self.dim)?)?)
     }
 
     pub(crate) fn norm(&self, row: u32) -> Option<f32> {
@@ -178,6 +186,7 @@ impl MemtableWriter {
             blocks: std::array::from_fn(|_| OnceLock::new()),
             ids: RwLock::new(HashTable::new()),
             dead: DeadRows::default(),
+            short_codes: ShortCodes::default(),
             bytes: AtomicUsize::new(0),
             largest_norm: AtomicU32::new(0),
             first_log,

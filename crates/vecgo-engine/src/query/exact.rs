@@ -32,18 +32,18 @@ impl Scored {
 }
 
 /// Which rows a scan reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
     All,
-    /// Those of memtables and of segments without a graph.
-    WithoutGraph,
+    /// Those of each source beyond its first so many.
+    Beyond(&'a [usize]),
 }
 
-impl Which {
-    fn takes(self, rows: RowSource<'_>, sequence: u64) -> bool {
-        match rows {
-            RowSource::Segment(live) => self == Which::All || !live.segment.has_graph(),
-            RowSource::Memtable(table) => table.blocks(sequence).next().is_some(),
+impl Which<'_> {
+    fn first(self, source: u32) -> usize {
+        match self {
+            Which::All => 0,
+            Which::Beyond(rows) => rows.get(source as usize).copied().unwrap_or_default(),
         }
     }
 }
@@ -70,7 +70,7 @@ impl Snapshot {
         &self,
         queries: &[f32],
         k: usize,
-        which: Which,
+        which: Which<'_>,
     ) -> Result<Vec<Vec<Scored>>> {
         if self.scanned(which).next().is_none() {
             return Ok(vec![Vec::new(); queries.len() / self.shared.config.dim()]);
@@ -93,17 +93,23 @@ impl Snapshot {
             distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
         };
         for (source, rows) in self.scanned(which) {
-            let mut first = Address { source, row: 0 };
+            let mut skipped = which.first(source);
+            let mut first = Address { source, row: u32::try_from(skipped).unwrap_or(u32::MAX) };
             match rows {
                 RowSource::Memtable(table) => {
                     for (block, rows) in table.blocks(self.sequence) {
+                        let skip = skipped.min(rows);
+                        skipped -= skip;
                         let (vectors, norms) = block.columns(rows, dim);
+                        let (vectors, norms) = (&vectors[skip * dim..], &norms[skip..]);
                         scan.rows(first, vectors, norms, &table.dead, self.sequence);
-                        first.row += u32::try_from(rows).unwrap_or(u32::MAX);
+                        first.row += u32::try_from(rows - skip).unwrap_or(u32::MAX);
                     }
                 }
                 RowSource::Segment(live) => {
                     let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
+                    let vectors = vectors.get(skipped * dim..).unwrap_or_default();
+                    let norms = norms.get(skipped..).unwrap_or_default();
                     scan.rows(first, vectors, norms, &live.dead, self.sequence);
                 }
             }
@@ -112,19 +118,17 @@ impl Snapshot {
         exact.iter().zip(tops).map(|(query, top)| self.score_again(query, top, k)).collect()
     }
 
-    fn scanned(&self, which: Which) -> impl Iterator<Item = (u32, RowSource<'_>)> {
-        self.sources().filter(move |(_, rows)| which.takes(*rows, self.sequence))
+    fn scanned(&self, which: Which<'_>) -> impl Iterator<Item = (u32, RowSource<'_>)> {
+        self.sources()
+            .filter(move |(source, rows)| which.first(*source) < rows.count(self.sequence))
     }
 
     /// The length of the longest vector, where the kernels' error depends on it.
-    fn longest(&self, which: Which) -> Result<f32> {
+    fn longest(&self, which: Which<'_>) -> Result<f32> {
         let mut longest = 0.0f32;
         if self.shared.config.metric() == Metric::Dot {
             for (_, rows) in self.scanned(which) {
-                longest = longest.max(match rows {
-                    RowSource::Memtable(table) => table.largest_norm(),
-                    RowSource::Segment(live) => live.segment.longest().ok_or_else(not_loaded)?,
-                });
+                longest = longest.max(rows.longest().ok_or_else(not_loaded)?);
             }
         }
         Ok(longest)
@@ -133,7 +137,8 @@ impl Snapshot {
     fn score_again(&self, query: &ExactQuery<'_>, top: Top, k: usize) -> Result<Vec<Scored>> {
         let mut scored = Vec::new();
         for candidate in top.into_candidates() {
-            let vector = self.resident_vector(candidate.address);
+            let Address { source, row } = candidate.address;
+            let vector = self.source(source).and_then(|rows| rows.resident_rows(row, 1));
             let vector = vector.ok_or_else(|| Error::internal("a scored row has no vector"))?;
             let (distance, score) = query.score(vector);
             scored.push(Scored { distance, score, address: candidate.address });
@@ -141,17 +146,6 @@ impl Snapshot {
         scored.sort_unstable_by(Scored::by_distance);
         scored.truncate(k);
         Ok(scored)
-    }
-
-    fn resident_vector(&self, address: Address) -> Option<&[f32]> {
-        match self.source(address.source)? {
-            RowSource::Memtable(table) => table.vector(address.row),
-            RowSource::Segment(live) => {
-                let dim = self.shared.config.dim();
-                let start = (address.row as usize).checked_mul(dim)?;
-                live.segment.resident()?.0.get(start..start + dim)
-            }
-        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The read path: one view, read at one sequence number, whatever is written meanwhile.
 
+mod estimated;
 mod exact;
 mod fetch;
-mod graph;
+mod nearest;
 mod params;
 mod scroll;
 mod search;
+mod short;
 mod top;
 mod vector;
 mod view;

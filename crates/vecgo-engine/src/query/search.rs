@@ -5,7 +5,7 @@ use vecgo_io::SpawnExt;
 use super::exact::{Scored, Which};
 use super::fetch::Fetch;
 use super::params::SearchParams;
-use super::view::Snapshot;
+use super::view::{RowSource, Snapshot};
 use crate::segment::LiveSegment;
 use crate::{Error, ErrorKind, Result};
 
@@ -65,20 +65,20 @@ impl Snapshot {
     /// Whether a search for one query has all that it needs in memory and reads little of it.
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
         let row = self.shared.config.dim() as u64 * 4;
-        let tables = self.view.memtables.iter();
-        let mut rows: u64 = tables.map(|table| table.rows_at(self.sequence) as u64).sum();
-        for live in &self.view.segments {
-            let in_memory = match self.walks(live, params) {
-                true => live.segment.graph().is_some(),
-                false => live.segment.resident().is_some(),
+        let mut rows = 0u64;
+        for (_, source) in self.sources() {
+            let (in_memory, read) = match source {
+                RowSource::Segment(live) if self.walks(live, params) => {
+                    (live.segment.graph().is_some(), params.walked_rows())
+                }
+                RowSource::Segment(live) => {
+                    (live.segment.resident().is_some(), self.scanned_rows(source, params))
+                }
+                RowSource::Memtable(_) => (true, self.scanned_rows(source, params)),
             };
             if !in_memory {
                 return false;
             }
-            let read = match self.walks(live, params) {
-                true => params.walked_rows(),
-                false => live.segment.rows().into(),
-            };
             rows = rows.saturating_add(read);
         }
         rows.saturating_mul(row) <= SHORT_SCAN_BYTES
@@ -114,9 +114,9 @@ impl Snapshot {
 
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
-        if self.view.segments.iter().any(|live| self.walks(live, params)) {
+        if self.is_estimated(params) {
             for query in queries.chunks_exact(self.shared.config.dim()) {
-                let scored = self.graph_search(query, params).await?;
+                let scored = self.estimated_search(query, params).await?;
                 answers.push(self.hits(scored, params.fetch).await?);
             }
             return Ok(answers);

@@ -5,8 +5,9 @@ use vecgo_format::Id;
 
 use crate::Result;
 use crate::collection::Shared;
-use crate::memtable::Memtable;
+use crate::memtable::{DeadRows, Memtable};
 use crate::segment::LiveSegment;
+use crate::short_codes::ShortCodes;
 
 /// What there is to read: replaced as a whole, never changed but for the sequence number.
 #[derive(Debug)]
@@ -43,6 +44,46 @@ pub(crate) struct Address {
 pub(crate) enum RowSource<'a> {
     Memtable(&'a Memtable),
     Segment(&'a LiveSegment),
+}
+
+impl<'a> RowSource<'a> {
+    /// Rows that whoever reads at `sequence` sees, dead ones included.
+    pub(super) fn count(self, sequence: u64) -> usize {
+        match self {
+            RowSource::Memtable(table) => table.rows_at(sequence),
+            RowSource::Segment(live) => live.segment.rows() as usize,
+        }
+    }
+
+    pub(super) fn dead(self) -> &'a DeadRows {
+        match self {
+            RowSource::Memtable(table) => &table.dead,
+            RowSource::Segment(live) => &live.dead,
+        }
+    }
+
+    pub(super) fn short_codes(self) -> &'a ShortCodes {
+        match self {
+            RowSource::Memtable(table) => &table.short_codes,
+            RowSource::Segment(live) => &live.segment.short_codes,
+        }
+    }
+
+    /// The vectors of `count` rows, if they are in memory and end to end.
+    pub(super) fn resident_rows(self, first: u32, count: usize) -> Option<&'a [f32]> {
+        match self {
+            RowSource::Memtable(table) => table.vectors(first, count),
+            RowSource::Segment(live) => live.segment.resident_rows(first, count),
+        }
+    }
+
+    /// The length of the longest vector under dot, if it is known.
+    pub(super) fn longest(self) -> Option<f32> {
+        match self {
+            RowSource::Memtable(table) => Some(table.largest_norm()),
+            RowSource::Segment(live) => live.segment.longest(),
+        }
+    }
 }
 
 impl Snapshot {

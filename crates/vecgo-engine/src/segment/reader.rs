@@ -11,6 +11,7 @@ use vecgo_io::{BlockCache, BlockKey, Held, Object, Store};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range, with_floats};
 
 use crate::graph::GraphPart;
+use crate::short_codes::ShortCodes;
 use crate::{Error, Result};
 
 #[expect(clippy::cast_possible_truncation, reason = "64")]
@@ -45,6 +46,7 @@ pub(crate) struct Segment {
     longest: OnceCell<f32>,
     lookup: OnceCell<Lookup>,
     graph: OnceCell<GraphPart>,
+    pub(crate) short_codes: ShortCodes,
     /// Room for the vectors, if they are held whole although walks read few of them.
     held: OnceCell<Option<Held>>,
     /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
@@ -78,6 +80,7 @@ impl Segment {
             longest: OnceCell::new(),
             lookup: OnceCell::new(),
             graph: OnceCell::new(),
+            short_codes: ShortCodes::default(),
             held: OnceCell::new(),
             numbers: OnceCell::new(),
         })
@@ -106,6 +109,7 @@ impl Segment {
         floats.map(|values| values.len() * 4).sum::<usize>()
             + self.lookup.get().map_or(0, Lookup::memory_bytes)
             + self.graph.get().map_or(0, GraphPart::memory_bytes)
+            + self.short_codes.memory_bytes()
             + self.numbers.get().map_or(0, |numbers| numbers.len() * 8)
     }
 
@@ -295,6 +299,12 @@ impl Segment {
         Some((self.vectors.get()?, norms))
     }
 
+    /// The vectors of some rows, if they are loaded.
+    pub(crate) fn resident_rows(&self, first: u32, count: usize) -> Option<&[f32]> {
+        let start = (first as usize).checked_mul(self.dim())?;
+        self.vectors.get()?.get(start..start.checked_add(count.checked_mul(self.dim())?)?)
+    }
+
     async fn lookup(&self) -> Result<&Lookup> {
         self.lookup
             .get_or_try_init(|| async {
@@ -393,12 +403,10 @@ impl Segment {
 
     /// The vector of a row.
     pub(crate) async fn vector(&self, row: u32) -> Result<Vec<f32>> {
-        let start = row as usize * self.dim();
-        if let Some(values) = self.vectors.get().and_then(|all| all.get(start..start + self.dim()))
-        {
+        if let Some(values) = self.resident_rows(row, 1) {
             return Ok(values.to_vec());
         }
-        let bytes = start as u64 * 4;
+        let bytes = u64::from(row) * self.dim() as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         Ok(vecgo_format::vector_of(&self.read(SectionKind::Vectors, range).await?))
     }
@@ -422,12 +430,10 @@ impl Segment {
         row: u32,
         act: impl FnOnce(&[f32]) -> T,
     ) -> Result<T> {
-        let start = row as usize * self.dim();
-        if let Some(vector) = self.vectors.get().and_then(|all| all.get(start..start + self.dim()))
-        {
+        if let Some(vector) = self.resident_rows(row, 1) {
             return Ok(act(vector));
         }
-        let bytes = start as u64 * 4;
+        let bytes = u64::from(row) * self.dim() as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         let bytes = self.read(SectionKind::Vectors, range).await?;
         Ok(with_floats(&bytes, act))

@@ -24,7 +24,7 @@ pub struct Points<'a> {
 impl Points<'_> {
     pub(crate) fn factors(&self, row: u32) -> CodeFactors {
         let [squared, full] = self.codes.factors.of(row);
-        CodeFactors { squared, upper: 0.0, full }
+        CodeFactors { squared, full, ..CodeFactors::default() }
     }
 }
 

@@ -110,6 +110,33 @@ fn errors_have_no_bias_and_shrink_with_the_width() {
     }
 }
 
+/// What a code says of its own error is what it turns out to be, over many queries.
+#[test]
+fn deviations_are_as_told() {
+    let mut random = Random(15);
+    for dim in [50, 128, 300] {
+        let rows: Vec<Vec<f32>> = (0..60).map(|_| random.vector(dim)).collect();
+        let space = Space::new(Kind::L2, dim, 3, Vec::new(), 0.0);
+        let codes = Codes::new(&space, rows.iter().map(Vec::as_slice));
+        let mut errors = Vec::new();
+        for _ in 0..200 {
+            let query = random.vector(dim);
+            let (by_four, _) = codes.estimates(&query_of(&space, &query).0);
+            for ((row, got), factors) in rows.iter().zip(by_four).zip(&codes.factors) {
+                let told = 2.0 * length(&query) * f64::from(factors.upper_deviation);
+                errors.push((got - squared_distance(row, &query)) / told);
+            }
+        }
+        let (bias, size) = moments(&errors);
+        assert!(bias.abs() < 0.05 && (0.9..1.1).contains(&size), "{dim}: {bias}, {size}");
+        let beyond = errors.iter().filter(|error| error.abs() > 4.0).count();
+        assert!(beyond <= 3, "{dim}: {beyond} of {} beyond four deviations", errors.len());
+    }
+    let mut cells = [0; 128];
+    assert_eq!(encode(&[0.0; 128], 112, &mut cells).upper_deviation, 0.0);
+    assert_eq!(encode(&[1e20; 128], 112, &mut cells).upper_deviation, f32::INFINITY);
+}
+
 /// A row's own cells for a query: the builder's case.
 #[test]
 fn rows_as_queries() {

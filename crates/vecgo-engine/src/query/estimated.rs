@@ -1,10 +1,12 @@
-//! Search through graphs: a walk in each segment that has one, an exact scan of what has none, and
-//! the best of both scored by their vectors.
+//! Search by estimates: a walk in each segment that has a graph, a scan by short codes of what has
+//! none, and by vectors of what has neither yet. What comes near is scored by its vectors.
 
 use vecgo_format::Quantization;
 
 use super::exact::{Scored, Which};
+use super::nearest::Nearest;
 use super::params::SearchParams;
+use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Snapshot};
 use crate::graph::{ByVectors, Walker};
@@ -22,17 +24,21 @@ struct Effort {
 impl Snapshot {
     /// About the k nearest live rows, nearest first. Every segment must be loaded: its graph, or
     /// its vectors if it has none.
-    pub(crate) async fn graph_search(
+    pub(crate) async fn estimated_search(
         &self,
         query: &[f32],
         params: SearchParams,
     ) -> Result<Vec<Scored>> {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let effort = self.effort(SearchParams { k, ..params });
-        let mut walker = self.shared.walkers.take();
-        let mut scored =
-            self.exact_search(query, k, Which::WithoutGraph)?.pop().unwrap_or_default();
         let exact = ExactQuery::new(self.shared.kernels, self.shared.config.metric(), query);
+        let mut nearest = Nearest::new(k);
+        let coded = self.short_codes(params)?;
+        let found_else = self.found_else(&coded);
+        for scored in self.exact_search(query, k, Which::Beyond(&found_else))?.pop().into_iter() {
+            scored.into_iter().for_each(|scored| nearest.push(scored));
+        }
+        let mut walker = self.shared.walkers.take();
         let mut rows = Vec::with_capacity(effort.rerank);
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
@@ -44,13 +50,28 @@ impl Snapshot {
             for row in &rows {
                 let (distance, score) =
                     live.segment.with_vector(*row, |vector| exact.score(vector)).await?;
-                scored.push(Scored { distance, score, address: Address { source, row: *row } });
+                nearest.push(Scored { distance, score, address: Address { source, row: *row } });
             }
         }
         self.shared.walkers.give_back(walker);
-        scored.sort_unstable_by(Scored::by_distance);
-        scored.truncate(k);
-        Ok(scored)
+        // Last: the nearer the k-th is by then, the fewer rows have to be looked at.
+        self.scan_codes(&coded, query, &exact, &mut nearest)?;
+        Ok(nearest.into_sorted())
+    }
+
+    /// How many rows of each source, from the first on, need no scan of their vectors.
+    fn found_else(&self, coded: &[Coded<'_>]) -> Vec<usize> {
+        let walked = |rows| match rows {
+            RowSource::Segment(live) if live.segment.has_graph() => usize::MAX,
+            RowSource::Segment(_) | RowSource::Memtable(_) => 0,
+        };
+        let mut rows: Vec<usize> = self.sources().map(|(_, rows)| walked(rows)).collect();
+        for coded in coded {
+            if let Some(rows) = rows.get_mut(coded.source as usize) {
+                *rows = coded.rows();
+            }
+        }
+        rows
     }
 
     fn by_vectors<'a>(&self, live: &'a LiveSegment, query: &'a [f32]) -> Result<ByVectors<'a>> {

@@ -1,0 +1,183 @@
+//! Scans by short codes: every row is estimated, and those that may be among the nearest, given how
+//! far estimates can be off, are scored by their vectors.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use vecgo_format::Metric;
+use vecgo_index::Neighbour;
+use vecgo_kernels::Kernels;
+use vecgo_quant::{CodeQuery, Space};
+
+use super::exact::Scored;
+use super::nearest::Nearest;
+use super::params::SearchParams;
+use super::vector::ExactQuery;
+use super::view::{Address, RowSource, Snapshot};
+use crate::short_codes::{CHUNK_ROWS, Chunk, ShortCodes};
+use crate::{Error, Result};
+
+/// An estimate is off by more than so many standard deviations once in 16,000 times.
+const DEVIATIONS: f32 = 4.0;
+/// What f32 rounds away of the sums that distances are made of.
+const ROUNDING: f32 = 1e-6;
+/// If more than one row in so many is wanted, all are scored by their vectors.
+const ONE_IN: usize = 32;
+/// A row of codes is shorter than its vector by so much.
+const SHORTER: usize = 8;
+
+/// The chunks of codes of one source that a search goes by.
+#[derive(Debug)]
+pub(super) struct Coded<'a> {
+    pub(super) source: u32,
+    rows: RowSource<'a>,
+    space: &'a Space,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+/// A query as one source's codes are scored against it.
+struct ShortQuery {
+    code: CodeQuery,
+    /// An estimate's possible error, by the row's deviation.
+    margin: f32,
+    /// An estimate is `scale` times the distance and `shift`, give or take `slack`.
+    scale: f32,
+    shift: f32,
+    slack: f32,
+}
+
+impl Snapshot {
+    /// Whether a search goes by codes of a source, where there are some.
+    fn scans_codes(&self, rows: RowSource<'_>, params: SearchParams) -> bool {
+        let walked = matches!(rows, RowSource::Segment(live) if self.walks(live, params));
+        !params.exact
+            && !walked
+            && ShortCodes::are_for(&self.shared.config)
+            && rows.count(self.sequence) >= CHUNK_ROWS.max(params.k.saturating_mul(ONE_IN))
+    }
+
+    /// Whether a search goes by graphs or codes, and not by the vectors of all rows alone.
+    pub(super) fn is_estimated(&self, params: SearchParams) -> bool {
+        self.view.segments.iter().any(|live| self.walks(live, params))
+            || self.sources().any(|(_, rows)| self.scans_codes(rows, params))
+    }
+
+    /// As many rows in full as a scan of a source has to read.
+    pub(super) fn scanned_rows(&self, rows: RowSource<'_>, params: SearchParams) -> u64 {
+        let seen = rows.count(self.sequence);
+        let coded = match self.scans_codes(rows, params) {
+            true => rows.short_codes().rows().min(seen),
+            false => 0,
+        };
+        (seen - coded + coded / SHORTER) as u64
+    }
+
+    /// The codes that a search goes by. Each source without a graph gets another chunk of them, if
+    /// it has rows for it.
+    pub(super) fn short_codes(&self, params: SearchParams) -> Result<Vec<Coded<'_>>> {
+        let mut all = Vec::new();
+        for (source, rows) in self.sources() {
+            if !self.scans_codes(rows, params) {
+                continue;
+            }
+            let (codes, seen) = (rows.short_codes(), rows.count(self.sequence));
+            codes.grow(&self.shared.config, self.shared.kernels, |first| {
+                let row = u32::try_from(first).ok()?;
+                (first + CHUNK_ROWS <= seen).then(|| rows.resident_rows(row, CHUNK_ROWS))?
+            })?;
+            let Some((space, mut chunks)) = codes.made() else { continue };
+            // Others may have encoded rows that this snapshot does not see.
+            chunks.truncate(seen / CHUNK_ROWS);
+            all.push(Coded { source, rows, space, chunks });
+        }
+        Ok(all)
+    }
+
+    /// Adds the nearest of the rows that have codes.
+    pub(super) fn scan_codes(
+        &self,
+        coded: &[Coded<'_>],
+        query: &[f32],
+        exact: &ExactQuery<'_>,
+        nearest: &mut Nearest,
+    ) -> Result<()> {
+        let kernels = self.shared.kernels;
+        let mut near = BinaryHeap::new();
+        let mut packed = vec![0; CHUNK_ROWS];
+        let numbers: Vec<u32> = (0u32..).take(CHUNK_ROWS).collect();
+        for source in coded {
+            let metric = self.shared.config.metric();
+            let query = source.query(kernels, metric, query);
+            let dead = source.rows.dead();
+            for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(&source.chunks) {
+                let limit = query.limit(nearest.bound());
+                let mut rows = near.into_vec();
+                rows.clear();
+                let most = Neighbour::new(limit + query.margin * chunk.most_deviation, u32::MAX);
+                let codes = chunk.codes()?;
+                let kept = codes.within(kernels, &query.code, &numbers, most.packed(), &mut packed);
+                for found in packed[..kept].iter().map(|packed| Neighbour::of(*packed)) {
+                    let deviation = chunk.deviations[found.row() as usize];
+                    let least = found.distance() - query.margin * deviation;
+                    if least <= limit {
+                        rows.push(Reverse(Neighbour::new(least, found.row()).packed()));
+                    }
+                }
+                near = BinaryHeap::from(rows);
+                while let Some(Reverse(packed)) = near.pop() {
+                    let found = Neighbour::of(packed);
+                    if found.distance() > query.limit(nearest.bound()) {
+                        break;
+                    }
+                    let row = first + found.row();
+                    if dead.is_dead(row, self.sequence) {
+                        continue;
+                    }
+                    let vector = source.rows.resident_rows(row, 1);
+                    let vector = vector.ok_or_else(|| Error::internal("a coded row is gone"))?;
+                    let (distance, score) = exact.score(vector);
+                    let address = Address { source: source.source, row };
+                    nearest.push(Scored { distance, score, address });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Coded<'_> {
+    pub(super) fn rows(&self) -> usize {
+        self.chunks.len() * CHUNK_ROWS
+    }
+
+    fn query(&self, kernels: Kernels, metric: Metric, query: &[f32]) -> ShortQuery {
+        let mut point = vec![0.0; self.space.places()];
+        self.space.query(kernels, query, &mut point);
+        let mut code = CodeQuery::default();
+        code.set(kernels, &point);
+        let squared = code.squared();
+        // Not zero: of some rows, beyond the range of f32, nothing is known.
+        let margin = (2.0 * DEVIATIONS * squared.sqrt()).max(f32::MIN_POSITIVE);
+        let (scale, own, longest) = match metric {
+            Metric::L2 => (1.0, 0.0, 0.0),
+            Metric::Cosine => (2.0, 0.0, 0.0),
+            #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+            Metric::Dot => {
+                let longest = self.rows.longest().unwrap_or_default();
+                (2.0, kernels.exact_dot(query, query) as f32, longest)
+            }
+        };
+        let slack = ROUNDING * (squared + own + longest * longest);
+        ShortQuery { code, margin, scale, shift: own - squared, slack }
+    }
+}
+
+impl ShortQuery {
+    /// What an estimate, less its possible error, must not exceed if the row is to be no farther
+    /// than a distance.
+    fn limit(&self, distance: f32) -> f32 {
+        let scaled = self.scale * distance;
+        scaled + self.shift + self.slack + ROUNDING * scaled.abs()
+    }
+}

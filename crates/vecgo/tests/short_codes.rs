@@ -1,0 +1,137 @@
+//! Searches among rows that no graph leads to, which go by short codes once there are a thousand
+//! of them: they find what brute force finds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
+
+mod oracle;
+mod searched;
+
+use searched::{Fixture, clustered, combinations, ids, noise, round};
+use vecgo::{Id, Metric, Quantization};
+
+/// Each search encodes a thousand rows more, so that the same one is answered by vectors, by both,
+/// and by codes.
+fn all_is_found(docs: &Fixture, queries: &[Vec<f32>]) {
+    for query in queries {
+        for k in [1, 10, 30] {
+            docs.is_exact(query, k, &docs.search(query, k));
+        }
+    }
+    let batch = docs.docs.search_batch(queries).k(10).wait().unwrap();
+    for (query, hits) in queries.iter().zip(batch) {
+        docs.is_exact(query, 10, &hits);
+    }
+    docs.is_exact(&queries[0], docs.model.len(), &docs.search(&queries[0], 10_000));
+}
+
+#[test]
+fn all_is_found_in_memory_and_in_a_segment_without_a_graph() {
+    for (place, (metric, quantization)) in combinations().enumerate() {
+        let dim = [20, 100, 128][place % 3];
+        let rows = clustered(1, 7000, dim);
+        let queries = clustered(2, 6, dim);
+        let mut docs = Fixture::new(dim, metric, quantization);
+        docs.put(0, &rows[..5000]);
+        all_is_found(&docs, &queries);
+        docs.put(5000, &rows[5000..]);
+        docs.delete(ids(0..7000).step_by(9));
+        docs.put(3000, &clustered(3, 500, dim));
+        all_is_found(&docs, &queries);
+        docs.reopen();
+        all_is_found(&docs, &queries);
+        docs.docs.flush().wait().unwrap();
+        docs.put(6000, &clustered(4, 1500, dim));
+        docs.delete(ids(0..7000).step_by(7));
+        all_is_found(&docs, &queries);
+    }
+}
+
+#[test]
+fn what_a_graph_leads_to_and_what_none_does_are_found_together() {
+    for (metric, quantization) in combinations() {
+        let rows = clustered(1, 5000, 100);
+        let mut docs = Fixture::of(metric, quantization, &rows[..1500]);
+        docs.put(1500, &rows[1500..3000]);
+        docs.docs.flush().wait().unwrap();
+        docs.put(3000, &rows[3000..]);
+        for query in clustered(2, 20, 100) {
+            docs.is_exact(&query, 10, &docs.full(&query, 10));
+        }
+        let recall = docs.usual_recall(&clustered(5, 30, 100));
+        assert!(recall >= 0.98, "{}: recall {recall}", docs.what());
+    }
+}
+
+/// Codes tell nothing of some of these rows, and little of others.
+#[test]
+fn rows_far_from_all_others_are_found() {
+    for metric in [Metric::L2, Metric::Dot, Metric::Cosine] {
+        for dim in [1, 3, 64] {
+            let mut rows = clustered(1, 3000, dim);
+            let mut random = noise(8);
+            for (row, far) in
+                (0..40).zip([1024.0, 4_194_304.0, 1.4e17, 1.0 / 1024.0].into_iter().cycle())
+            {
+                rows[row * 70].iter_mut().for_each(|value| *value = far * round(random()) + far);
+            }
+            rows[1].fill(0.0);
+            if metric == Metric::Cosine {
+                rows.retain(|row| row.iter().any(|value| *value != 0.0));
+            }
+            let queries = [rows[0].clone(), rows[70].clone(), rows[140].clone(), rows[2].clone()];
+            let mut docs = Fixture::new(dim, metric, Quantization::RaBitQ { bits: 8 });
+            docs.put(0, &rows);
+            for query in &queries {
+                for round in 0..4 {
+                    let hits = docs.search(query, 5);
+                    docs.is_exact(query, 5, &hits);
+                    if metric == Metric::L2 {
+                        assert_eq!(hits[0].distance, 0.0, "{dim}, search {round}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows that a searcher encoded may be newer than what another sees.
+#[test]
+fn searches_while_rows_are_written() {
+    let rows = clustered(1, 12_000, 32);
+    let query = clustered(2, 1, 32).remove(0);
+    let mut docs = Fixture::new(32, Metric::L2, Quantization::RaBitQ { bits: 8 });
+    docs.put(0, &rows[..1000]);
+    std::thread::scope(|threads| {
+        let searches: Vec<_> = (0..3)
+            .map(|_| {
+                let (collection, query) = (docs.docs.clone(), &query);
+                threads.spawn(move || {
+                    let mut nearest = f32::INFINITY;
+                    for _ in 0..400 {
+                        let hits = collection.search(query).k(10).wait().unwrap();
+                        assert_eq!(hits.len(), 10);
+                        // Rows only come, so the tenth only comes nearer.
+                        assert!(hits[9].distance <= nearest);
+                        nearest = hits[9].distance;
+                    }
+                })
+            })
+            .collect();
+        for (batch, rows) in (1u64..).zip(rows[1000..].chunks(500)) {
+            let first = 500 + batch * 500;
+            let ids = first..first + rows.len() as u64;
+            let records =
+                ids.zip(rows).map(|(id, row)| vecgo::Record::new(Id::from(id), row.clone()));
+            docs.docs.upsert(records.collect::<Vec<_>>()).wait().unwrap();
+        }
+        searches.into_iter().for_each(|search| search.join().unwrap());
+    });
+    docs.put(500, &rows[500..]);
+    docs.is_exact(&query, 10, &docs.search(&query, 10));
+}
