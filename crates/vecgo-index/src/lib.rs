@@ -18,7 +18,7 @@ mod parallel;
 pub use cluster::{Clusters, cluster};
 
 pub use graph::{
-    BuildParams, Built, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, Points, Scratch, Width,
-    build,
+    BuildParams, Built, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, Points, Reach, Scratch,
+    Width, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

@@ -60,7 +60,8 @@ macro_rules! settings {
 
             /// Candidates that the walk through a graph keeps, 1 to
             /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES): more find more of the nearest and take
-            /// longer. At least `k` are kept. Without it 96, or half as much again as `k` if that is more.
+            /// longer; where the nearest stand out the walk is over before. At least `k` are kept. Without
+            /// it 192, or half as much again as `k` if that is more.
             ///
             /// Refused, as `InvalidArgument`, under [`Index::Flat`](crate::Index::Flat).
             pub fn ef(mut self, candidates: usize) -> Self {

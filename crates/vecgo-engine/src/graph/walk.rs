@@ -1,6 +1,6 @@
 use parking_lot::Mutex;
 use vecgo_format::Metric;
-use vecgo_index::{Near, Neighbour, Scratch};
+use vecgo_index::{Near, Neighbour, Reach, Scratch};
 use vecgo_kernels::{Estimate, Kernels, pack, prefetch_range};
 use vecgo_quant::CodeQuery;
 
@@ -25,6 +25,8 @@ pub(crate) struct ByVectors<'a> {
     pub(crate) kernels: Kernels,
     pub(crate) metric: Metric,
     pub(crate) query: &'a [f32],
+    /// The length of the query.
+    pub(crate) length: f32,
     pub(crate) vectors: &'a [f32],
     /// One over the length of each, under cosine.
     pub(crate) norms: &'a [f32],
@@ -38,6 +40,15 @@ impl Near for ByVectors<'_> {
     fn prefetch(&self, row: u32) {
         let dim = self.query.len();
         prefetch_range(self.vectors, row as usize * dim, dim);
+    }
+
+    fn farther(&self, distance: f32, part: f32) -> f32 {
+        match self.metric {
+            Metric::L2 => distance + part * distance,
+            Metric::Cosine => distance + part * (distance + self.length),
+            // There is no nearest that a dot product could be.
+            Metric::Dot => f32::INFINITY,
+        }
     }
 
     fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
@@ -64,6 +75,33 @@ impl Near for ByVectors<'_> {
         }
         kept
     }
+}
+
+/// What a walk found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    /// Rows that live, nearest first.
+    pub(crate) rows: &'a [Neighbour],
+    /// How many live of the nearest so many that it was to find.
+    pub(crate) near: usize,
+}
+
+/// Keeps what lives of what was found, and tells how many of the first `wanted` that is.
+fn keep_live(
+    found: impl Iterator<Item = Neighbour>,
+    kept: &mut Vec<Neighbour>,
+    wanted: usize,
+    lives: impl Fn(u32) -> bool,
+) -> usize {
+    kept.clear();
+    let mut near = 0;
+    for (place, found) in found.enumerate() {
+        if lives(found.row()) {
+            kept.push(found);
+            near += usize::from(place < wanted);
+        }
+    }
+    near
 }
 
 /// Memory that searches use again.
@@ -96,16 +134,16 @@ impl Walkers {
 }
 
 impl Walker {
-    /// The rows nearest to a vector by their codes, nearest first: at most `ef`, of those that
-    /// live. The best `wanted` of them are in the order of all bits that there are.
+    /// The rows nearest to a vector by their codes, nearest first: of those that a walk reaches, what
+    /// lives. The best `wanted` of them are in the order of all bits that there are.
     pub(crate) fn walk(
         &mut self,
         kernels: Kernels,
         part: &GraphPart,
         vector: &[f32],
-        (ef, wanted): (usize, usize),
+        (reach, wanted): (Reach, usize),
         lives: impl Fn(u32) -> bool,
-    ) -> Result<&[Neighbour]> {
+    ) -> Result<Found<'_>> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a walk by codes that are not there"));
         };
@@ -115,31 +153,30 @@ impl Walker {
         self.query.set(kernels, &self.point);
         self.start(kernels, part.entries(), coded)?;
         let codes = coded.walked.codes()?;
-        let found = self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, ef);
-        self.found.clear();
-        self.found.extend(found.filter(|found| lives(found.row())));
+        let found =
+            self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, reach);
+        let near = keep_live(found, &mut self.found, reach.wanted, lives);
         self.look_again(kernels, coded, wanted)?;
-        Ok(&self.found)
+        Ok(Found { rows: &self.found, near })
     }
 
-    /// The rows nearest to a vector, nearest first: at most `ef`, of those that live.
+    /// The rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
     pub(crate) fn walk_vectors(
         &mut self,
         part: &GraphPart,
         by: &ByVectors<'_>,
-        ef: usize,
+        reach: Reach,
         lives: impl Fn(u32) -> bool,
-    ) -> &[Neighbour] {
+    ) -> Found<'_> {
         let entries = part.entries();
         self.packed.resize(entries.len().max(self.packed.len()), 0);
         let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
         self.starts.clear();
         self.starts.extend(self.packed[..kept].iter().map(|packed| Neighbour::of(*packed)));
         self.keep_nearest_starts();
-        let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, ef);
-        self.found.clear();
-        self.found.extend(found.filter(|found| lives(found.row())));
-        &self.found
+        let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, reach);
+        let near = keep_live(found, &mut self.found, reach.wanted, lives);
+        Found { rows: &self.found, near }
     }
 
     fn keep_nearest_starts(&mut self) {

@@ -2,6 +2,7 @@
 //! none, and by vectors of what has neither yet. What comes near is scored by its vectors.
 
 use vecgo_format::Quantization;
+use vecgo_index::Reach;
 
 use super::exact::{Scored, Which};
 use super::nearest::Nearest;
@@ -78,7 +79,8 @@ impl Snapshot {
         let not_loaded = || Error::internal("a segment's vectors are not loaded");
         let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
         let (kernels, metric) = (self.shared.kernels, self.shared.config.metric());
-        Ok(ByVectors { kernels, metric, query, vectors, norms })
+        let length = kernels.norm_squared(query).sqrt();
+        Ok(ByVectors { kernels, metric, query, length, vectors, norms })
     }
 
     fn effort(&self, params: SearchParams) -> Effort {
@@ -109,26 +111,40 @@ impl Snapshot {
         let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
         let live_rows = all.saturating_sub(dead);
         // Dead rows take places that are to be made up for.
-        let mut ef = match live_rows {
+        let with_dead = |rows: usize| match live_rows {
             0 => all,
-            _ => effort.ef.saturating_mul(all) / live_rows,
+            _ => rows.saturating_mul(all) / live_rows,
         };
+        let mut ef = with_dead(effort.ef);
+        let mut wanted = with_dead(effort.k);
         loop {
             let lives = |row| dead == 0 || !live.dead.is_dead(row, self.sequence);
-            let most = ef.min(all);
+            let slack = if ef < all { slack(ef) } else { f32::INFINITY };
+            let reach = Reach { ef: ef.min(all), wanted, slack };
             let found = match part.needs_vectors() {
-                true => walker.walk_vectors(part, &self.by_vectors(live, query)?, most, lives),
+                true => walker.walk_vectors(part, &self.by_vectors(live, query)?, reach, lives),
                 false => {
                     let kernels = self.shared.kernels;
-                    walker.walk(kernels, part, query, (most, effort.rerank), lives)?
+                    walker.walk(kernels, part, query, (reach, effort.rerank), lives)?
                 }
             };
-            if found.len() >= effort.k.min(live_rows) || ef >= all {
+            // Where most of the nearest are dead, the walk was over before it came to others.
+            let enough = effort.k.min(live_rows);
+            if (found.rows.len() >= enough && found.near >= enough.div_ceil(2)) || ef >= all {
                 rows.clear();
-                rows.extend(found.iter().take(effort.rerank).map(|row| row.row()));
+                rows.extend(found.rows.iter().take(effort.rerank).map(|row| row.row()));
                 return Ok(());
             }
-            ef = ef.saturating_mul(4);
+            (ef, wanted) = (ef.saturating_mul(4), wanted.saturating_mul(4));
         }
     }
+}
+
+/// By what part of the k-th nearest's distance a row may be farther and still be followed. With more
+/// candidates kept both grow together: on all sets of vectors that we have this takes less time to
+/// the same recall than either bound alone, and less than two thirds or one and a half of it.
+fn slack(ef: usize) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "a rule of thumb")]
+    let ef = ef as f32;
+    ef.sqrt() / 80.0
 }

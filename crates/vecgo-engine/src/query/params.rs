@@ -6,9 +6,9 @@ use crate::{Error, Result};
 /// Most candidates that a search may be told to keep or to score again.
 pub const MAX_CANDIDATES: usize = 65_536;
 
-/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.95 of ten on every
+/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.97 of ten on every
 /// set of vectors that we have.
-const EF: usize = 96;
+const EF: usize = 192;
 
 /// What to search for beside the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,9 @@ pub struct SearchParams {
     pub k: usize,
     /// What to return with each.
     pub fetch: Fetch,
-    /// Candidates that the walk through a graph keeps, 1 to [`MAX_CANDIDATES`]; at least `k` are
-    /// kept. 96 if absent, or half as much again as `k` if that is more.
+    /// Candidates that the walk through a graph keeps at most, 1 to [`MAX_CANDIDATES`], or `k` if
+    /// that is more; where the nearest stand out it is over before. 192 if absent, or half as much
+    /// again as `k` if that is more.
     pub ef: Option<usize>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
     /// are. A quarter more than `k` if absent, or four times `k` if codes have four bits.
@@ -39,10 +40,10 @@ impl SearchParams {
         self.ef.unwrap_or_else(|| EF.max(self.k.saturating_add(self.k / 2))).max(self.k)
     }
 
-    /// Rows in full that cost about as much to read as a walk: it estimates some ten to twenty
-    /// distances for each candidate, from an eighth of a row.
+    /// Rows in full that cost about as much to read as a walk: it estimates some ten distances for
+    /// each candidate, from an eighth of a row.
     pub(crate) fn walked_rows(&self) -> u64 {
-        self.kept() as u64 * 2
+        self.kept() as u64
     }
 
     /// Refuses numbers out of range, and a knob that does nothing for the collection.

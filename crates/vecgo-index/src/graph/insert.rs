@@ -5,7 +5,7 @@ use vecgo_quant::CodeQuery;
 use super::build::{BuildParams, Job, Points};
 use super::pool::Neighbour;
 use super::prune::Pruner;
-use super::search::Scratch;
+use super::search::{Reach, Scratch};
 use super::{Edges, fill};
 
 /// Rows that one task of a batch inserts.
@@ -78,7 +78,14 @@ impl Worker {
         }
         nearest.sort_unstable();
         nearest.truncate(STARTS);
-        self.scratch.walk(job.kernels, graph, job.points.codes, &self.query, &self.starts, ef)
+        self.scratch.walk(
+            job.kernels,
+            graph,
+            job.points.codes,
+            &self.query,
+            &self.starts,
+            Reach::of(ef),
+        )
     }
 
     /// The neighbours of a row among those whose edges a walk follows and those that it has.

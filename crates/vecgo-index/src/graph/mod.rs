@@ -13,7 +13,7 @@ use vecgo_kernels::prefetch_range;
 
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
-pub use search::{Codes, Near, Scratch, Width};
+pub use search::{Codes, Near, Reach, Scratch, Width};
 
 /// Fills a row's list of edges behind its last one.
 pub const NO_EDGE: u32 = u32::MAX;

@@ -80,6 +80,12 @@ impl Pool {
         if self.found.len() < self.most { u64::MAX } else { self.found[self.most - 1] }
     }
 
+    /// The n-th nearest row, from one on.
+    #[inline(always)]
+    pub(super) fn nth(&self, n: usize) -> Option<Neighbour> {
+        self.found.get(n.checked_sub(1)?).map(|packed| Neighbour(*packed))
+    }
+
     /// The nearest row that is still to be followed.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<(usize, Neighbour)> {

@@ -1,4 +1,4 @@
-use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels};
+use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels, pack};
 use vecgo_quant::CodeQuery;
 
 use super::Edges;
@@ -79,6 +79,27 @@ impl Codes<'_> {
     }
 }
 
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Rows that it keeps at most.
+    pub ef: usize,
+    /// Rows that are wanted of it.
+    pub wanted: usize,
+    /// It neither keeps nor follows a row that is farther than the last one wanted by more than
+    /// this part of that one's distance (distance adaptive beam search: Al-Jazzazi and others,
+    /// NeurIPS 2025): where the nearest stand out, the walk is soon over.
+    pub slack: f32,
+}
+
+impl Reach {
+    /// Of the nearest `ef` rows, however far.
+    #[must_use]
+    pub fn of(ef: usize) -> Reach {
+        Reach { ef, wanted: ef, slack: f32::INFINITY }
+    }
+}
+
 /// What a walk goes by: how near rows are to its query.
 pub trait Near {
     /// How many rows there are.
@@ -87,10 +108,17 @@ pub trait Near {
     /// Asks for what a row's distance will be made of.
     fn prefetch(&self, row: u32);
 
+    /// The distance that is farther than another by a part of what that one is from no distance.
+    fn farther(&self, distance: f32, part: f32) -> f32;
+
     /// The rows whose packed distance is below a bound; as many as are returned, at the start of
     /// `out`, which has a place for each of `rows`.
     fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize;
 }
+
+/// A squared distance below this part of the query's squared length is within the error of
+/// estimates by four bits.
+const LEAST_TOLD: f32 = 0.125;
 
 /// Nearness by codes.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +140,14 @@ impl Near for ByCodes<'_> {
     }
 
     #[inline(always)]
+    fn farther(&self, distance: f32, part: f32) -> f32 {
+        // Estimates lack the query's own squared length, and tell nothing of distances that are
+        // small beside it.
+        let own = self.query.squared();
+        distance + part * (distance + own).max(own * LEAST_TOLD)
+    }
+
+    #[inline(always)]
     fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
         self.codes.within(self.kernels, self.query, rows, bound, out)
     }
@@ -128,8 +164,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Walks the graph from `starts`, rows with their estimates, by codes, and returns the `ef`
-    /// nearest rows seen, nearest first, or fewer if no more can be reached.
+    /// Walks the graph from `starts`, rows with their estimates, by codes, and returns the nearest
+    /// rows seen, nearest first: as many as `reach` has it, or fewer if no more can be reached.
     ///
     /// # Panics
     ///
@@ -141,22 +177,22 @@ impl Scratch {
         codes: Codes<'_>,
         query: &CodeQuery,
         starts: &[Neighbour],
-        ef: usize,
+        reach: Reach,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s> {
-        self.follow(kernels, edges, &ByCodes { kernels, codes, query }, starts, ef);
+        self.follow(kernels, edges, &ByCodes { kernels, codes, query }, starts, reach);
         self.pool.found()
     }
 
-    /// Walks the graph from `starts` and returns the `ef` nearest rows seen, nearest first.
+    /// The same by whatever tells how near rows are.
     pub fn walk_by<'s, N: Near>(
         &'s mut self,
         kernels: Kernels,
         edges: Edges<'_>,
         by: &N,
         starts: &[Neighbour],
-        ef: usize,
+        reach: Reach,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s, N> {
-        self.follow(kernels, edges, by, starts, ef);
+        self.follow(kernels, edges, by, starts, reach);
         self.pool.found()
     }
 
@@ -170,7 +206,7 @@ impl Scratch {
         edges: Edges<'_>,
         by: &N,
         starts: &[Neighbour],
-        ef: usize,
+        reach: Reach,
     ) {
         self.visited.begin(by.count());
         self.path.clear();
@@ -178,11 +214,15 @@ impl Scratch {
         for start in starts {
             self.visited.see(&[start.row()]);
         }
-        self.pool.begin(ef, starts);
+        self.pool.begin(reach.ef, starts);
         let mut waiting = self.visited.count();
         loop {
             let end = self.visited.count();
-            let next = self.pool.peek();
+            let limit = match self.pool.nth(reach.wanted) {
+                Some(last) => pack(by.farther(last.distance(), reach.slack), u32::MAX),
+                None => u64::MAX,
+            };
+            let next = self.pool.peek().filter(|(_, row)| row.packed() <= limit);
             if let Some((place, row)) = next {
                 self.pool.close(place);
                 self.path.push(row);
@@ -195,7 +235,7 @@ impl Scratch {
             }
             let rows = &self.visited.since(waiting)[..end - waiting];
             let near = &mut self.near[..rows.len()];
-            let kept = by.within(rows, self.pool.bound(), near);
+            let kept = by.within(rows, self.pool.bound().min(limit), near);
             for packed in &near[..kept] {
                 edges.prefetch(Neighbour(*packed).row());
             }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests, over few rows")]
 
 use vecgo_index::{
-    BuildParams, Codes, Edges, NO_EDGE, Neighbour, Points, Scratch, Serial, Width, build, cluster,
+    BuildParams, Codes, Edges, NO_EDGE, Neighbour, Points, Reach, Scratch, Serial, Width, build,
+    cluster,
 };
 use vecgo_kernels::{CodeRows, Factors, Kernels};
 use vecgo_quant::{CodeQuery, Kind, Space, encode, split};
@@ -134,7 +135,7 @@ impl Set {
         starts.sort_unstable();
         starts.truncate(4);
         let (mut scratch, edges) = (Scratch::default(), Edges::new(edges, degree));
-        let found = scratch.walk(kernels, edges, codes, &query, &starts, ef);
+        let found = scratch.walk(kernels, edges, codes, &query, &starts, Reach::of(ef));
         found.map(Neighbour::row).collect()
     }
 
