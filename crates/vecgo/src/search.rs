@@ -71,8 +71,8 @@ macro_rules! settings {
 
             /// Candidates that are scored again by their vectors, 1 to
             /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES), because the codes of a quantization only
-            /// estimate distances. At least `k` are. Without it a quarter more than `k`, or four times `k` if codes
-            /// have four bits.
+            /// estimate distances. At least `k` are. Without it all are that may be among the nearest,
+            /// given how far codes can be off.
             ///
             /// Refused, as `InvalidArgument`, without a quantization.
             pub fn rerank(mut self, candidates: usize) -> Self {

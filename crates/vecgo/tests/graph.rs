@@ -130,6 +130,23 @@ fn dead_rows_cost_no_recall() {
     }
 }
 
+/// Next to the lengths of the vectors the rows of a cluster are near each other, so that codes hardly
+/// tell them apart.
+#[test]
+fn rows_in_tight_clusters_are_found() {
+    for (metric, quantization) in combinations().filter(|(metric, _)| *metric != Metric::Dot) {
+        let centres = clustered(6, 40, 100);
+        let mut random = noise(7);
+        let mut near = |rows: usize| -> Vec<Vec<f32>> {
+            let centres = centres.iter().cycle().take(rows);
+            centres.map(|row| row.iter().map(|x| round(x + 0.15 * random())).collect()).collect()
+        };
+        let docs = Fixture::of(metric, quantization, &near(4000));
+        let recall = docs.usual_recall(&near(60));
+        assert!(recall >= 0.97, "{}: recall {recall}", docs.what());
+    }
+}
+
 #[test]
 fn rows_are_found_wherever_they_are() {
     for (metric, quantization) in combinations() {

@@ -7,7 +7,7 @@ mod walk;
 
 pub(crate) use make::make;
 pub(crate) use part::GraphPart;
-pub(crate) use walk::{ByVectors, Walker, Walkers};
+pub(crate) use walk::{ByVectors, Rerank, Walker, Walkers};
 
 use vecgo_format::{Config, Metric};
 use vecgo_quant::Kind;

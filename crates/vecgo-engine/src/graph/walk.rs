@@ -1,6 +1,6 @@
 use parking_lot::Mutex;
 use vecgo_format::Metric;
-use vecgo_index::{Near, Neighbour, Reach, Scratch};
+use vecgo_index::{Codes, Near, Neighbour, Reach, Scratch, Width};
 use vecgo_kernels::{Estimate, Kernels, pack, prefetch_range};
 use vecgo_quant::CodeQuery;
 
@@ -17,7 +17,21 @@ const CHUNK: usize = 16;
 const DEVIATIONS: f32 = 3.0;
 /// Standard deviation of the error that four bits leave in a coordinate, as a part of the
 /// coordinates' own: a cell of 6 / 16 deviations over the square root of 12.
-const CELL_ERROR: f32 = 0.108;
+const UPPER_ERROR: f32 = 0.108;
+/// The same for eight bits: most of it is what lies beyond the grid.
+const FULL_ERROR: f32 = 0.017;
+/// A row may be among the best if it would be with its estimate, and that of the last of them,
+/// better or worse by so many standard deviations.
+const RERANK_DEVIATIONS: f32 = 1.5;
+
+/// Which of what a walk finds is to be scored by vectors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rerank {
+    /// The best so many.
+    Best(usize),
+    /// All that may be among the best so many, given how far estimates are off.
+    MayBeAmong(usize),
+}
 
 /// Nearness by the vectors themselves.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +94,10 @@ impl Near for ByVectors<'_> {
 /// What a walk found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
-    /// Rows that live, nearest first.
+    /// Rows that live and are to be scored by their vectors, nearest first.
     pub(crate) rows: &'a [Neighbour],
+    /// How many live of all that it found.
+    pub(crate) live: usize,
     /// How many live of the nearest so many that it was to find.
     pub(crate) near: usize,
 }
@@ -134,14 +150,13 @@ impl Walkers {
 }
 
 impl Walker {
-    /// The rows nearest to a vector by their codes, nearest first: of those that a walk reaches, what
-    /// lives. The best `wanted` of them are in the order of all bits that there are.
+    /// The rows nearest to a vector by their codes, in the order of all bits that there are.
     pub(crate) fn walk(
         &mut self,
         kernels: Kernels,
         part: &GraphPart,
         vector: &[f32],
-        (reach, wanted): (Reach, usize),
+        (reach, rerank): (Reach, Rerank),
         lives: impl Fn(u32) -> bool,
     ) -> Result<Found<'_>> {
         let Some(coded) = &part.coded else {
@@ -156,8 +171,9 @@ impl Walker {
         let found =
             self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
-        self.look_again(kernels, coded, wanted)?;
-        Ok(Found { rows: &self.found, near })
+        let live = self.found.len();
+        self.look_again(kernels, coded, rerank)?;
+        Ok(Found { rows: &self.found, live, near })
     }
 
     /// The rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
@@ -176,7 +192,8 @@ impl Walker {
         self.keep_nearest_starts();
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
-        Found { rows: &self.found, near }
+        let live = self.found.len();
+        Found { rows: &self.found, live, near }
     }
 
     fn keep_nearest_starts(&mut self) {
@@ -201,14 +218,49 @@ impl Walker {
         Ok(())
     }
 
-    /// Puts the candidates in the order of all their bits, from the nearest by the upper four on,
-    /// until what is left cannot be among the best `wanted`.
-    fn look_again(&mut self, kernels: Kernels, coded: &Coded, wanted: usize) -> Result<()> {
-        let Some(lower) = &coded.lower else { return Ok(()) };
-        let (upper, lower) = (coded.walked.codes()?, lower.codes()?);
+    /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.
+    fn look_again(&mut self, kernels: Kernels, coded: &Coded, rerank: Rerank) -> Result<()> {
+        let (best, deviations) = match rerank {
+            Rerank::Best(rows) => (rows.max(1), 0.0),
+            Rerank::MayBeAmong(rows) => (rows.max(1), RERANK_DEVIATIONS),
+        };
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
         let dims = coded.space.width() as f32;
-        let spread = DEVIATIONS * 2.0 * CELL_ERROR * (self.query.squared() / dims).sqrt();
+        // What a part of a row's coordinates is in an estimate, by the row's length.
+        let spread = 2.0 * (self.query.squared() / dims).sqrt();
+        let walked = coded.walked.codes()?;
+        let margin = match &coded.lower {
+            Some(lower) => {
+                let margin = deviations * spread * FULL_ERROR;
+                let upper_margin = DEVIATIONS * spread * UPPER_ERROR;
+                self.by_all_bits(kernels, (walked, lower.codes()?), best, margin, upper_margin);
+                margin
+            }
+            None if walked.width == Width::Four => deviations * spread * UPPER_ERROR,
+            None => deviations * spread * FULL_ERROR,
+        };
+        match (rerank, self.found.get(best - 1)) {
+            (Rerank::MayBeAmong(_), Some(last)) => {
+                let margin = |row: u32| margin * walked.factors.of(row)[0].sqrt();
+                let limit = last.distance() + margin(last.row());
+                self.found.retain(|found| found.distance() - margin(found.row()) <= limit);
+            }
+            _ => self.found.truncate(best),
+        }
+        Ok(())
+    }
+
+    /// Puts the candidates in the order of all their bits, from the nearest by the upper four on,
+    /// until what is left cannot be among the `best`, or farther than the last of them by less than
+    /// twice `margin` by its length; forgets what is left.
+    fn by_all_bits(
+        &mut self,
+        kernels: Kernels,
+        (upper, lower): (Codes<'_>, Codes<'_>),
+        best: usize,
+        margin: f32,
+        upper_margin: f32,
+    ) {
         let estimate = Estimate {
             factors: lower.factors,
             scale: self.query.scale(),
@@ -220,7 +272,7 @@ impl Walker {
         while done < self.found.len() {
             let next = self.found[done];
             let [squared, _] = lower.factors.of(next.row());
-            if next.distance() - spread * squared.sqrt() > bound {
+            if next.distance() - upper_margin * squared.sqrt() > bound {
                 break;
             }
             let end = self.found.len().min(done + CHUNK);
@@ -236,13 +288,14 @@ impl Walker {
                 self.found[place] = Neighbour::new(estimate.distance(dot, *row), *row);
             }
             done = end;
-            if done >= wanted {
+            if done >= best {
                 let looked_at = &mut self.found[..done];
-                let (_, last, _) = looked_at.select_nth_unstable(wanted - 1);
-                bound = last.distance();
+                let (_, last, _) = looked_at.select_nth_unstable(best - 1);
+                let [squared, _] = lower.factors.of(last.row());
+                bound = last.distance() + 2.0 * margin * squared.sqrt();
             }
         }
-        self.found[..done].sort_unstable();
-        Ok(())
+        self.found.truncate(done);
+        self.found.sort_unstable();
     }
 }

@@ -1,7 +1,6 @@
 //! Search by estimates: a walk in each segment that has a graph, a scan by short codes of what has
 //! none, and by vectors of what has neither yet. What comes near is scored by its vectors.
 
-use vecgo_format::Quantization;
 use vecgo_index::Reach;
 
 use super::exact::{Scored, Which};
@@ -10,7 +9,7 @@ use super::params::SearchParams;
 use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Snapshot};
-use crate::graph::{ByVectors, Walker};
+use crate::graph::{ByVectors, Rerank, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -19,7 +18,7 @@ use crate::{Error, Result};
 struct Effort {
     k: usize,
     ef: usize,
-    rerank: usize,
+    rerank: Rerank,
 }
 
 impl Snapshot {
@@ -31,7 +30,11 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Scored>> {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let effort = self.effort(SearchParams { k, ..params });
+        let rerank = match params.rerank {
+            Some(rows) => Rerank::Best(rows.max(k)),
+            None => Rerank::MayBeAmong(k),
+        };
+        let effort = Effort { k, ef: SearchParams { k, ..params }.kept(), rerank };
         let exact = ExactQuery::new(self.shared.kernels, self.shared.config.metric(), query);
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
@@ -40,7 +43,7 @@ impl Snapshot {
             scored.into_iter().for_each(|scored| nearest.push(scored));
         }
         let mut walker = self.shared.walkers.take();
-        let mut rows = Vec::with_capacity(effort.rerank);
+        let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
             if !live.segment.has_graph() {
@@ -83,19 +86,6 @@ impl Snapshot {
         Ok(ByVectors { kernels, metric, query, length, vectors, norms })
     }
 
-    fn effort(&self, params: SearchParams) -> Effort {
-        let k = params.k;
-        let usual = match self.shared.config.quantization() {
-            // Of ten, all are among the twelve nearest by eight bits on every set of vectors that
-            // we have, and 998 in 1000 are among the forty nearest by four.
-            Quantization::RaBitQ { bits: 8 } | Quantization::Sq8 => k.saturating_add(k / 4),
-            Quantization::RaBitQ { .. } => k.saturating_mul(4),
-            Quantization::None => k,
-        };
-        let ef = params.kept();
-        Effort { k, ef, rerank: params.rerank.unwrap_or(usual).max(k) }
-    }
-
     /// The rows of a segment to score by their vectors.
     fn walk(
         &self,
@@ -130,9 +120,9 @@ impl Snapshot {
             };
             // Where most of the nearest are dead, the walk was over before it came to others.
             let enough = effort.k.min(live_rows);
-            if (found.rows.len() >= enough && found.near >= enough.div_ceil(2)) || ef >= all {
+            if (found.live >= enough && found.near >= enough.div_ceil(2)) || ef >= all {
                 rows.clear();
-                rows.extend(found.rows.iter().take(effort.rerank).map(|row| row.row()));
+                rows.extend(found.rows.iter().map(|row| row.row()));
                 return Ok(());
             }
             (ef, wanted) = (ef.saturating_mul(4), wanted.saturating_mul(4));

@@ -22,7 +22,7 @@ pub struct SearchParams {
     /// again as `k` if that is more.
     pub ef: Option<usize>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
-    /// are. A quarter more than `k` if absent, or four times `k` if codes have four bits.
+    /// are. If absent, all that may be among the nearest, given how far codes can be off.
     pub rerank: Option<usize>,
     /// Scores every record; `ef` and `rerank` have no say then.
     pub exact: bool,
