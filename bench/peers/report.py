@@ -11,6 +11,7 @@ TARGETS = (0.90, 0.95, 0.99)
 VECGO = "vecgo"
 EXACT = "flat"                       # configurations of this name scan everything, and are no one's rival
 MB = 2**20
+EDGE_LINES = 2                       # 32 edges of 4 bytes
 
 
 def best_curve(points, mode):
@@ -32,6 +33,22 @@ def at_recall(points, target, mode):
     (high, slow), (low, fast) = above[-1], below[0]
     weight = (target - low) / (high - low)
     return math.exp(math.log(fast) * (1 - weight) + math.log(slow) * weight)
+
+
+def estimates_at(points, target):
+    """The fastest setting with enough recall of a system that tells how many distances a query took."""
+    enough = [point["one"] for point in points if "estimates" in point.get("one", {}) and point["one"]["recall"] >= target]
+    return max(enough, key=lambda one: one["qps"]) if enough else None
+
+
+def efficiency(one, dim, limits):
+    """Vecgo's speed by the bound of a walk that does nothing but what it must: each row estimated and each list of edges followed are
+    lines of memory, all known beforehand, or each row is scored within the cache, whichever takes longer."""
+    code_lines = -(-dim // 128) + (dim % 128 == 0)                       # four bits a dimension; factors apart where the row is full
+    memory = (one["estimates"] * code_lines + one["hops"] * EDGE_LINES) / limits["lines_per_s"]
+    known = sorted((abs(int(width) - dim), ns) for width, ns in limits["nibble_row_ns"].items())
+    cpu = one["estimates"] * known[0][1] * 1e-9
+    return one["qps"] * max(memory, cpu)
 
 
 def searches(result, threads):
@@ -60,6 +77,13 @@ class Row:
         self.values["best recall"] = [max((point["one"]["recall"] for point in search["points"] if "one" in point), default=0) for search in alone]
         cpu = [[point["one"]["cpu"] for point in search["points"] if "cpu" in point.get("one", {})] for search in alone]
         self.values["cpu"] = [min(each) for each in cpu if each]
+        self.values |= {"distances @0.95": [], "distances @0.99": [], "of limit @0.95": [], "of limit @0.99": []}
+        for target in (0.95, 0.99):
+            for turn in result["rounds"]:
+                one = estimates_at(turn["search1"]["points"], target) if "search1" in turn else None
+                if one and turn["limits"]:
+                    self.values[f"distances @{target}"].append(one["estimates"])
+                    self.values[f"of limit @{target}"].append(efficiency(one, run["dim"], turn["limits"]))
         self.lines = [turn["limits"]["lines_per_s"] for turn in result["rounds"] if turn["limits"]]
 
     def cell(self, measure):
@@ -90,7 +114,7 @@ def rivalry(ours, others, measure):
     """Ours over the best of the others, above 1 where ours is better, and whose that is."""
     mine = ours.values[measure]
     theirs = [(median(row.values[measure]), row.name) for row in others if row.values[measure]]
-    if not mine or not theirs or measure in ("best recall", "cpu"):
+    if not mine or not theirs or measure in ("best recall", "cpu") or "limit" in measure or "distances" in measure:
         return None
     best, name = max(theirs) if is_qps(measure) else min(theirs)
     return (median(mine) / best if is_qps(measure) else best / median(mine)), best, name

@@ -153,7 +153,7 @@ def arguments():
     parser.add_argument("--threads", default="1,2", help="threads of batched searches; single calls go with 1")
     parser.add_argument("--build-threads", type=int, default=2)
     parser.add_argument("-k", type=int, default=10)
-    parser.add_argument("--secs", type=float, default=3, help="least seconds of each measurement; `vecgo bench` always takes 3")
+    parser.add_argument("--secs", type=float, default=3, help="least seconds of each measurement")
     parser.add_argument("--timeout", type=float, default=4 * 3600, help="most seconds of a phase")
     parser.add_argument("--cold", action="store_true", help="also open with the files out of the page cache")
     parser.add_argument("--limits", help="the built example `bandwidth` of vecgo-kernels")

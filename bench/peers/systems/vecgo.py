@@ -65,13 +65,15 @@ class Program:
     def search(self, threads, out, round):
         exact = self.spec["settings"].get("exact", False)
         knobs = ["--exact"] if exact else ["--sweep", "ef=" + ",".join(map(str, c.EF))]
-        command = ["bench", self.database, "--queries", self.files["query"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs, "--json"]
+        command = ["bench", self.database, "--queries", self.files["query"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs,
+                   "--seconds", self.spec["secs"], "--json"]
         text, _, samples = vecgo(*command, "--batch")
         points = [{"param": point["param"], "queries": self.spec["queries"], f"batch{threads}": self.figures(point)} for point in json.loads(text)["points"]]
         if threads == 1:
             text, _, samples = vecgo(*command, "--threads", 1)
             for i, (place, point) in enumerate(zip(points, json.loads(text)["points"])):
                 place["one"] = self.figures(point) | {"p50_ms": point["p50_us"] / 1e3, "p99_ms": point["p99_us"] / 1e3}
+                place["one"] |= {name: point[name] for name in ("estimates", "hops")}
                 if round == 0:
                     self.answer(place["param"], f"{out}/{i}_one.npy")
         steady = {name: statistics.median(sample[name] for sample in samples) for name in ("rss", "anon", "file")}

@@ -200,6 +200,9 @@ pub(crate) struct Bench {
     /// Threads that search at the same time.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
+    /// Search for at least so long with each setting, and for three passes over all queries.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
     /// Hand over all queries in one call instead of one call each.
     #[arg(long)]
     pub(crate) batch: bool,

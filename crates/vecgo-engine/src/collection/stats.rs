@@ -24,6 +24,10 @@ pub struct Stats {
     pub resident_bytes: u64,
     /// Bytes in the block cache, which all collections share.
     pub cache_bytes: u64,
+    /// Distances that walks through graphs have estimated since the collection was opened.
+    pub estimates: u64,
+    /// Rows whose edges they followed.
+    pub hops: u64,
     /// The segments, oldest first.
     pub segments: Vec<SegmentStats>,
     /// Kernels in use.
@@ -67,6 +71,7 @@ impl Collection {
             })
             .collect();
         let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes() as u64);
+        let effort = self.shared.walkers.effort();
         Stats {
             config: self.shared.config,
             records: snapshot.count(),
@@ -77,6 +82,8 @@ impl Collection {
             memtable_bytes: tables.iter().map(|table| table.bytes() as u64).sum(),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
+            estimates: effort.estimates,
+            hops: effort.hops,
             segments,
             simd: self.shared.kernels.level().name(),
             failure: self.shared.failure.lock().clone(),

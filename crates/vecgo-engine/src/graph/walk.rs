@@ -133,6 +133,16 @@ pub(crate) struct Walker {
     rows: Vec<u32>,
     upper: Vec<i32>,
     lower: Vec<i32>,
+    effort: Effort,
+}
+
+/// What walks have done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Effort {
+    /// Rows whose distance was estimated.
+    pub(crate) estimates: u64,
+    /// Rows whose edges were followed.
+    pub(crate) hops: u64,
 }
 
 /// Walkers that nobody is using.
@@ -146,6 +156,14 @@ impl Walkers {
 
     pub(crate) fn give_back(&self, walker: Walker) {
         self.0.lock().push(walker);
+    }
+
+    /// What those have done that nobody is using.
+    pub(crate) fn effort(&self) -> Effort {
+        self.0.lock().iter().fold(Effort::default(), |sum, walker| Effort {
+            estimates: sum.estimates + walker.effort.estimates,
+            hops: sum.hops + walker.effort.hops,
+        })
     }
 }
 
@@ -172,6 +190,7 @@ impl Walker {
             self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
+        self.count(part.entries().len());
         self.look_again(kernels, coded, rerank)?;
         Ok(Found { rows: &self.found, live, near })
     }
@@ -193,7 +212,13 @@ impl Walker {
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
+        self.count(entries.len());
         Found { rows: &self.found, live, near }
+    }
+
+    fn count(&mut self, entries: usize) {
+        self.effort.estimates += (self.scratch.estimated() + entries) as u64;
+        self.effort.hops += self.scratch.hops() as u64;
     }
 
     fn keep_nearest_starts(&mut self) {

@@ -5,9 +5,10 @@ mod report;
 mod timing;
 
 use std::path::Path;
+use std::time::Duration;
 
 use recall::recall;
-use report::{Point, report};
+use report::{Effort, Point, report};
 use timing::{Calls, time};
 use vecgo::{Collection, Config};
 
@@ -58,9 +59,13 @@ pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, 
     let calls = if args.batch { Calls::Batch } else { Calls::Single { threads: args.threads } };
     let mut points = Vec::new();
     for setting in settings {
-        let timing = time(&collection, queries, calls, &setting)?;
+        let least = Duration::try_from_secs_f64(args.seconds);
+        let least = least.map_err(|_| Failure::usage("--seconds: expected 0 or more"))?;
+        let timing = time(&collection, queries, calls, &setting, least)?;
+        let before = collection.stats();
         let recall = recall(&collection, queries, &truth, &setting)?;
-        points.push(Point { param: setting.param, recall, timing });
+        let effort = Effort::between(&before, &collection.stats(), queries.len());
+        points.push(Point { param: setting.param, recall, timing, effort });
     }
     report(&collection, &args, queries.len(), &points, out)?;
     Ok(Answer::Yes)

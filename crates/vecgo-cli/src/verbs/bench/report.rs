@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vecgo::{Collection, Index};
+use vecgo::{Collection, Index, Stats};
 use vecgo_kernels::{Kernels, PageBuf};
 
 use super::timing::Timing;
@@ -17,6 +17,22 @@ pub(super) struct Point {
     pub(super) param: String,
     pub(super) recall: f64,
     pub(super) timing: Timing,
+    pub(super) effort: Effort,
+}
+
+/// What a query took of walks through graphs, on average.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    estimates: f64,
+    hops: f64,
+}
+
+impl Effort {
+    #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]
+    pub(super) fn between(before: &Stats, after: &Stats, queries: usize) -> Self {
+        let of = |before: u64, after: u64| after.saturating_sub(before) as f64 / queries as f64;
+        Self { estimates: of(before.estimates, after.estimates), hops: of(before.hops, after.hops) }
+    }
 }
 
 impl Point {
@@ -48,6 +64,8 @@ impl Point {
             "p50_us": self.percentile(50),
             "p95_us": self.percentile(95),
             "p99_us": self.percentile(99),
+            "estimates": self.effort.estimates,
+            "hops": self.effort.hops,
         })
     }
 
@@ -55,12 +73,13 @@ impl Point {
         let [fastest, median, slowest] = self.qps(queries);
         let us = |percent| self.percentile(percent).map_or("-".to_owned(), |us| format!("{us:.0}"));
         format!(
-            "{:<8} {:>8.4} {fastest:>8.0} {median:>8.0} {slowest:>8.0} {:>8} {:>8} {:>8}",
+            "{:<8} {:>8.4} {fastest:>8.0} {median:>8.0} {slowest:>8.0} {:>8} {:>8} {:>8} {:>9.0}",
             self.param,
             self.recall,
             us(50),
             us(95),
             us(99),
+            self.effort.estimates,
         )
     }
 }
@@ -85,7 +104,7 @@ pub(super) fn report(
         "simd": simd,
         "limits": limit.as_ref().map(Limit::to_json),
     }));
-    out.line("param      recall      qps   median  slowest   p50 us   p95 us   p99 us");
+    out.line("param      recall      qps   median  slowest   p50 us   p95 us   p99 us estimates");
     for point in points {
         out.line(point.line(queries));
     }

@@ -10,7 +10,6 @@ use super::Setting;
 use crate::failure::Failure;
 
 const MIN_PASSES: usize = 3;
-const MIN_TIME: Duration = Duration::from_secs(3);
 
 /// How long the passes over all queries took.
 pub(super) struct Timing {
@@ -39,12 +38,13 @@ pub(super) enum Calls {
     Batch,
 }
 
-/// A pass to warm up, then at least three passes and at least three seconds.
+/// A pass to warm up, then at least three passes and as long as `least`.
 pub(super) fn time(
     collection: &Collection,
     queries: &[Vec<f32>],
     calls: Calls,
     setting: &Setting,
+    least: Duration,
 ) -> Result<Timing, Failure> {
     let pass = || match calls {
         Calls::Batch => batch(collection, queries, setting),
@@ -54,7 +54,7 @@ pub(super) fn time(
     pass()?;
     let (mut seconds, mut fastest): (Vec<f64>, Option<Pass>) = (Vec::new(), None);
     let start = Instant::now();
-    while seconds.len() < MIN_PASSES || start.elapsed() < MIN_TIME {
+    while seconds.len() < MIN_PASSES || start.elapsed() < least {
         let pass = pass()?;
         seconds.push(pass.time().as_secs_f64());
         if fastest.as_ref().is_none_or(|fastest| pass.time() < fastest.time()) {
