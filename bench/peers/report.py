@@ -1,6 +1,6 @@
 """Tables, ratios and plots of what run.py measured.
 
-    python bench/peers/report.py FILE.json... --out DIR
+    python bench/peers/report.py FILE.json... --out DIR [--brief]
 
 Writes DIR/report.md, and DIR/SET-one.svg and DIR/SET-batch1.svg for each file. See bench/README.md."""
 import argparse, json, math, os
@@ -10,7 +10,10 @@ import plot
 TARGETS = (0.90, 0.95, 0.99)
 VECGO = "vecgo"
 EXACT = "flat"                       # configurations of this name scan everything, and are no one's rival
+DATABASES = ("qdrant", "lancedb")    # a call to one of these is its ordinary, single call
 MB = 2**20
+BRIEF = ("best @0.95", "best @0.99", "one @0.95", "one @0.99", "p99 ms @0.95", "distances @0.95", "distances @0.99", "of limit @0.95", "of limit @0.99",
+         "build s", "build peak MB", "serve MB", "open s", "best recall")
 EDGE_LINES = 2                       # 32 edges of 4 bytes
 
 
@@ -44,7 +47,8 @@ def estimates_at(points, target):
 def efficiency(one, dim, limits):
     """Vecgo's speed by the bound of a walk that does nothing but what it must: each row estimated and each list of edges followed are
     lines of memory, all known beforehand, or each row is scored within the cache, whichever takes longer."""
-    code_lines = -(-dim // 128) + (dim % 128 == 0)                       # four bits a dimension; factors apart where the row is full
+    places = -(-dim // 128) * 128                                        # of four bits each
+    code_lines = places // 128 + (places - dim < 16)                     # factors lie apart where the row has no room for them
     memory = (one["estimates"] * code_lines + one["hops"] * EDGE_LINES) / limits["lines_per_s"]
     known = sorted((abs(int(width) - dim), ns) for width, ns in limits["nibble_row_ns"].items())
     cpu = one["estimates"] * known[0][1] * 1e-9
@@ -71,6 +75,9 @@ class Row:
             for target in TARGETS:
                 values = [at_recall(search["points"], target, mode) for search in searches(result, threads)]
                 self.values[f"{mode} @{target:.2f}"] = [] if None in values else values
+        for target in (0.95, 0.99):
+            ways = [median(self.values[f"{mode} @{target}"]) for mode in ("one", "batch1") if self.values.get(f"{mode} @{target}")]
+            self.values[f"best @{target}"] = [max(ways)] if ways else []
         enough = [[point["one"] for point in search["points"] if "one" in point and point["one"]["recall"] >= 0.95] for search in alone]
         fastest = [max(points, key=lambda one: one["qps"]) for points in enough if points]
         self.values |= {f"{name} ms @0.95": [one[f"{name}_ms"] for one in fastest] for name in ("p50", "p99")}
@@ -81,9 +88,9 @@ class Row:
         for target in (0.95, 0.99):
             for turn in result["rounds"]:
                 one = estimates_at(turn["search1"]["points"], target) if "search1" in turn else None
-                if one and turn["limits"]:
+                if one and turn["limits"] and result["config"] == "default":
                     self.values[f"distances @{target}"].append(one["estimates"])
-                    self.values[f"of limit @{target}"].append(efficiency(one, run["dim"], turn["limits"]))
+                    self.values[f"of limit @{target}"].append(efficiency(one, run["dim"] + (run["metric"] == "ip"), turn["limits"]))
         self.lines = [turn["limits"]["lines_per_s"] for turn in result["rounds"] if turn["limits"]]
 
     def cell(self, measure):
@@ -107,7 +114,7 @@ def modes(run):
 
 
 def is_qps(measure):
-    return measure.startswith(("one", "batch"))
+    return measure.startswith(("one", "batch", "best @"))
 
 
 def rivalry(ours, others, measure):
@@ -118,6 +125,12 @@ def rivalry(ours, others, measure):
         return None
     best, name = max(theirs) if is_qps(measure) else min(theirs)
     return (median(mine) / best if is_qps(measure) else best / median(mine)), best, name
+
+
+def half_as_fast(row, ours):
+    """Whether a system searches at least half as fast as ours at 0.99: what a build leads to counts."""
+    theirs, mine = row.values["best @0.99"], ours.values["best @0.99"]
+    return bool(theirs and mine) and theirs[0] >= mine[0] / 2
 
 
 def table(head, rows):
@@ -146,13 +159,13 @@ def title(run):
     return f"{run['set']} ({run['metric']}, {run['n']:,} x {run['dim']})"
 
 
-def section(run, ratios):
-    """The text on one data set. Adds to `ratios`."""
+def section(run, ratios, brief):
+    """The text on one data set, with a few measures only if `brief`. Adds to `ratios`."""
     failed = [result for result in run["results"] if "error" in result]
     rows = [Row(result, run) for result in run["results"] if "error" not in result and result["rounds"]]
     if not rows:
         return f"## {title(run)}\n\nNothing was measured.\n"
-    measures = [measure for measure in rows[0].values if any(row.values[measure] for row in rows)]
+    measures = [measure for measure in (BRIEF if brief else rows[0].values) if any(row.values[measure] for row in rows)]
     usual = median([line for row in rows for line in row.lines] or [1])
     cells = [[row.name, *(row.cell(measure) for measure in measures), f"{100 * median(row.lines) / usual:.0f}%" if row.lines else "–"] for row in rows]
     text = [f"## {title(run)}\n", f"k = {run['k']}, {run['queries']} queries, built with {run['build_threads']} threads, {run['date']}.\n",
@@ -160,12 +173,15 @@ def section(run, ratios):
     text += [f"- {result['system']}:{result['config']} failed: {result['error'].splitlines()[-1][:200]}" for result in failed]
     text += [""] if failed else []
     others = [row for row in rows if row.system != VECGO and not row.exact]
+    databases = [row for row in others if row.system in DATABASES]
     for ours in (row for row in rows if row.system == VECGO and not row.exact):
         found = {measure: rivalry(ours, others, measure) for measure in measures}
+        found |= {f"{measure}, databases": rivalry(ours, databases, measure) for measure in ("one @0.95", "one @0.99")}
+        found["build s, half as fast"] = rivalry(ours, [row for row in others if half_as_fast(row, ours)], "build s")
         found = {measure: ratio for measure, ratio in found.items() if ratio}
         for measure, (ratio, _, _) in found.items():
             ratios.setdefault(ours.name, {}).setdefault(measure, []).append(ratio)
-        lines = [[measure, ours.cell(measure), f"{number(best, measure)} {name}", f"{ratio:.2f}"] for measure, (ratio, best, name) in found.items()]
+        lines = [[measure, ours.cell(measure.partition(",")[0]), f"{number(best, measure)} {name}", f"{ratio:.2f}"] for measure, (ratio, best, name) in found.items()]
         text.append(table(["measure", ours.name, "best of the others", "ratio"], lines))
     return "\n".join(text)
 
@@ -202,13 +218,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="FILE.json")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--brief", action="store_true", help="the measures that matter most only")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     ratios, text = {}, ["# Vecgo and others\n\nQueries a second at a recall are medians of the rounds (least–most). A ratio above 1 says that Vecgo is better.\n"]
     for path in args.runs:
         with open(path) as file:
             run = json.load(file)
-        text.append(section(run, ratios))
+        text.append(section(run, ratios, args.brief))
         for mode, what in (("one", "one query a call"), ("batch1", "batched, one thread")):
             drawn = dict(curves(run, mode))
             if drawn:

@@ -41,9 +41,14 @@ impl Progress {
     }
 
     pub(crate) fn advance(&mut self, by: u64) {
-        self.done += by;
+        self.reach(self.done + by);
+    }
+
+    /// Goes on to so many in all.
+    pub(crate) fn reach(&mut self, done: u64) {
+        self.done = done;
         match &self.bar {
-            Some(bar) => bar.inc(by),
+            Some(bar) => bar.set_position(done),
             None if self.last_line.elapsed() >= LINE_EVERY => {
                 self.last_line = Instant::now();
                 self.line();

@@ -30,6 +30,7 @@ mod write;
 pub use catalogue::{CollectionInfo, Database};
 pub use collection::{Collection, SegmentStats, Stats};
 pub use error::{Error, ErrorKind, Result};
+pub use graph::GraphBuild;
 pub use manifest::VersionInfo;
 pub use options::{Options, WalSync};
 pub use query::{Fetch, Hit, MAX_CANDIDATES, Scan, SearchParams};

@@ -25,7 +25,7 @@ pub struct Options {
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
     pub auto_compact: bool,
-    /// A segment of fewer rows gets no graph: to go through all their codes takes no longer than to
+    /// A segment of fewer rows gets no graph: to go through all its rows takes no longer than to
     /// walk one.
     pub graph_rows: usize,
     /// Bytes of verified blocks kept in memory, and as many again for vectors of segments that are

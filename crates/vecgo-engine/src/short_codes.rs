@@ -12,8 +12,11 @@ use vecgo_quant::{Kind, Space, encode, split};
 
 use crate::{Error, Result};
 
-/// Rows that are encoded at a time, by a search, which then takes a millisecond or two longer.
+/// Rows that are encoded at a time, by a search, which then takes longer: by a millisecond or two
+/// for a few hundred dimensions, and in proportion for more.
 pub(crate) const CHUNK_ROWS: usize = 1024;
+/// Vectors of fewer dimensions are scored as soon as codes, which have 128 places at least.
+const LEAST_DIM: usize = 64;
 /// What rounding a query to 8 bits adds to the deviation of estimates, as a part of the lengths over
 /// the root of the dimensions: a step of 1/127 of the largest coordinate, of five deviations, over
 /// the root of 12.
@@ -39,18 +42,27 @@ pub(crate) struct Chunk {
     /// By how much the estimate of each row's dot product with a query of length one is off.
     pub(crate) deviations: Vec<f32>,
     pub(crate) most_deviation: f32,
+    /// Length of the longest point.
+    pub(crate) longest: f32,
 }
 
 impl ShortCodes {
     /// Whether a collection's rows are scanned by codes at all.
     pub(crate) fn are_for(config: &Config) -> bool {
-        config.index() != Index::Flat && config.quantization() != Quantization::None
+        config.index() != Index::Flat
+            && config.quantization() != Quantization::None
+            && config.dim() >= LEAST_DIM
+    }
+
+    /// Bytes of a row's code.
+    pub(crate) fn row_bytes(config: &Config) -> usize {
+        config.dim().next_multiple_of(vecgo_quant::UNIT) / 2
     }
 
     /// How a query becomes a point, and the chunks that there are, the first rows first; `None`
     /// if there are no codes yet.
-    pub(crate) fn made(&self) -> Option<(&Space, Vec<Arc<Chunk>>)> {
-        Some((self.space.get()?, self.chunks.load().to_vec()))
+    pub(crate) fn made(&self) -> Option<(&Space, Arc<Vec<Arc<Chunk>>>)> {
+        Some((self.space.get()?, self.chunks.load_full()))
     }
 
     /// Rows that have codes.
@@ -105,6 +117,7 @@ impl Chunk {
             factors: Vec::with_capacity(rows * 8),
             deviations: Vec::with_capacity(rows),
             most_deviation: 0.0,
+            longest: 0.0,
         };
         let mut lower = vec![0; stride];
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
@@ -122,6 +135,7 @@ impl Chunk {
             let deviation = factors.upper_deviation + query_error * factors.squared.sqrt();
             chunk.deviations.push(deviation);
             chunk.most_deviation = chunk.most_deviation.max(deviation);
+            chunk.longest = chunk.longest.max(factors.squared.sqrt());
         }
         Ok(chunk)
     }

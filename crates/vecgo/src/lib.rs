@@ -54,9 +54,10 @@ pub use search::{Search, SearchBatch};
 
 pub use serde_json::json;
 pub use vecgo_engine::{
-    Ack, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind, Hit, Id, Index,
-    MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Metric,
-    Quantization, Record, Result, SegmentStats, Stats, Update, VerifyReport, VersionInfo, WalSync,
+    Ack, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind, GraphBuild, Hit,
+    Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
+    Metric, Quantization, Record, Result, SegmentStats, Stats, Update, VerifyReport, VersionInfo,
+    WalSync,
 };
 
 /// The programs of README.md and of the walk through the library are compiled and run.

@@ -15,7 +15,7 @@ mod searched;
 use std::collections::BTreeSet;
 
 use searched::{Fixture, clustered, combinations, ids, noise, quantizations, round};
-use vecgo::{Config, Id, Metric, Quantization, Record};
+use vecgo::{Config, Id, MAX_CANDIDATES, Metric, Quantization, Record};
 
 #[test]
 fn most_is_found_at_once_and_all_at_full_effort() {
@@ -37,6 +37,24 @@ fn most_is_found_at_once_and_all_at_full_effort() {
         assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "a batch");
         docs.reopen();
         assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "opened again");
+    }
+}
+
+#[test]
+fn more_effort_is_more_distances() {
+    for (metric, quantization) in combinations() {
+        let docs = Fixture::of(metric, quantization, &clustered(1, 3000, 100));
+        let query = clustered(2, 1, 100).remove(0);
+        let effort = |ef: usize| {
+            let before = docs.docs.stats();
+            docs.docs.search(&query).ef(ef).wait().unwrap();
+            let after = docs.docs.stats();
+            (after.estimates - before.estimates, after.hops - before.hops)
+        };
+        let (few, some, all) = (effort(10), effort(100), effort(MAX_CANDIDATES));
+        assert!(few.0 < some.0 && some.0 < all.0, "{}: {few:?} {some:?} {all:?}", docs.what());
+        assert!(0 < few.1 && few.1 < some.1 && some.1 < all.1, "{}: {few:?} {some:?}", docs.what());
+        assert!(all.1 == 3000 && docs.docs.stats().graph_build.is_none(), "{all:?}");
     }
 }
 
@@ -83,6 +101,29 @@ fn k_rows_are_found_among_many_dead_ones() {
         }
         docs.delete(docs.model.clone().into_keys());
         assert_eq!(docs.search(&queries[0], 10), [], "{}", docs.what());
+    }
+}
+
+/// Dead rows at no distance from the query: nothing is as near by any factor.
+#[test]
+fn rows_are_found_behind_dead_ones_like_the_query() {
+    for (metric, quantization) in combinations() {
+        let mut rows = clustered(1, 1500, 100);
+        let like = rows[5].clone();
+        let mut docs = Fixture::of(metric, quantization, &rows);
+        docs.delete(ids(5..6));
+        for k in [1, 10] {
+            docs.check(&like, k, &docs.search(&like, k));
+            docs.is_exact(&like, k, &docs.full(&like, k));
+        }
+        rows.truncate(50);
+        rows.resize(750, like.clone());
+        let mut docs = Fixture::of(metric, quantization, &rows);
+        docs.delete(ids(50..740));
+        for k in [1, 10, 11, 60, 70] {
+            docs.check(&like, k, &docs.search(&like, k));
+            docs.is_exact(&like, k, &docs.full(&like, k));
+        }
     }
 }
 

@@ -12,6 +12,8 @@
 mod oracle;
 mod searched;
 
+use std::collections::BTreeSet;
+
 use searched::{Fixture, clustered, combinations, ids, noise, round};
 use vecgo::{Id, Metric, Quantization};
 
@@ -33,7 +35,7 @@ fn all_is_found(docs: &Fixture, queries: &[Vec<f32>]) {
 #[test]
 fn all_is_found_in_memory_and_in_a_segment_without_a_graph() {
     for (place, (metric, quantization)) in combinations().enumerate() {
-        let dim = [20, 100, 128][place % 3];
+        let dim = [64, 100, 128][place % 3];
         let rows = clustered(1, 7000, dim);
         let queries = clustered(2, 6, dim);
         let mut docs = Fixture::new(dim, metric, quantization);
@@ -72,7 +74,7 @@ fn what_a_graph_leads_to_and_what_none_does_are_found_together() {
 #[test]
 fn rows_far_from_all_others_are_found() {
     for metric in [Metric::L2, Metric::Dot, Metric::Cosine] {
-        for dim in [1, 3, 64] {
+        for dim in [3, 64, 130] {
             let mut rows = clustered(1, 3000, dim);
             let mut random = noise(8);
             for (row, far) in
@@ -100,38 +102,49 @@ fn rows_far_from_all_others_are_found() {
     }
 }
 
-/// Rows that a searcher encoded may be newer than what another sees.
+/// One coordinate is so large that to turn a vector rounds by more than rows are apart.
 #[test]
-fn searches_while_rows_are_written() {
-    let rows = clustered(1, 12_000, 32);
-    let query = clustered(2, 1, 32).remove(0);
-    let mut docs = Fixture::new(32, Metric::L2, Quantization::RaBitQ { bits: 8 });
-    docs.put(0, &rows[..1000]);
-    std::thread::scope(|threads| {
-        let searches: Vec<_> = (0..3)
-            .map(|_| {
-                let (collection, query) = (docs.docs.clone(), &query);
-                threads.spawn(move || {
-                    let mut nearest = f32::INFINITY;
-                    for _ in 0..400 {
-                        let hits = collection.search(query).k(10).wait().unwrap();
-                        assert_eq!(hits.len(), 10);
-                        // Rows only come, so the tenth only comes nearer.
-                        assert!(hits[9].distance <= nearest);
-                        nearest = hits[9].distance;
-                    }
-                })
-            })
-            .collect();
-        for (batch, rows) in (1u64..).zip(rows[1000..].chunks(500)) {
-            let first = 500 + batch * 500;
-            let ids = first..first + rows.len() as u64;
-            let records =
-                ids.zip(rows).map(|(id, row)| vecgo::Record::new(Id::from(id), row.clone()));
-            docs.docs.upsert(records.collect::<Vec<_>>()).wait().unwrap();
+fn rows_far_from_the_origin_are_found() {
+    for metric in [Metric::L2, Metric::Dot, Metric::Cosine] {
+        for far in [1e6, 2e7, 1e8] {
+            let mut rows = clustered(1, 3000, 128);
+            let mut queries = clustered(2, 10, 128);
+            rows.iter_mut().chain(&mut queries).for_each(|row| row[5] = far);
+            let mut docs = Fixture::new(128, metric, Quantization::RaBitQ { bits: 8 });
+            docs.put(0, &rows);
+            for query in queries.iter().cycle().take(20) {
+                docs.is_exact(query, 10, &docs.search(query, 10));
+            }
         }
-        searches.into_iter().for_each(|search| search.join().unwrap());
+    }
+}
+
+/// A row and the one that it replaced are near the query, and no search sees both, whoever encoded them.
+#[test]
+fn searches_while_rows_are_replaced() {
+    let query = clustered(2, 1, 64).remove(0);
+    let mut random = noise(3);
+    let mut near = |rows: usize| -> Vec<Vec<f32>> {
+        let row = |_| query.iter().map(|value| round(value + 0.1 * random())).collect();
+        (0..rows).map(row).collect()
+    };
+    let mut docs = Fixture::new(64, Metric::L2, Quantization::RaBitQ { bits: 8 });
+    docs.put(0, &near(1000));
+    let replacements: Vec<_> = (0..40).map(|_| near(250)).collect();
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            let (collection, query) = (docs.docs.clone(), &query);
+            threads.spawn(move || {
+                for _ in 0..300 {
+                    let hits = collection.search(query).k(30).wait().unwrap();
+                    let ids: BTreeSet<&Id> = hits.iter().map(|hit| &hit.id).collect();
+                    assert_eq!(ids.len(), 30, "{hits:?}");
+                }
+            });
+        }
+        for rows in &replacements {
+            docs.put(0, rows);
+        }
     });
-    docs.put(500, &rows[500..]);
-    docs.is_exact(&query, 10, &docs.search(&query, 10));
+    docs.is_exact(&query, 30, &docs.search(&query, 30));
 }

@@ -2,6 +2,8 @@ use std::fs::File;
 use std::future::IntoFuture;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
@@ -58,7 +60,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let Importer { collection, progress, rows, .. } = import;
     if !args.no_wait {
         collection.flush().wait()?;
-        collection.settle().wait()?;
+        settle(&collection)?;
     }
     collection.close().wait()?;
     let seconds = progress.finish();
@@ -67,6 +69,36 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let rate = rows as f64 / seconds.max(1e-9);
     out.line(format!("{rows} rows in {seconds:.2} s, {rate:.0} a second"));
     Ok(Answer::Yes)
+}
+
+/// Waits for the merges that are due, and tells how far the graph is.
+fn settle(collection: &Collection) -> Result<(), Failure> {
+    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    let (settled, waiting) = mpsc::channel();
+    thread::scope(|scope| {
+        let settling = scope.spawn(move || settled.send(collection.settle().wait()));
+        let mut shown: Option<(u64, Progress)> = None;
+        loop {
+            let ended = waiting.recv_timeout(LOOK_EVERY);
+            let build = collection.stats().graph_build.filter(|_| ended.is_err());
+            let number = build.map(|build| build.number);
+            if let Some((_, progress)) = shown.take_if(|(shown, _)| Some(*shown) != number) {
+                progress.finish();
+            }
+            if let Some(build) = build {
+                let begin = || (build.number, Progress::new("graph", Some(build.rows)));
+                shown.get_or_insert_with(begin).1.reach(build.done);
+            }
+            match ended {
+                Ok(settled) => return Ok(settled.map(drop)?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    drop(settling.join());
+                    return Err(Failure::new(vecgo::ErrorKind::Internal, "a thread panicked"));
+                }
+            }
+        }
+    })
 }
 
 fn wal_sync(argument: &str) -> Result<WalSync, Failure> {

@@ -16,7 +16,7 @@ use vecgo_kernels::Kernels;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, Stats};
 
-use crate::graph::Walkers;
+use crate::graph::{Progress, Walkers};
 use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
 use crate::write::{Ack, Batch, Condition, Inbox, Message};
 use crate::{Error, ErrorKind, Options, Record, Result, Update};
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) kernels: Kernels,
     pub(crate) walkers: Walkers,
+    pub(crate) progress: Progress,
     pub(crate) options: Arc<Options>,
     pub(crate) view: ArcSwap<View>,
     /// Why the writer has stopped.

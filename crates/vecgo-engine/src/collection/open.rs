@@ -10,7 +10,7 @@ use vecgo_format::{CollectionNames, Entry};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
-use crate::graph::Walkers;
+use crate::graph::{Progress, Walkers};
 
 use super::{Collection, Role, Shared, WriterHandle};
 use crate::manifest::{self, Committed, VersionInfo};
@@ -40,6 +40,7 @@ impl Shared {
             config: entry.config,
             kernels,
             walkers: Walkers::default(),
+            progress: Progress::default(),
             options: Arc::clone(options),
             view: ArcSwap::from_pointee(view),
             failure: Mutex::new(None),

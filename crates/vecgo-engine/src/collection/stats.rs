@@ -2,6 +2,8 @@ use vecgo_format::Config;
 
 use super::Collection;
 use crate::Error;
+use crate::graph::GraphBuild;
+use crate::memtable::Memtable;
 
 /// A collection in numbers.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct Stats {
     pub sequence: u64,
     /// Rows in memtables.
     pub memtable_rows: u64,
-    /// Bytes in memtables.
+    /// Bytes in memtables, the codes that searches made of their rows included.
     pub memtable_bytes: u64,
     /// Bytes of segments held in memory.
     pub resident_bytes: u64,
@@ -28,6 +30,8 @@ pub struct Stats {
     pub estimates: u64,
     /// Rows whose edges they followed.
     pub hops: u64,
+    /// The graph that is being made, if one is.
+    pub graph_build: Option<GraphBuild>,
     /// The segments, oldest first.
     pub segments: Vec<SegmentStats>,
     /// Kernels in use.
@@ -51,6 +55,10 @@ pub struct SegmentStats {
     pub dead_rows: u64,
     /// Its bytes in the store.
     pub bytes: u64,
+}
+
+fn memory_bytes(table: &Memtable) -> usize {
+    table.bytes() + table.short_codes.memory_bytes()
 }
 
 impl Collection {
@@ -79,11 +87,12 @@ impl Collection {
             version: snapshot.view.version,
             sequence,
             memtable_rows: tables.iter().map(|table| table.rows_at(sequence) as u64).sum(),
-            memtable_bytes: tables.iter().map(|table| table.bytes() as u64).sum(),
+            memtable_bytes: tables.iter().map(|table| memory_bytes(table) as u64).sum(),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
             estimates: effort.estimates,
             hops: effort.hops,
+            graph_build: self.shared.progress.now(),
             segments,
             simd: self.shared.kernels.level().name(),
             failure: self.shared.failure.lock().clone(),

@@ -23,5 +23,5 @@ pub(super) fn arrange(
         return Ok(Arrangement::default());
     }
     let threads = shared.env.spawn.parallelism();
-    make(config, shared.kernels, threads, number, vectors, stop)
+    make(config, shared.kernels, threads, number, vectors, (stop, &shared.progress))
 }

@@ -6,6 +6,7 @@ use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Space, encode, split};
 
 use super::kind;
+use super::progress::{self, Progress};
 use crate::segment::{Arrangement, ExtraSection, Order, Stop};
 use crate::{Error, Result};
 
@@ -24,6 +25,7 @@ struct Making<'a> {
     kernels: Kernels,
     threads: Threads,
     stop: &'a Stop,
+    progress: progress::Making<'a>,
     seed: u64,
 }
 
@@ -43,9 +45,10 @@ pub(crate) fn make(
     threads: usize,
     seed: u64,
     vectors: &[f32],
-    stop: &Stop,
+    (stop, progress): (&Stop, &Progress),
 ) -> Result<Arrangement> {
-    let making = Making { config, kernels, threads: Threads(threads), stop, seed };
+    let progress = progress.begin(vectors.len() / config.dim());
+    let making = Making { config, kernels, threads: Threads(threads), stop, progress, seed };
     let space = making.train(vectors);
     let encoded = making.encode(&space, vectors)?;
     let clusters = making.cluster(&space, &encoded)?;
@@ -153,7 +156,10 @@ impl Making<'_> {
             seed: self.seed,
         };
         let points = encoded.points(space)?;
-        let go_on = |_| self.stop.check().is_ok();
+        let go_on = |done| {
+            self.progress.done(done / PASSES);
+            self.stop.check().is_ok()
+        };
         let built = build(self.kernels, points, entries, params, &self.threads, go_on);
         Ok(built.map_err(cancelled)?.edges)
     }

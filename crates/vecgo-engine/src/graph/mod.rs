@@ -1,12 +1,15 @@
-//! The graph of a segment: made of its vectors when it is written (`make.rs`), read into memory
+//! The graph of a segment: made of its vectors when it is written (`make.rs`, watched by `progress.rs`), read into memory
 //! when it is first searched (`part.rs`), and walked (`walk.rs`).
 
 mod make;
 mod part;
+mod progress;
 mod walk;
 
 pub(crate) use make::make;
 pub(crate) use part::GraphPart;
+pub use progress::GraphBuild;
+pub(crate) use progress::Progress;
 pub(crate) use walk::{ByVectors, Rerank, Walker, Walkers};
 
 use vecgo_format::{Config, Metric};

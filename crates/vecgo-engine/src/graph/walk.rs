@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::Mutex;
 use vecgo_format::Metric;
 use vecgo_index::{Codes, Near, Neighbour, Reach, Scratch, Width};
@@ -59,7 +61,7 @@ impl Near for ByVectors<'_> {
     fn farther(&self, distance: f32, part: f32) -> f32 {
         match self.metric {
             Metric::L2 => distance + part * distance,
-            Metric::Cosine => distance + part * (distance + self.length),
+            Metric::Cosine => distance + part * (distance + self.length).max(0.0),
             // There is no nearest that a dot product could be.
             Metric::Dot => f32::INFINITY,
         }
@@ -147,23 +149,28 @@ pub(crate) struct Effort {
 
 /// Walkers that nobody is using.
 #[derive(Debug, Default)]
-pub(crate) struct Walkers(Mutex<Vec<Walker>>);
+pub(crate) struct Walkers {
+    idle: Mutex<Vec<Walker>>,
+    estimates: AtomicU64,
+    hops: AtomicU64,
+}
 
 impl Walkers {
     pub(crate) fn take(&self) -> Walker {
-        self.0.lock().pop().unwrap_or_default()
+        self.idle.lock().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&self, walker: Walker) {
-        self.0.lock().push(walker);
+    pub(crate) fn give_back(&self, mut walker: Walker) {
+        let Effort { estimates, hops } = std::mem::take(&mut walker.effort);
+        self.estimates.fetch_add(estimates, Ordering::Relaxed);
+        self.hops.fetch_add(hops, Ordering::Relaxed);
+        self.idle.lock().push(walker);
     }
 
-    /// What those have done that nobody is using.
+    /// What all those have done that were given back.
     pub(crate) fn effort(&self) -> Effort {
-        self.0.lock().iter().fold(Effort::default(), |sum, walker| Effort {
-            estimates: sum.estimates + walker.effort.estimates,
-            hops: sum.hops + walker.effort.hops,
-        })
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Effort { estimates: count(&self.estimates), hops: count(&self.hops) }
     }
 }
 
@@ -195,12 +202,12 @@ impl Walker {
         Ok(Found { rows: &self.found, live, near })
     }
 
-    /// The rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
+    /// The `k` rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
     pub(crate) fn walk_vectors(
         &mut self,
         part: &GraphPart,
         by: &ByVectors<'_>,
-        reach: Reach,
+        (reach, k): (Reach, usize),
         lives: impl Fn(u32) -> bool,
     ) -> Found<'_> {
         let entries = part.entries();
@@ -212,6 +219,7 @@ impl Walker {
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
+        self.found.truncate(k);
         self.count(entries.len());
         Found { rows: &self.found, live, near }
     }
@@ -275,9 +283,9 @@ impl Walker {
         Ok(())
     }
 
-    /// Puts the candidates in the order of all their bits, from the nearest by the upper four on,
-    /// until what is left cannot be among the `best`, or farther than the last of them by less than
-    /// twice `margin` by its length; forgets what is left.
+    /// Puts the candidates in the order of all their bits and forgets those that are too far: by
+    /// their upper bits, less `upper_margin * length`, beyond the last of the `best` by all bits,
+    /// plus `2 * margin * length`.
     fn by_all_bits(
         &mut self,
         kernels: Kernels,

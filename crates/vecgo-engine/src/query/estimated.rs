@@ -38,10 +38,9 @@ impl Snapshot {
         let exact = ExactQuery::new(self.shared.kernels, self.shared.config.metric(), query);
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
-        let found_else = self.found_else(&coded);
-        for scored in self.exact_search(query, k, Which::Beyond(&found_else))?.pop().into_iter() {
-            scored.into_iter().for_each(|scored| nearest.push(scored));
-        }
+        let not_scanned = self.rows_not_scanned(&coded);
+        let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned))?;
+        scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
         let mut walker = self.shared.walkers.take();
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
@@ -63,8 +62,8 @@ impl Snapshot {
         Ok(nearest.into_sorted())
     }
 
-    /// How many rows of each source, from the first on, need no scan of their vectors.
-    fn found_else(&self, coded: &[Coded<'_>]) -> Vec<usize> {
+    /// How many rows of each source, from the first on, a graph or codes lead to.
+    fn rows_not_scanned(&self, coded: &[Coded<'_>]) -> Vec<usize> {
         let walked = |rows| match rows {
             RowSource::Segment(live) if live.segment.has_graph() => usize::MAX,
             RowSource::Segment(_) | RowSource::Memtable(_) => 0,
@@ -109,10 +108,15 @@ impl Snapshot {
         let mut wanted = with_dead(effort.k);
         loop {
             let lives = |row| dead == 0 || !live.dead.is_dead(row, self.sequence);
-            let slack = if ef < all { slack(ef) } else { f32::INFINITY };
+            let slack = (ef < all).then(|| slack(ef));
             let reach = Reach { ef: ef.min(all), wanted, slack };
             let found = match part.needs_vectors() {
-                true => walker.walk_vectors(part, &self.by_vectors(live, query)?, reach, lives),
+                true => walker.walk_vectors(
+                    part,
+                    &self.by_vectors(live, query)?,
+                    (reach, effort.k),
+                    lives,
+                ),
                 false => {
                     let kernels = self.shared.kernels;
                     walker.walk(kernels, part, query, (reach, effort.rerank), lives)?

@@ -24,8 +24,6 @@ const DEVIATIONS: f32 = 4.0;
 const ROUNDING: f32 = 1e-6;
 /// If more than one row in so many is wanted, all are scored by their vectors.
 const ONE_IN: usize = 32;
-/// A row of codes is shorter than its vector by so much.
-const SHORTER: usize = 8;
 
 /// The chunks of codes of one source that a search goes by.
 #[derive(Debug)]
@@ -33,7 +31,9 @@ pub(super) struct Coded<'a> {
     pub(super) source: u32,
     rows: RowSource<'a>,
     space: &'a Space,
-    chunks: Vec<Arc<Chunk>>,
+    made: Arc<Vec<Arc<Chunk>>>,
+    /// How many of those hold rows that the snapshot sees: others may have encoded newer ones.
+    count: usize,
 }
 
 /// A query as one source's codes are scored against it.
@@ -45,6 +45,8 @@ struct ShortQuery {
     scale: f32,
     shift: f32,
     slack: f32,
+    /// By how much points may be off, in length, because coordinates are f32.
+    rounding: f32,
 }
 
 impl Snapshot {
@@ -70,7 +72,8 @@ impl Snapshot {
             true => rows.short_codes().rows().min(seen),
             false => 0,
         };
-        (seen - coded + coded / SHORTER) as u64
+        let read = ShortCodes::row_bytes(&self.shared.config).saturating_mul(coded);
+        (seen - coded + read / (4 * self.shared.config.dim())) as u64
     }
 
     /// The codes that a search goes by. Each source without a graph gets another chunk of them, if
@@ -86,10 +89,9 @@ impl Snapshot {
                 let row = u32::try_from(first).ok()?;
                 (first + CHUNK_ROWS <= seen).then(|| rows.resident_rows(row, CHUNK_ROWS))?
             })?;
-            let Some((space, mut chunks)) = codes.made() else { continue };
-            // Others may have encoded rows that this snapshot does not see.
-            chunks.truncate(seen / CHUNK_ROWS);
-            all.push(Coded { source, rows, space, chunks });
+            let Some((space, made)) = codes.made() else { continue };
+            let count = made.len().min(seen / CHUNK_ROWS);
+            all.push(Coded { source, rows, space, made, count });
         }
         Ok(all)
     }
@@ -102,6 +104,9 @@ impl Snapshot {
         exact: &ExactQuery<'_>,
         nearest: &mut Nearest,
     ) -> Result<()> {
+        if coded.is_empty() {
+            return Ok(());
+        }
         let kernels = self.shared.kernels;
         let mut near = BinaryHeap::new();
         let mut packed = vec![0; CHUNK_ROWS];
@@ -110,7 +115,7 @@ impl Snapshot {
             let metric = self.shared.config.metric();
             let query = source.query(kernels, metric, query);
             let dead = source.rows.dead();
-            for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(&source.chunks) {
+            for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(source.chunks()) {
                 let limit = query.limit(nearest.bound());
                 let mut rows = near.into_vec();
                 rows.clear();
@@ -148,7 +153,11 @@ impl Snapshot {
 
 impl Coded<'_> {
     pub(super) fn rows(&self) -> usize {
-        self.chunks.len() * CHUNK_ROWS
+        self.count * CHUNK_ROWS
+    }
+
+    fn chunks(&self) -> &[Arc<Chunk>] {
+        self.made.get(..self.count).unwrap_or_default()
     }
 
     fn query(&self, kernels: Kernels, metric: Metric, query: &[f32]) -> ShortQuery {
@@ -169,7 +178,16 @@ impl Coded<'_> {
             }
         };
         let slack = ROUNDING * (squared + own + longest * longest);
-        ShortQuery { code, margin, scale, shift: own - squared, slack }
+        // Turning a vector rounds by its own length, however near the mean it is.
+        let rounding = match metric {
+            Metric::L2 => {
+                let length = |vector: &[f32]| kernels.norm_squared(vector).sqrt();
+                let rows = self.chunks().iter().map(|chunk| chunk.longest).fold(0.0, f32::max);
+                ROUNDING * (length(query) + length(self.space.mean()) + rows)
+            }
+            Metric::Cosine | Metric::Dot => ROUNDING,
+        };
+        ShortQuery { code, margin, scale, shift: own - squared, slack, rounding }
     }
 }
 
@@ -178,6 +196,7 @@ impl ShortQuery {
     /// than a distance.
     fn limit(&self, distance: f32) -> f32 {
         let scaled = self.scale * distance;
-        scaled + self.shift + self.slack + ROUNDING * scaled.abs()
+        let off = self.rounding * (2.0 * scaled.max(0.0).sqrt() + self.rounding);
+        scaled + self.shift + self.slack + ROUNDING * scaled.abs() + off
     }
 }

@@ -87,16 +87,16 @@ pub struct Reach {
     /// Rows that are wanted of it.
     pub wanted: usize,
     /// It neither keeps nor follows a row that is farther than the last one wanted by more than
-    /// this part of that one's distance (distance adaptive beam search: Al-Jazzazi and others,
-    /// NeurIPS 2025): where the nearest stand out, the walk is soon over.
-    pub slack: f32,
+    /// this part of that one's distance, if given (distance adaptive beam search: Al-Jazzazi and
+    /// others, NeurIPS 2025): where the nearest stand out, the walk is soon over.
+    pub slack: Option<f32>,
 }
 
 impl Reach {
     /// Of the nearest `ef` rows, however far.
     #[must_use]
     pub fn of(ef: usize) -> Reach {
-        Reach { ef, wanted: ef, slack: f32::INFINITY }
+        Reach { ef, wanted: ef, slack: None }
     }
 }
 
@@ -108,7 +108,8 @@ pub trait Near {
     /// Asks for what a row's distance will be made of.
     fn prefetch(&self, row: u32);
 
-    /// The distance that is farther than another by a part of what that one is from no distance.
+    /// `d + part * (d - d0)`, where `d` is a distance as [`within`](Near::within) has it and `d0` that
+    /// of a row as near as can be.
     fn farther(&self, distance: f32, part: f32) -> f32;
 
     /// The rows whose packed distance is below a bound; as many as are returned, at the start of
@@ -218,9 +219,9 @@ impl Scratch {
         let mut waiting = self.visited.count();
         loop {
             let end = self.visited.count();
-            let limit = match self.pool.nth(reach.wanted) {
-                Some(last) => pack(by.farther(last.distance(), reach.slack), u32::MAX),
-                None => u64::MAX,
+            let limit = match (reach.slack, self.pool.nth(reach.wanted)) {
+                (Some(slack), Some(last)) => pack(by.farther(last.distance(), slack), u32::MAX),
+                _ => u64::MAX,
             };
             let next = self.pool.peek().filter(|(_, row)| row.packed() <= limit);
             if let Some((place, row)) = next {

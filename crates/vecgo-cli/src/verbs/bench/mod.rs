@@ -41,6 +41,8 @@ pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, 
         return Err(Failure::usage("--threads and -k must be 1 or more"));
     }
     let settings = settings(&args)?;
+    let least = Duration::try_from_secs_f64(args.seconds);
+    let least = least.map_err(|_| Failure::usage("--seconds: expected 0 or more"))?;
     let collection = reader(target)?;
     for setting in &settings {
         check_knobs(&setting.knobs, &collection).map_err(|failure| of_sweep(&args, failure))?;
@@ -59,8 +61,6 @@ pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, 
     let calls = if args.batch { Calls::Batch } else { Calls::Single { threads: args.threads } };
     let mut points = Vec::new();
     for setting in settings {
-        let least = Duration::try_from_secs_f64(args.seconds);
-        let least = least.map_err(|_| Failure::usage("--seconds: expected 0 or more"))?;
         let timing = time(&collection, queries, calls, &setting, least)?;
         let before = collection.stats();
         let recall = recall(&collection, queries, &truth, &setting)?;
