@@ -1,16 +1,20 @@
-//! The graph of a segment: made of its vectors when it is written (`make.rs`, watched by `progress.rs`), read into memory
-//! when it is first searched (`part.rs`), and walked (`walk.rs`).
+//! The graph of a segment: made of its vectors when it is written (`make.rs`, watched by
+//! `progress.rs`), read into memory when it is first searched (`part.rs`), and walked (`walk.rs`).
 
+mod by_vectors;
 mod make;
 mod part;
 mod progress;
 mod walk;
+mod walkers;
 
+pub(crate) use by_vectors::ByVectors;
 pub(crate) use make::make;
 pub(crate) use part::GraphPart;
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;
-pub(crate) use walk::{ByVectors, Rerank, Walker, Walkers};
+pub(crate) use walk::{Rerank, Walker};
+pub(crate) use walkers::Walkers;
 
 use vecgo_format::{Config, Metric};
 use vecgo_quant::Kind;

@@ -1,13 +1,10 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
-use vecgo_format::Metric;
 use vecgo_index::{Codes, Near, Neighbour, Reach, Scratch, Width};
-use vecgo_kernels::{Estimate, Kernels, pack, prefetch_range};
+use vecgo_kernels::{Estimate, Kernels};
 use vecgo_quant::CodeQuery;
 
-use super::GraphPart;
 use super::part::Coded;
+use super::walkers::Effort;
+use super::{ByVectors, GraphPart};
 use crate::{Error, Result};
 
 /// The nearest entries from which a walk starts.
@@ -33,64 +30,6 @@ pub(crate) enum Rerank {
     Best(usize),
     /// All that may be among the best so many, given how far estimates are off.
     MayBeAmong(usize),
-}
-
-/// Nearness by the vectors themselves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ByVectors<'a> {
-    pub(crate) kernels: Kernels,
-    pub(crate) metric: Metric,
-    pub(crate) query: &'a [f32],
-    /// The length of the query.
-    pub(crate) length: f32,
-    pub(crate) vectors: &'a [f32],
-    /// One over the length of each, under cosine.
-    pub(crate) norms: &'a [f32],
-}
-
-impl Near for ByVectors<'_> {
-    fn count(&self) -> usize {
-        self.vectors.len() / self.query.len().max(1)
-    }
-
-    fn prefetch(&self, row: u32) {
-        let dim = self.query.len();
-        prefetch_range(self.vectors, row as usize * dim, dim);
-    }
-
-    fn farther(&self, distance: f32, part: f32) -> f32 {
-        match self.metric {
-            Metric::L2 => distance + part * distance,
-            Metric::Cosine => distance + part * (distance + self.length).max(0.0),
-            // There is no nearest that a dot product could be.
-            Metric::Dot => f32::INFINITY,
-        }
-    }
-
-    fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
-        let dim = self.query.len();
-        let mut kept = 0;
-        for row in rows {
-            let place = *row as usize;
-            let Some(vector) = self.vectors.get(place * dim..(place + 1) * dim) else { continue };
-            let distance = match self.metric {
-                Metric::L2 => self.kernels.l2(self.query, vector),
-                Metric::Dot => -self.kernels.dot(self.query, vector),
-                Metric::Cosine => {
-                    let norm = self.norms.get(place).copied().unwrap_or_default();
-                    -self.kernels.dot(self.query, vector) * norm
-                }
-            };
-            let packed = pack(distance, *row);
-            if packed < bound
-                && let Some(place) = out.get_mut(kept)
-            {
-                *place = packed;
-                kept += 1;
-            }
-        }
-        kept
-    }
 }
 
 /// What a walk found.
@@ -135,43 +74,7 @@ pub(crate) struct Walker {
     rows: Vec<u32>,
     upper: Vec<i32>,
     lower: Vec<i32>,
-    effort: Effort,
-}
-
-/// What walks have done.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Effort {
-    /// Rows whose distance was estimated.
-    pub(crate) estimates: u64,
-    /// Rows whose edges were followed.
-    pub(crate) hops: u64,
-}
-
-/// Walkers that nobody is using.
-#[derive(Debug, Default)]
-pub(crate) struct Walkers {
-    idle: Mutex<Vec<Walker>>,
-    estimates: AtomicU64,
-    hops: AtomicU64,
-}
-
-impl Walkers {
-    pub(crate) fn take(&self) -> Walker {
-        self.idle.lock().pop().unwrap_or_default()
-    }
-
-    pub(crate) fn give_back(&self, mut walker: Walker) {
-        let Effort { estimates, hops } = std::mem::take(&mut walker.effort);
-        self.estimates.fetch_add(estimates, Ordering::Relaxed);
-        self.hops.fetch_add(hops, Ordering::Relaxed);
-        self.idle.lock().push(walker);
-    }
-
-    /// What all those have done that were given back.
-    pub(crate) fn effort(&self) -> Effort {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Effort { estimates: count(&self.estimates), hops: count(&self.hops) }
-    }
+    pub(super) effort: Effort,
 }
 
 impl Walker {
