@@ -38,9 +38,9 @@ def at_recall(points, target, mode):
     return math.exp(math.log(fast) * (1 - weight) + math.log(slow) * weight)
 
 
-def estimates_at(points, target):
-    """The fastest setting with enough recall of a system that tells how many distances a query took."""
-    enough = [point["one"] for point in points if "estimates" in point.get("one", {}) and point["one"]["recall"] >= target]
+def fastest_at(points, target):
+    """Single calls with the fastest setting of enough recall."""
+    enough = [point["one"] for point in points if "one" in point and point["one"]["recall"] >= target]
     return max(enough, key=lambda one: one["qps"]) if enough else None
 
 
@@ -78,8 +78,7 @@ class Row:
         for target in (0.95, 0.99):
             ways = [median(self.values[f"{mode} @{target}"]) for mode in ("one", "batch1") if self.values.get(f"{mode} @{target}")]
             self.values[f"best @{target}"] = [max(ways)] if ways else []
-        enough = [[point["one"] for point in search["points"] if "one" in point and point["one"]["recall"] >= 0.95] for search in alone]
-        fastest = [max(points, key=lambda one: one["qps"]) for points in enough if points]
+        fastest = [one for search in alone if (one := fastest_at(search["points"], 0.95))]
         self.values |= {f"{name} ms @0.95": [one[f"{name}_ms"] for one in fastest] for name in ("p50", "p99")}
         self.values["best recall"] = [max((point["one"]["recall"] for point in search["points"] if "one" in point), default=0) for search in alone]
         cpu = [[point["one"]["cpu"] for point in search["points"] if "cpu" in point.get("one", {})] for search in alone]
@@ -87,8 +86,8 @@ class Row:
         self.values |= {"distances @0.95": [], "distances @0.99": [], "of limit @0.95": [], "of limit @0.99": []}
         for target in (0.95, 0.99):
             for turn in result["rounds"]:
-                one = estimates_at(turn["search1"]["points"], target) if "search1" in turn else None
-                if one and turn["limits"] and result["config"] == "default":
+                one = fastest_at(turn["search1"]["points"], target) if "search1" in turn else None
+                if one and "estimates" in one and turn["limits"] and result["config"] == "default":
                     self.values[f"distances @{target}"].append(one["estimates"])
                     self.values[f"of limit @{target}"].append(efficiency(one, run["dim"] + (run["metric"] == "ip"), turn["limits"]))
         self.lines = [turn["limits"]["lines_per_s"] for turn in result["rounds"] if turn["limits"]]

@@ -79,7 +79,7 @@ impl Collection {
             })
             .collect();
         let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes() as u64);
-        let effort = self.shared.walkers.effort();
+        let counts = self.shared.walkers.counts();
         Stats {
             config: self.shared.config,
             records: snapshot.count(),
@@ -90,8 +90,8 @@ impl Collection {
             memtable_bytes: tables.iter().map(|table| memory_bytes(table) as u64).sum(),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
-            estimates: effort.estimates,
-            hops: effort.hops,
+            estimates: counts.estimates,
+            hops: counts.hops,
             graph_build: self.shared.progress.now(),
             segments,
             simd: self.shared.kernels.level().name(),

@@ -22,6 +22,5 @@ pub(super) fn arrange(
     if config.index() == Index::Flat || rows < shared.options.graph_rows {
         return Ok(Arrangement::default());
     }
-    let threads = shared.env.spawn.parallelism();
-    make(config, shared.kernels, threads, number, vectors, (stop, &shared.progress))
+    make(shared, number, vectors, stop)
 }

@@ -6,7 +6,8 @@ use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Space, encode, split};
 
 use super::kind;
-use super::progress::{self, Progress};
+use super::progress::Watched;
+use crate::collection::Shared;
 use crate::segment::{Arrangement, ExtraSection, Order, Stop};
 use crate::{Error, Result};
 
@@ -25,7 +26,7 @@ struct Making<'a> {
     kernels: Kernels,
     threads: Threads,
     stop: &'a Stop,
-    progress: progress::Making<'a>,
+    progress: Watched<'a>,
     seed: u64,
 }
 
@@ -40,15 +41,15 @@ struct Encoded {
 /// Makes the graph and codes of a segment, and the order of its rows, from its vectors. The same
 /// for the same vectors and seed, however many threads.
 pub(crate) fn make(
-    config: &Config,
-    kernels: Kernels,
-    threads: usize,
+    shared: &Shared,
     seed: u64,
     vectors: &[f32],
-    (stop, progress): (&Stop, &Progress),
+    stop: &Stop,
 ) -> Result<Arrangement> {
-    let progress = progress.begin(vectors.len() / config.dim());
-    let making = Making { config, kernels, threads: Threads(threads), stop, progress, seed };
+    let (config, kernels) = (&shared.config, shared.kernels);
+    let threads = Threads(shared.env.spawn.parallelism());
+    let progress = shared.progress.begin(vectors.len() / config.dim());
+    let making = Making { config, kernels, threads, stop, progress, seed };
     let space = making.train(vectors);
     let encoded = making.encode(&space, vectors)?;
     let clusters = making.cluster(&space, &encoded)?;

@@ -22,14 +22,14 @@ pub struct GraphBuild {
 
 /// Says that a graph is being made, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Making<'a>(&'a Progress);
+pub(crate) struct Watched<'a>(&'a Progress);
 
 impl Progress {
-    pub(crate) fn begin(&self, rows: usize) -> Making<'_> {
+    pub(crate) fn begin(&self, rows: usize) -> Watched<'_> {
         self.number.fetch_add(1, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
         self.rows.store(rows as u64, Ordering::Relaxed);
-        Making(self)
+        Watched(self)
     }
 
     /// `None` if no graph is being made.
@@ -41,13 +41,13 @@ impl Progress {
     }
 }
 
-impl Making<'_> {
+impl Watched<'_> {
     pub(crate) fn done(&self, rows: usize) {
         self.0.done.store(rows as u64, Ordering::Relaxed);
     }
 }
 
-impl Drop for Making<'_> {
+impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.0.rows.store(0, Ordering::Relaxed);
     }

@@ -3,7 +3,7 @@ use vecgo_kernels::{Estimate, Kernels};
 use vecgo_quant::CodeQuery;
 
 use super::part::Coded;
-use super::walkers::Effort;
+use super::walkers::Counts;
 use super::{ByVectors, GraphPart};
 use crate::{Error, Result};
 
@@ -74,7 +74,7 @@ pub(crate) struct Walker {
     rows: Vec<u32>,
     upper: Vec<i32>,
     lower: Vec<i32>,
-    pub(super) effort: Effort,
+    pub(super) counts: Counts,
 }
 
 impl Walker {
@@ -128,8 +128,8 @@ impl Walker {
     }
 
     fn count(&mut self, entries: usize) {
-        self.effort.estimates += (self.scratch.estimated() + entries) as u64;
-        self.effort.hops += self.scratch.hops() as u64;
+        self.counts.estimates += (self.scratch.estimated() + entries) as u64;
+        self.counts.hops += self.scratch.hops() as u64;
     }
 
     fn keep_nearest_starts(&mut self) {

@@ -6,7 +6,7 @@ use super::walk::Walker;
 
 /// What walks have done.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Effort {
+pub(crate) struct Counts {
     /// Rows whose distance was estimated.
     pub(crate) estimates: u64,
     /// Rows whose edges were followed.
@@ -27,15 +27,15 @@ impl Walkers {
     }
 
     pub(crate) fn give_back(&self, mut walker: Walker) {
-        let Effort { estimates, hops } = std::mem::take(&mut walker.effort);
+        let Counts { estimates, hops } = std::mem::take(&mut walker.counts);
         self.estimates.fetch_add(estimates, Ordering::Relaxed);
         self.hops.fetch_add(hops, Ordering::Relaxed);
         self.idle.lock().push(walker);
     }
 
     /// What all those have done that were given back.
-    pub(crate) fn effort(&self) -> Effort {
+    pub(crate) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Effort { estimates: count(&self.estimates), hops: count(&self.hops) }
+        Counts { estimates: count(&self.estimates), hops: count(&self.hops) }
     }
 }

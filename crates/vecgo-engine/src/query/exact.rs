@@ -4,6 +4,7 @@
 use vecgo_format::Metric;
 use vecgo_kernels::Kernels;
 
+use super::nearest::Nearest;
 use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
 use super::view::{Address, RowSource, Snapshot};
@@ -23,13 +24,27 @@ pub(crate) struct Scored {
     pub(crate) address: Address,
 }
 
-impl Scored {
-    /// Addresses are in the order of writing, which a flush does not change: nor does it change
-    /// which of several equal rows takes the last place. A merge may.
-    pub(super) fn by_distance(a: &Self, b: &Self) -> std::cmp::Ordering {
-        a.distance.total_cmp(&b.distance).then_with(|| a.address.cmp(&b.address))
+/// By distance, then by address. Addresses are in the order of writing, which a flush does not
+/// change: nor does it change which of several equal rows takes the last place. A merge may.
+impl Ord for Scored {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.distance.total_cmp(&other.distance).then_with(|| self.address.cmp(&other.address))
     }
 }
+
+impl PartialOrd for Scored {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scored {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scored {}
 
 /// Which rows a scan reads.
 #[derive(Debug, Clone, Copy)]
@@ -135,17 +150,15 @@ impl Snapshot {
     }
 
     fn score_again(&self, query: &ExactQuery<'_>, top: Top, k: usize) -> Result<Vec<Scored>> {
-        let mut scored = Vec::new();
-        for candidate in top.into_candidates() {
-            let Address { source, row } = candidate.address;
+        let mut nearest = Nearest::new(k);
+        for Candidate { address, .. } in top.into_candidates() {
+            let Address { source, row } = address;
             let vector = self.source(source).and_then(|rows| rows.resident_rows(row, 1));
             let vector = vector.ok_or_else(|| Error::internal("a scored row has no vector"))?;
             let (distance, score) = query.score(vector);
-            scored.push(Scored { distance, score, address: candidate.address });
+            nearest.push(Scored { distance, score, address });
         }
-        scored.sort_unstable_by(Scored::by_distance);
-        scored.truncate(k);
-        Ok(scored)
+        Ok(nearest.into_sorted())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use vecgo_format::Metric;
 use vecgo_index::Neighbour;
-use vecgo_kernels::Kernels;
+use vecgo_kernels::{Kernels, pack};
 use vecgo_quant::{CodeQuery, Space};
 
 use super::exact::Scored;
@@ -119,19 +119,18 @@ impl Snapshot {
                 let limit = query.limit(nearest.bound());
                 let mut rows = near.into_vec();
                 rows.clear();
-                let most = Neighbour::new(limit + query.margin * chunk.most_deviation, u32::MAX);
+                let most = pack(limit + query.margin * chunk.most_deviation, u32::MAX);
                 let codes = chunk.codes()?;
-                let kept = codes.within(kernels, &query.code, &numbers, most.packed(), &mut packed);
+                let kept = codes.within(kernels, &query.code, &numbers, most, &mut packed);
                 for found in packed[..kept].iter().map(|packed| Neighbour::of(*packed)) {
                     let deviation = chunk.deviations[found.row() as usize];
                     let least = found.distance() - query.margin * deviation;
                     if least <= limit {
-                        rows.push(Reverse(Neighbour::new(least, found.row()).packed()));
+                        rows.push(Reverse(Neighbour::new(least, found.row())));
                     }
                 }
                 near = BinaryHeap::from(rows);
-                while let Some(Reverse(packed)) = near.pop() {
-                    let found = Neighbour::of(packed);
+                while let Some(Reverse(found)) = near.pop() {
                     if found.distance() > query.limit(nearest.bound()) {
                         break;
                     }

@@ -19,13 +19,6 @@ impl Neighbour {
         Self(packed)
     }
 
-    /// The packed distance and row.
-    #[inline(always)]
-    #[must_use]
-    pub fn packed(self) -> u64 {
-        self.0
-    }
-
     /// The row.
     #[inline(always)]
     #[must_use]

@@ -223,7 +223,7 @@ impl Scratch {
                 (Some(slack), Some(last)) => pack(by.farther(last.distance(), slack), u32::MAX),
                 _ => u64::MAX,
             };
-            let next = self.pool.peek().filter(|(_, row)| row.packed() <= limit);
+            let next = self.pool.peek().filter(|(_, row)| row.0 <= limit);
             if let Some((place, row)) = next {
                 self.pool.close(place);
                 self.path.push(row);

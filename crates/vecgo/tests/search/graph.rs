@@ -1,20 +1,9 @@
 //! Searches through graphs, held against brute force: how much they find, that distances are true,
 //! that k live rows come back, and that what is deleted does not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "a test fails by panicking"
-)]
-
-mod oracle;
-mod searched;
-
 use std::collections::BTreeSet;
 
-use searched::{Fixture, clustered, combinations, ids, noise, quantizations, round};
+use crate::fixture::{Fixture, clustered, combinations, ids, noise, quantizations, round};
 use vecgo::{Config, Id, MAX_CANDIDATES, Metric, Quantization, Record};
 
 #[test]
@@ -188,14 +177,20 @@ fn rows_in_tight_clusters_are_found() {
     }
 }
 
+/// Few rows that are in no graph are scanned by their vectors, many by codes.
 #[test]
 fn rows_are_found_wherever_they_are() {
-    for (metric, quantization) in combinations() {
-        let rows = clustered(1, 1500, 100);
-        let mut docs = Fixture::of(metric, quantization, &rows[..800]);
-        docs.put(800, &rows[800..900]);
+    let few_and_many = [(800, 900, 1000), (1500, 3000, 5000)];
+    for (at, (metric, quantization)) in few_and_many
+        .into_iter()
+        .flat_map(|at| combinations().map(move |combination| (at, combination)))
+    {
+        let (graph, flat, all) = at;
+        let rows = clustered(1, all, 100);
+        let mut docs = Fixture::of(metric, quantization, &rows[..graph]);
+        docs.put(graph as u64, &rows[graph..flat]);
         docs.docs.flush().wait().unwrap();
-        docs.put(900, &rows[900..1000]);
+        docs.put(flat as u64, &rows[flat..]);
         let queries = clustered(2, 30, 100);
         let segments = docs.docs.stats().segments;
         assert_eq!(segments.len(), 2, "a graph, a flat one, and a memtable");
@@ -206,7 +201,7 @@ fn rows_are_found_wherever_they_are() {
             docs.is_exact(query, 20, &docs.docs.search(query).k(20).exact().wait().unwrap());
         }
         if metric != Metric::Dot {
-            for (n, row) in rows[..1000].iter().enumerate().skip(800).step_by(9) {
+            for (n, row) in rows.iter().enumerate().skip(graph).step_by(9) {
                 assert_eq!(docs.search(row, 1)[0].id, Id::from(n as u64), "{}", docs.what());
             }
         }

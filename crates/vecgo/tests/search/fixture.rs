@@ -1,7 +1,5 @@
 //! A collection, what should be in it, and what is true of every answer.
 
-#![allow(dead_code, reason = "each test file uses the part that it needs")]
-
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -11,9 +9,9 @@ use vecgo::{Collection, Config, Database, Hit, Id, MAX_CANDIDATES, Metric, Quant
 use crate::oracle::distance;
 
 /// What should be there.
-pub(crate) type Model = BTreeMap<Id, Vec<f32>>;
+type Model = BTreeMap<Id, Vec<f32>>;
 
-pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::L2, Metric::Dot];
+const METRICS: [Metric; 3] = [Metric::Cosine, Metric::L2, Metric::Dot];
 
 pub(crate) fn quantizations() -> [Quantization; 4] {
     let rabitq = |bits| Quantization::RaBitQ { bits };
@@ -53,12 +51,12 @@ pub(crate) fn clustered(seed: u64, rows: usize, dim: usize) -> Vec<Vec<f32>> {
     (0..rows).map(row).collect()
 }
 
-pub(crate) fn open(path: &Path) -> Database {
+fn open(path: &Path) -> Database {
     vecgo::open(path).auto_compact(false).graph_rows(200).wait().unwrap()
 }
 
 pub(crate) struct Fixture {
-    pub(crate) dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub(crate) config: Config,
     pub(crate) docs: Collection,
     pub(crate) model: Model,

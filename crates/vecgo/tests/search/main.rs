@@ -1,0 +1,15 @@
+//! Searches held against brute force: through graphs, and among rows that no graph leads to.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
+
+mod fixture;
+mod graph;
+#[path = "../oracle/mod.rs"]
+mod oracle;
+mod short_codes;
