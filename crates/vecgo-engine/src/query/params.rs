@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// Most candidates that a search may be told to keep or to score again.
 pub const MAX_CANDIDATES: usize = 65_536;
 
-/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.96 of ten on every
+/// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.95 of ten on every
 /// set of vectors that we have.
 const EF: usize = 192;
 
