@@ -22,7 +22,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use vecgo_format::{
-    Catalogue, DeleteObject, FormatError, Manifest, catalogue_key, checksum, decode_document,
+    Catalogue, DeleteObject, FormatError, Manifest, Pin, catalogue_key, checksum, decode_document,
     encode_document, number_of,
 };
 
@@ -35,10 +35,11 @@ pub use segment::{directory, lookup, rows};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("manifest", manifest),
     ("catalogue", catalogue),
     ("deletes", deletes),
+    ("pin", pin),
     ("log", log),
     ("directory", directory),
     ("lookup", lookup),
@@ -71,6 +72,11 @@ pub fn catalogue(input: &[u8]) -> bool {
 /// Delete objects. A bitmap has several forms.
 pub fn deletes(input: &[u8]) -> bool {
     small_object(input, false, DeleteObject::decode, DeleteObject::encode)
+}
+
+/// Pins.
+pub fn pin(input: &[u8]) -> bool {
+    small_object(input, true, Pin::decode, Pin::encode)
 }
 
 /// What has a mark, a version, a body, and a checksum over all of it; `unique` if a value has one

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vecgo_format::{
     BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id,
     Identity, Index, Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest,
-    Metric, ObjectName, ObjectRef, Parent, Previous, Quantization, Section, SectionKind,
+    Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, Section, SectionKind,
     SegmentRef, catalogue_key, encode_document, encode_spans,
 };
 
@@ -30,6 +30,7 @@ pub fn seeds() -> Vec<Seed> {
     all.extend(manifests().map(seed));
     all.extend(catalogues().map(seed));
     all.extend(deletes().map(seed));
+    all.extend(pins().map(seed));
     all.extend(logs().map(seed));
     all.extend(directories().map(seed));
     all.extend(lookups().map(seed));
@@ -55,7 +56,9 @@ fn manifests() -> [Named; 2] {
         parent: Parent::default(),
         created_ms: 1_750_000_000_000,
         sequence: 0,
+        epoch_began: 1,
         oldest: 1,
+        tags: Default::default(),
         next_segment: 1,
         config: Config::new(DIM, Metric::Cosine),
         log: LogRange { first: 1, last: 1, epoch: 1, end: POSITION, flushed: 0 },
@@ -77,6 +80,8 @@ fn manifests() -> [Named; 2] {
         number: 9,
         parent: Parent { number: 8, checksum: 3 },
         sequence: 40,
+        oldest: 5,
+        tags: [("first".to_owned(), 1), ("release 2".to_owned(), 4)].into(),
         next_segment: 3,
         segments: vec![
             segment(1, full_directory(), None),
@@ -102,6 +107,7 @@ fn catalogues() -> [Named; 2] {
         number: 3,
         nonce: 7,
         parent: Parent { number: 2, checksum: 1 },
+        oldest: 1,
         collections: [
             ("default".to_owned(), entry(1, flat)),
             (
@@ -116,6 +122,16 @@ fn catalogues() -> [Named; 2] {
         ("catalogue", "seed-empty", Catalogue::default().encode().0),
         ("catalogue", "seed-collections", collections.encode().0),
     ]
+}
+
+fn pins() -> [Named; 1] {
+    let pin = Pin {
+        collection: COLLECTION,
+        version: 4,
+        expires_ms: 1_750_000_000_000,
+        holder: "a backup".to_owned(),
+    };
+    [("pin", "seed", pin.encode().0)]
 }
 
 fn deletes() -> [Named; 3] {

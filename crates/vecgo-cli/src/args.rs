@@ -69,6 +69,23 @@ pub(crate) enum Verb {
     Verify { uri: PathBuf },
     /// Merge all segments into one, and drop rows that were replaced or deleted.
     Compact { uri: PathBuf },
+    /// Delete what only versions need that are not kept.
+    Vacuum {
+        uri: PathBuf,
+        /// Keep so many of the newest versions (default 16).
+        #[arg(long, value_name = "N")]
+        keep: Option<u64>,
+    },
+    /// Give a version a name: it is kept for as long as it has one.
+    Tag {
+        uri: PathBuf,
+        tag: String,
+        /// The version; without it one that holds everything.
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+    },
+    /// Take a name away from the version that has it.
+    Untag { uri: PathBuf, tag: String },
     /// Check what a directory and this machine can do.
     Doctor { uri: PathBuf },
     /// Print a completion script.
@@ -176,8 +193,11 @@ pub(crate) struct Search {
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
     /// Search the collection as it was at a version.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "tag")]
     pub(crate) version: Option<u64>,
+    /// Search the collection as it was when a version got this name.
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
     #[command(flatten)]
     pub(crate) knobs: Knobs,
 }
@@ -238,6 +258,9 @@ impl Args {
             | Verb::Versions { uri }
             | Verb::Verify { uri }
             | Verb::Compact { uri }
+            | Verb::Vacuum { uri, .. }
+            | Verb::Tag { uri, .. }
+            | Verb::Untag { uri, .. }
             | Verb::Doctor { uri }
             | Verb::DemoWriter { uri } => uri.clone(),
             Verb::Demo(_) | Verb::Completions { .. } => PathBuf::new(),

@@ -24,6 +24,7 @@ mod record;
 mod recover;
 mod segment;
 mod short_codes;
+mod vacuum;
 mod verify;
 mod write;
 
@@ -35,6 +36,7 @@ pub use manifest::VersionInfo;
 pub use options::{Options, WalSync};
 pub use query::{Fetch, Hit, MAX_CANDIDATES, Scan, SearchParams};
 pub use record::{Patch, Record, Update};
+pub use vacuum::{Pin, PinStats, Retention, Vacuumed};
 pub use verify::{Damage, VerifyReport};
 pub use write::Ack;
 

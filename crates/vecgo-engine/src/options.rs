@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Retention};
 
 /// When an acknowledged write is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +25,14 @@ pub struct Options {
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
     pub auto_compact: bool,
+    /// Which versions are kept.
+    pub retention: Retention,
+    /// Whether versions that are not kept are deleted by themselves.
+    pub auto_vacuum: bool,
+    /// How long after a version stopped being kept what only it names is deleted: long enough for
+    /// readers elsewhere to be done. If absent, none in a directory, where a reader holds its files
+    /// open, and a quarter of an hour elsewhere.
+    pub vacuum_grace: Option<Duration>,
     /// A segment of fewer rows gets no graph: to go through all its rows takes no longer than to
     /// walk one.
     pub graph_rows: usize,
@@ -42,6 +50,9 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             memtable_rows: 1 << 18,
             auto_compact: true,
+            retention: Retention::default(),
+            auto_vacuum: true,
+            vacuum_grace: None,
             graph_rows: 2048,
             cache_bytes: 256 << 20,
             simd: None,

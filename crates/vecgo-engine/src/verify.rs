@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vecgo_format::{
-    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogReader, Manifest, ObjectName,
-    Parent, SegmentRef, number_of,
+    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogRange, LogReader, Manifest,
+    ObjectName, Parent, SegmentRef, number_of,
 };
 use vecgo_io::{Env, Listed, StoreExt};
 
-use crate::manifest::{self, Committed};
+use crate::manifest::{self, Committed, Kept};
 use crate::recover::{check_owner, read_deletes};
 use crate::segment::{Segment, SegmentSource};
+use crate::vacuum::{pinned, pins};
 use crate::{Error, ErrorKind, Result, catalogue};
 
 /// What [`crate::Database::verify`] found.
@@ -59,14 +60,20 @@ impl VerifyReport {
 pub(crate) async fn verify(env: &Env) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let mut collections = BTreeMap::new();
+    let mut oldest = 0;
     for (place, key) in catalogue::list(env).await?.iter().enumerate() {
         match catalogue::read(env, key).await {
             Ok((catalogue, _)) => {
                 report.count(catalogue.encode().0.len() as u64);
                 if place == 0 {
                     collections = catalogue.collections;
+                    oldest = catalogue.oldest;
                 }
             }
+            // It is not kept, and somebody has deleted it meanwhile.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && number_of(key).is_ok_and(|number| number < oldest) => {}
             Err(error) => report.note(key, error)?,
         }
     }
@@ -83,14 +90,59 @@ struct Check<'a> {
     config: &'a Config,
 }
 
-/// Places that manifests and later logs say a log reached.
-type Vouched = BTreeMap<u64, BTreeSet<(u64, u64)>>;
+/// What is said of logs.
+#[derive(Debug, Default)]
+struct Vouched {
+    /// Places that manifests and later logs say a log reached.
+    ends: BTreeMap<u64, BTreeSet<(u64, u64)>>,
+    /// The logs of each version that is kept; all others may be gone.
+    needed: Vec<LogRange>,
+}
+
+impl Vouched {
+    fn vouch(&mut self, number: u64, end: LogPosition) {
+        self.ends.entry(number).or_default().insert((end.length, end.checksum));
+    }
+
+    fn is_needed(&self, number: u64) -> bool {
+        let newest = self.needed.iter().map(|range| range.first).max();
+        newest.is_none_or(|first| number >= first)
+            || self.needed.iter().any(|range| (range.first..=range.last).contains(&number))
+    }
+}
 
 impl Check<'_> {
     async fn collection(&self, report: &mut VerifyReport) -> Result<()> {
+        loop {
+            let kept = self.kept().await?;
+            let mut found = report.clone();
+            self.versions(&kept, &mut found).await?;
+            // What was deleted meanwhile because its version grew too old is no damage.
+            if found.damage == report.damage || self.kept().await? == kept {
+                *report = found;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The versions that are kept: all, if the newest cannot tell.
+    async fn kept(&self) -> Result<Kept> {
+        let newest = manifest::newest(&*self.env.store, self.names).await;
+        let mut kept = match newest {
+            Ok(Some(newest)) => Kept::by(&newest.manifest),
+            Ok(None) | Err(_) => Kept::default(),
+        };
+        if let Ok(pins) = pinned(self.env, self.names, false).await {
+            kept.tagged.extend(pins.keys());
+        }
+        Ok(kept)
+    }
+
+    async fn versions(&self, kept: &Kept, report: &mut VerifyReport) -> Result<()> {
+        self.pins(report).await?;
         let mut segments: BTreeMap<ObjectName, SegmentRef> = BTreeMap::new();
         let mut deletes = BTreeMap::new();
-        let mut vouched = Vouched::new();
+        let mut vouched = Vouched::default();
         let store = &*self.env.store;
         let mut parent: Option<Parent> = None;
         let listed = manifest::list(store, self.names).await?;
@@ -99,6 +151,13 @@ impl Check<'_> {
             let Committed { manifest, checksum } =
                 match manifest::read(store, self.names, key).await {
                     Ok(committed) => committed,
+                    // A vacuum is under way.
+                    Err(error)
+                        if error.kind() == ErrorKind::NotFound
+                            && number_of(key).is_ok_and(|number| !kept.has(number)) =>
+                    {
+                        continue;
+                    }
                     Err(error) => {
                         report.note(key, error)?;
                         continue;
@@ -115,8 +174,13 @@ impl Check<'_> {
                 report.note(key, Error::new(ErrorKind::Corruption, message))?;
             }
             parent = Some(manifest.parent);
+            // Of one that is not kept the manifest alone is left for certain.
+            if !kept.has(manifest.number) {
+                continue;
+            }
+            vouched.needed.push(manifest.log);
             if manifest.log.end.length > 0 {
-                vouch(&mut vouched, manifest.log.last, manifest.log.end);
+                vouched.vouch(manifest.log.last, manifest.log.end);
             }
             for segment in manifest.segments {
                 deletes.extend(segment.deletes.map(|object| (object.name, object)));
@@ -162,6 +226,16 @@ impl Check<'_> {
         Ok(())
     }
 
+    async fn pins(&self, report: &mut VerifyReport) -> Result<()> {
+        for key in pins::list(self.env, self.names).await? {
+            match pins::read(self.env, self.names, &key).await {
+                Ok(pin) => pin.iter().for_each(|(_, bytes)| report.count(*bytes)),
+                Err(error) => report.note(&key, error)?,
+            }
+        }
+        Ok(())
+    }
+
     async fn segment(&self, named: &SegmentRef) -> Result<u64> {
         let source = SegmentSource {
             store: Arc::clone(&self.env.store),
@@ -183,7 +257,7 @@ impl Check<'_> {
         while let Some(Listed { key, length }) = listed.pop() {
             let number = self.names.log_number(&key).ok();
             let Some(number) = number.filter(|n| self.names.log(*n) == key) else { continue };
-            let must_reach = vouched.remove(&number).unwrap_or_default();
+            let must_reach = vouched.ends.remove(&number).unwrap_or_default();
             let bytes = match self.env.store.get(&key).await {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -217,7 +291,7 @@ impl Check<'_> {
                 report.note(&key, Error::format(&key, error))?;
             }
         }
-        for number in vouched.into_keys() {
+        for number in vouched.ends.keys().copied().filter(|number| vouched.is_needed(*number)) {
             let key = self.names.log(number);
             let message = format!("{key}: gone, though named");
             report.note(&key, Error::new(ErrorKind::NotFound, message))?;
@@ -237,7 +311,7 @@ impl Check<'_> {
         check_owner(self.names, key, log.header())?;
         let previous = log.header().previous;
         if previous.number > 0 {
-            vouch(vouched, previous.number, previous.end);
+            vouched.vouch(previous.number, previous.end);
         }
         loop {
             let position = log.position();
@@ -260,8 +334,4 @@ impl Check<'_> {
             LogEnd::Clean | LogEnd::Torn { .. } => Ok(log.next_sequence().saturating_sub(1)),
         }
     }
-}
-
-fn vouch(vouched: &mut Vouched, number: u64, end: LogPosition) {
-    vouched.entry(number).or_default().insert((end.length, end.checksum));
 }

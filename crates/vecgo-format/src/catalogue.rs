@@ -24,6 +24,8 @@ pub struct Catalogue {
     pub nonce: u64,
     /// The catalogue before.
     pub parent: Parent,
+    /// The oldest that is kept: at a lower number nothing counts that comes later.
+    pub oldest: u64,
     /// Collections by name.
     pub collections: BTreeMap<String, Entry>,
     /// Dropped collections whose objects may still be there.
@@ -38,6 +40,7 @@ impl Catalogue {
         out.u64(self.nonce);
         out.u64(self.parent.number);
         out.u64(self.parent.checksum);
+        out.u64(self.oldest);
         out.length(self.collections.len());
         for (name, entry) in &self.collections {
             out.bytes(name.as_bytes());
@@ -65,8 +68,13 @@ impl Catalogue {
             number: body.u64()?,
             nonce: body.u64()?,
             parent: Parent { number: body.u64()?, checksum: body.u64()? },
+            oldest: body.u64()?,
             ..Self::default()
         };
+        if catalogue.oldest > catalogue.number {
+            let Catalogue { oldest, number, .. } = catalogue;
+            return Err(body.invalid(format!("oldest {oldest} of {number}")));
+        }
         for _ in 0..body.length()? {
             let name = body.text()?.to_owned();
             let entry = Entry {

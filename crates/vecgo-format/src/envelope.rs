@@ -16,6 +16,7 @@ pub(crate) struct Kind {
 pub(crate) const MANIFEST: Kind = Kind { what: "manifest", magic: *b"VGMF" };
 pub(crate) const CATALOGUE: Kind = Kind { what: "catalogue", magic: *b"VGCT" };
 pub(crate) const DELETES: Kind = Kind { what: "delete object", magic: *b"VGDL" };
+pub(crate) const PIN: Kind = Kind { what: "pin", magic: *b"VGPN" };
 
 const PREFIX_BYTES: usize = FormatVersion::PREFIX_BYTES;
 const CHECKSUM_BYTES: usize = 8;

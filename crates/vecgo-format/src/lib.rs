@@ -18,6 +18,7 @@ mod id;
 mod log;
 mod manifest;
 mod names;
+mod pin;
 mod segment;
 mod version;
 
@@ -36,6 +37,7 @@ pub use log::{
 };
 pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
 pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
+pub use pin::Pin;
 pub use segment::{
     BLOCK_BYTES, Directory, IdColumn, Lookup, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
     SectionKind, Spans, check_segment_header, encode_spans, segment_header,

@@ -1,5 +1,7 @@
 //! A version of a collection: the objects that it consists of.
 
+use std::collections::BTreeMap;
+
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, MANIFEST};
 use crate::{Config, Directory, FormatError, Identity, Metric, ObjectName, SectionKind, checksum};
@@ -63,6 +65,8 @@ pub struct Manifest {
     pub number: u64,
     /// Epoch of the writer that committed it.
     pub epoch: u64,
+    /// The first version of that epoch.
+    pub epoch_began: u64,
     /// Tells this writer's attempt at the number from every other's.
     pub nonce: u64,
     /// The version before.
@@ -71,8 +75,11 @@ pub struct Manifest {
     pub created_ms: u64,
     /// Sequence number of the last write that the version contains.
     pub sequence: u64,
-    /// Oldest version of the unbroken row that ends here.
+    /// Oldest version of the unbroken row that ends here. Below it only those are kept that have a
+    /// tag or a pin.
     pub oldest: u64,
+    /// Older versions that are kept for as long as they have a name.
+    pub tags: BTreeMap<String, u64>,
     /// Number for the next segment.
     pub next_segment: u64,
     /// The collection's configuration.
@@ -90,12 +97,18 @@ impl Manifest {
         out.u128(self.collection.0);
         out.u64(self.number);
         out.u64(self.epoch);
+        out.u64(self.epoch_began);
         out.u64(self.nonce);
         out.u64(self.parent.number);
         out.u64(self.parent.checksum);
         out.u64(self.created_ms);
         out.u64(self.sequence);
         out.u64(self.oldest);
+        out.length(self.tags.len());
+        for (name, version) in &self.tags {
+            out.bytes(name.as_bytes());
+            out.u64(*version);
+        }
         out.u64(self.next_segment);
         self.config.encode(&mut out);
         out.u64(self.log.first);
@@ -134,11 +147,13 @@ impl Manifest {
             collection: Identity(body.u128()?),
             number: body.u64()?,
             epoch: body.u64()?,
+            epoch_began: body.u64()?,
             nonce: body.u64()?,
             parent: Parent { number: body.u64()?, checksum: body.u64()? },
             created_ms: body.u64()?,
             sequence: body.u64()?,
             oldest: body.u64()?,
+            tags: decode_tags(&mut body)?,
             next_segment: body.u64()?,
             config: Config::decode(&mut body)?,
             log: LogRange {
@@ -175,6 +190,15 @@ impl Manifest {
                 "version {number} after {parent}, epoch {epoch}, write {sequence}, segment {next}"
             ));
         }
+        if self.epoch_began == 0 || self.epoch_began > *number {
+            return Err(format!("epoch began at {} in version {number}", self.epoch_began));
+        }
+        if self.oldest == 0 || self.oldest > *number {
+            return Err(format!("versions {} to {number}", self.oldest));
+        }
+        if let Some((name, version)) = self.tags.iter().find(|(_, version)| **version >= *number) {
+            return Err(format!("tag {name:?} of version {version} in version {number}"));
+        }
         if log.first == 0 || log.last == u64::MAX {
             return Err(format!("logs {} to {}", log.first, log.last));
         }
@@ -206,6 +230,18 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+fn decode_tags(bytes: &mut Decoder<'_>) -> Result<BTreeMap<String, u64>, FormatError> {
+    let mut tags = BTreeMap::new();
+    for _ in 0..bytes.length()? {
+        let (name, version) = (bytes.text()?.to_owned(), bytes.u64()?);
+        if tags.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            return Err(bytes.invalid("tags out of order"));
+        }
+        tags.insert(name, version);
+    }
+    Ok(tags)
 }
 
 fn encode_object(object: &ObjectRef, out: &mut Encoder) {

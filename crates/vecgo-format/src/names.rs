@@ -29,6 +29,25 @@ impl fmt::Display for ObjectName {
     }
 }
 
+impl ObjectName {
+    /// Reads a name back from the last part of a key.
+    ///
+    /// # Errors
+    /// [`FormatError::Invalid`] if it is no such name.
+    pub fn of(key: &str) -> Result<Self, FormatError> {
+        let name = key.rsplit('/').next().unwrap_or(key);
+        let part = |part: &str| u64::from_str_radix(part, 16).ok();
+        let parts = name.split_once('-').map(|(epoch, random)| (part(epoch), part(random)));
+        if let Some((Some(epoch), Some(random))) = parts
+            && (Self { epoch, random }).to_string() == name
+        {
+            return Ok(Self { epoch, random });
+        }
+        let detail = format!("{key:?}; expected it to end in an epoch and a random number");
+        Err(FormatError::Invalid { what: "object name", offset: 0, detail })
+    }
+}
+
 /// Key of catalogue manifest `number`. The newest comes first in a listing.
 pub fn catalogue_key(number: u64) -> String {
     format!("catalogue/{:020}", u64::MAX - number)
@@ -99,12 +118,32 @@ impl CollectionNames {
 
     /// Key of a segment.
     pub fn segment(&self, name: ObjectName) -> String {
-        format!("{}segment/{name}", self.prefix())
+        format!("{}{name}", self.segments())
     }
 
     /// Key of a delete object.
     pub fn deletes(&self, name: ObjectName) -> String {
-        format!("{}deletes/{name}", self.prefix())
+        format!("{}{name}", self.all_deletes())
+    }
+
+    /// Prefix of its pins.
+    pub fn pins(&self) -> String {
+        format!("{}pin/", self.prefix())
+    }
+
+    /// Key of a pin.
+    pub fn pin(&self, name: ObjectName) -> String {
+        format!("{}{name}", self.pins())
+    }
+
+    /// Prefix of its segments.
+    pub fn segments(&self) -> String {
+        format!("{}segment/", self.prefix())
+    }
+
+    /// Prefix of its delete objects.
+    pub fn all_deletes(&self) -> String {
+        format!("{}deletes/", self.prefix())
     }
 
     /// Key of the file that the writer holds locked, in a directory. It is no object, and is never

@@ -121,8 +121,8 @@ fn with_config(config: Config) -> (Vec<u8>, usize) {
     let entry = Entry { identity: Identity(7), config, created_ms: 1 };
     let collections = [("a".to_owned(), entry)].into();
     let (bytes, _) = Catalogue { number: 1, collections, ..Catalogue::default() }.encode();
-    // Prefix, four numbers, a count, a name, an identity.
-    (bytes, 8 + 32 + 1 + 2 + 16)
+    // Prefix, five numbers, a count, a name, an identity.
+    (bytes, 8 + 40 + 1 + 2 + 16)
 }
 
 /// Bytes of the twelve at which something is changed, and what is put there.

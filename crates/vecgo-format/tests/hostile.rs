@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, DeleteObject, Directory, FORMAT_VERSION, FrameBuilder, Id, IdColumn, Kill,
-    LogReader, Lookup, Manifest, decode_document,
+    LogReader, Lookup, Manifest, Pin, decode_document,
 };
 
 thread_local! {
@@ -64,6 +64,7 @@ fn decode_all(bytes: &[u8]) {
     let _ = bounded(n, || Manifest::decode(bytes));
     let _ = bounded(n, || Catalogue::decode(bytes));
     let _ = bounded(n, || DeleteObject::decode(bytes));
+    let _ = bounded(n, || Pin::decode(bytes));
     let _ = bounded(n, || decode_document(bytes));
     let _ = bounded(n, || IdColumn::text_id(bytes));
     let _ = bounded(n, || Directory::read_trailer(bytes));
@@ -131,9 +132,11 @@ proptest! {
         manifest in common::manifest(),
         catalogue in common::catalogue(),
         deletes in common::deletes(),
+        pin in common::pin(),
         damage in common::damage(),
     ) {
-        for mut bytes in [manifest.encode().0, catalogue.encode().0, deletes.encode().0] {
+        let objects = [manifest.encode(), catalogue.encode(), deletes.encode(), pin.encode()];
+        for (mut bytes, _) in objects {
             apply(&damage, &mut bytes);
             reseal(&mut bytes);
             decode_all(&bytes);

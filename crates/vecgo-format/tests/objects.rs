@@ -1,4 +1,4 @@
-//! Manifests, catalogues and delete objects: they come back, and no damage passes for them.
+//! Manifests, catalogues, delete objects and pins: they come back, and no damage passes for them.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,7 @@ mod common;
 use common::{assert_no_change_reads, assert_no_prefix_reads, few, plain, reseal};
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, FormatError, MAX_DIM, Manifest, Metric, Parent, checksum,
+    Catalogue, Config, DeleteObject, FormatError, MAX_DIM, Manifest, Metric, Parent, Pin, checksum,
 };
 
 /// The checksum by which an object is named: that of all its bytes but itself.
@@ -40,6 +40,13 @@ proptest! {
     }
 
     #[test]
+    fn pins_come_back(pin in common::pin()) {
+        let (bytes, sum) = pin.encode();
+        prop_assert_eq!(sum, named_by(&bytes));
+        prop_assert_eq!(Pin::decode(&bytes), Ok((pin, sum)));
+    }
+
+    #[test]
     fn kinds_are_not_mixed_up(
         manifest in common::manifest(),
         catalogue in common::catalogue(),
@@ -52,6 +59,7 @@ proptest! {
         prop_assert!(is_other(Manifest::decode(&deletes).err()));
         prop_assert!(is_other(Catalogue::decode(&manifest).err()));
         prop_assert!(is_other(DeleteObject::decode(&catalogue).err()));
+        prop_assert!(is_other(Pin::decode(&manifest).err()));
     }
 
     #[test]
@@ -73,6 +81,11 @@ proptest! {
             assert!(matches!(decoded, Err(FormatError::Invalid { .. })), "{decoded:?}");
         };
         refused(&|m| m.epoch = u64::MAX);
+        refused(&|m| m.epoch_began = 0);
+        refused(&|m| m.epoch_began = m.number + 1);
+        refused(&|m| m.oldest = 0);
+        refused(&|m| m.oldest = m.number + 1);
+        refused(&|m| m.tags = [("a".to_owned(), m.number)].into());
         refused(&|m| m.log.first = 0);
         refused(&|m| m.log.last = u64::MAX);
         refused(&|m| m.log.epoch = m.epoch.saturating_add(beyond));
@@ -123,6 +136,13 @@ proptest! {
         let (bytes, _) = catalogue.encode();
         assert_no_prefix_reads(&bytes, Catalogue::decode);
         assert_no_change_reads(&bytes, Catalogue::decode);
+    }
+
+    #[test]
+    fn damaged_pins_are_refused(pin in common::pin()) {
+        let (bytes, _) = pin.encode();
+        assert_no_prefix_reads(&bytes, Pin::decode);
+        assert_no_change_reads(&bytes, Pin::decode);
     }
 
     #[test]

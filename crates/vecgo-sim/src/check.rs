@@ -8,7 +8,7 @@ use vecgo_io::{Access, Store};
 
 use crate::disk::{Image, Outcome};
 use crate::machine::{Machine, Trace};
-use crate::oracle::{Expected, invariants};
+use crate::oracle::{Expected, invariants, no_garbage};
 use crate::random::Random;
 use crate::violation::Failure;
 use crate::{Settings, Violation};
@@ -120,7 +120,7 @@ impl Checker {
             let rows = invariants::durable(&collection, expected).await?;
             invariants::newest_version(&collection, expected)?;
             if look == Look::Everything {
-                invariants::versions(&collection, expected).await?;
+                invariants::versions(&collection, expected, &self.settings).await?;
                 invariants::answers(&collection, &rows, &mut self.random).await?;
             }
             collections.push(collection);
@@ -128,6 +128,12 @@ impl Checker {
         if look == Look::Everything {
             invariants::undamaged(database).await?;
             invariants::no_leftovers(store, &names).await?;
+            for collection in &collections {
+                collection.flush().await?;
+                collection.settle().await?;
+                collection.vacuum().await?;
+            }
+            no_garbage(store, self.settings.kept_versions).await?;
         }
         Ok(collections)
     }
@@ -144,7 +150,7 @@ impl Checker {
             for name in names.keys() {
                 let replica = database.collection(name).await?;
                 invariants::newest_version(&replica, expected)?;
-                invariants::versions(&replica, expected).await?;
+                invariants::versions(&replica, expected, &self.settings).await?;
             }
             Ok::<(), Failure>(())
         })?;

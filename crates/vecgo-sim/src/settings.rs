@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vecgo_engine::{Config, Index, Metric, Options, Quantization, WalSync};
+use vecgo_engine::{Config, Index, Metric, Options, Quantization, Retention, WalSync};
 
 use crate::random::Random;
 
@@ -15,6 +15,8 @@ pub struct Settings {
     pub memtable_rows: usize,
     /// Whether segments are merged by themselves.
     pub auto_compact: bool,
+    /// How many versions are kept that have no tag.
+    pub kept_versions: u64,
     /// Whether tasks give way to each other at every call to the store.
     pub busy: bool,
     /// Whether merged segments have graphs.
@@ -43,6 +45,7 @@ impl Default for Settings {
             wal_sync: WalSync::EveryWrite,
             memtable_rows: 1000,
             auto_compact: true,
+            kept_versions: 2,
             busy: false,
             graph: None,
         }
@@ -52,7 +55,7 @@ impl Default for Settings {
 impl Settings {
     /// Any settings.
     pub fn random(random: &mut Random) -> Self {
-        // One draw for both, so that what follows it means what it did before there were graphs.
+        // One draw for several, so that what follows it means what it did before there were graphs.
         let drawn = random.next();
         let interval = WalSync::Interval(Duration::from_millis(1 + drawn % 20));
         Self {
@@ -65,6 +68,7 @@ impl Settings {
             ]),
             memtable_rows: *random.pick(&[1, 4, 10, 40, 1000]),
             auto_compact: !random.one_in(4),
+            kept_versions: [16, 1, 2, 3, 5, u64::MAX][(drawn / 640 % 6) as usize],
             busy: random.one_in(2),
             graph: Graph::of(drawn / 20),
         }
@@ -81,6 +85,8 @@ impl Settings {
             memtable_bytes: MEMTABLE_BYTES,
             memtable_rows: self.memtable_rows,
             auto_compact: self.auto_compact,
+            // By bytes nobody could say from outside which versions must be there.
+            retention: Retention { versions: self.kept_versions, age: None, bytes: Some(u64::MAX) },
             graph_rows: self.graph.map_or(usize::MAX, |graph| graph.rows),
             ..Options::default()
         }

@@ -1,11 +1,14 @@
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_lock::Mutex;
 use vecgo_engine::Fetch;
 use vecgo_io::Spawn;
 
 use crate::call::awaitable;
-use crate::{Ack, Call, Config, Id, Record, Search, SearchBatch, Stats, Update, VersionInfo};
+use crate::{
+    Ack, Call, Config, Id, Record, Search, SearchBatch, Stats, Update, Vacuumed, VersionInfo,
+};
 
 /// A collection of a database, held by its writer or by a reader.
 ///
@@ -106,14 +109,86 @@ impl Collection {
         Call::on(self.threads(), async move { inner.compact().await })
     }
 
-    /// Returns when no merge of segments is running or due, with the last version. What is due is
-    /// merged, whether that happens by itself or not.
+    /// Returns when no merge of segments and no vacuum is running or due, with the last version. What
+    /// is due is merged, whether that happens by itself or not.
     ///
     /// # Errors
-    /// Why the last merge came to nothing, if it did; it is tried again.
+    /// Why the last merge or vacuum came to nothing, if one did; it is tried again.
     pub fn settle(&self) -> Call<u64> {
         let inner = self.inner.clone();
         Call::on(self.threads(), async move { inner.settle().await })
+    }
+
+    /// Deletes what only versions need that are not kept ([`Retention`]), and what writers that were
+    /// killed left behind; says what it deleted. Happens by itself unless that was switched off.
+    ///
+    /// ```
+    /// use vecgo::{Config, Metric, Record, Retention};
+    ///
+    /// # fn main() -> vecgo::Result<()> {
+    /// let retention = Retention { versions: 2, ..Retention::default() };
+    /// let db = vecgo::open("memory://").retention(retention).wait()?;
+    /// let notes = db.open_or_create("notes", Config::new(2, Metric::L2)).wait()?;
+    /// for day in 0..5u64 {
+    ///     notes.upsert([Record::new(day, vec![day as f32, 0.0])]).wait()?;
+    ///     notes.commit().wait()?;
+    ///     if day == 0 {
+    ///         notes.tag("first").wait()?;
+    ///     }
+    /// }
+    /// notes.vacuum().wait()?;
+    /// assert_eq!(notes.at_tag("first").wait()?.count(), 1);
+    /// assert!(notes.versions().wait()?.len() <= 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the store can meet. If a version cannot be read, nothing is deleted.
+    pub fn vacuum(&self) -> Call<Vacuumed> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.vacuum().await })
+    }
+
+    /// Gives a version that holds all earlier writes a name, and gives that version. It is kept for
+    /// as long as it has a name.
+    ///
+    /// # Errors
+    /// `NotFound` if nothing was ever written.
+    pub fn tag(&self, tag: impl Into<String>) -> Call<u64> {
+        let (inner, tag) = (self.inner.clone(), tag.into());
+        Call::on(self.threads(), async move { inner.tag(&tag, None).await })
+    }
+
+    /// Gives a version that is kept a name. A name that another version had moves.
+    ///
+    /// # Errors
+    /// `VersionGone` if it is not kept.
+    pub fn tag_version(&self, tag: impl Into<String>, version: u64) -> Call<u64> {
+        let (inner, tag) = (self.inner.clone(), tag.into());
+        Call::on(self.threads(), async move { inner.tag(&tag, Some(version)).await })
+    }
+
+    /// Takes a name away, and gives the version that had it.
+    ///
+    /// # Errors
+    /// `NotFound` if no version has it.
+    pub fn untag(&self, tag: impl Into<String>) -> Call<u64> {
+        let (inner, tag) = (self.inner.clone(), tag.into());
+        Call::on(self.threads(), async move { inner.untag(&tag).await })
+    }
+
+    /// Keeps a version for `lease`, as somebody does who reads it for long, from any process that
+    /// may write to the store. `holder` tells people who that is.
+    ///
+    /// # Errors
+    /// `VersionGone` if it is not kept, or only by a pin; `ReadOnly` in a database open for reading.
+    pub fn pin(&self, version: u64, lease: Duration, holder: impl Into<String>) -> Call<Pin> {
+        let (inner, holder, threads) = (self.inner.clone(), holder.into(), self.threads());
+        Call::on(self.threads(), async move {
+            let pin = inner.pin(version, lease, &holder).await?;
+            Ok(Pin { version, inner: Arc::new(Mutex::new(pin)), threads })
+        })
     }
 
     /// Commits, ends the writer and frees the collection for another. All handles are closed.
@@ -203,6 +278,26 @@ impl Collection {
         Call::on(self.threads(), async move { Ok(Self::new(inner.at_version(version).await?)) })
     }
 
+    /// The collection as it was when a version got this name, for reading only.
+    ///
+    /// # Errors
+    /// `NotFound` if no version has it.
+    pub fn at_tag(&self, tag: impl Into<String>) -> Call<Collection> {
+        let (inner, tag) = (self.inner.clone(), tag.into());
+        Call::on(self.threads(), async move { Ok(Self::new(inner.at_tag(&tag).await?)) })
+    }
+
+    /// The collection as its newest version was at a time, for reading only.
+    ///
+    /// # Errors
+    /// `VersionGone` if no version that is kept is as old.
+    pub fn at_time(&self, time: SystemTime) -> Call<Collection> {
+        let inner = self.inner.clone();
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Call::on(self.threads(), async move { Ok(Self::new(inner.at_time(time_ms).await?)) })
+    }
+
     /// The version being read; for the writer the last committed one.
     pub fn version(&self) -> u64 {
         self.inner.version()
@@ -220,6 +315,41 @@ impl Collection {
     /// The collection in numbers.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
+    }
+}
+
+/// Keeps a version. Counts until it is released or its lease ends; dropping it does neither.
+#[derive(Debug)]
+pub struct Pin {
+    inner: Arc<Mutex<vecgo_engine::Pin>>,
+    threads: Arc<dyn Spawn>,
+    version: u64,
+}
+
+impl Pin {
+    /// The version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Keeps the version for `lease` from now on, or for what is left of the lease before if that
+    /// is longer.
+    ///
+    /// # Errors
+    /// What writing to the store can meet; the lease before then still counts.
+    pub fn renew(&self, lease: Duration) -> Call<()> {
+        let inner = Arc::clone(&self.inner);
+        let renew = async move { inner.lock().await.renew(lease).await };
+        Call::on(Arc::clone(&self.threads), renew)
+    }
+
+    /// Lets go of the version.
+    ///
+    /// # Errors
+    /// What the store can meet; the pin then expires by itself.
+    pub fn release(self) -> Call<()> {
+        let inner = Arc::clone(&self.inner);
+        Call::on(Arc::clone(&self.threads), async move { inner.lock().await.release().await })
     }
 }
 

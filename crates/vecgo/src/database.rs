@@ -1,13 +1,15 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vecgo_engine::Options;
 use vecgo_io::{Access, Env, Spawn};
 
 use crate::call::awaitable;
 use crate::{
-    Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, VerifyReport, WalSync,
+    Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, Retention, VerifyReport,
+    WalSync,
 };
 
 /// Opens a database: a directory, or `memory://` for one that is gone with its last handle.
@@ -67,7 +69,27 @@ impl Open {
         self
     }
 
-    /// Rows from which on a merge gives a segment a graph (1024), in collections that have one.
+    /// Which versions are kept beside the newest.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.options.retention = retention;
+        self
+    }
+
+    /// Whether what only versions need that are not kept is deleted by itself (it is).
+    /// [`Collection::vacuum`] deletes it all the same.
+    pub fn auto_vacuum(mut self, auto: bool) -> Self {
+        self.options.auto_vacuum = auto;
+        self
+    }
+
+    /// How long after a version stopped being kept what only it needs is deleted: none in a
+    /// directory, where a reader holds its files open, and a quarter of an hour elsewhere.
+    pub fn vacuum_grace(mut self, grace: Duration) -> Self {
+        self.options.vacuum_grace = Some(grace);
+        self
+    }
+
+    /// Rows from which on a merge gives a segment a graph (2048), in collections that have one.
     /// Fewer are scored one by one, which takes no longer than to walk a graph of them.
     pub fn graph_rows(mut self, rows: usize) -> Self {
         self.options.graph_rows = rows;

@@ -48,7 +48,7 @@ mod database;
 mod search;
 
 pub use call::Call;
-pub use collection::{Collection, Scan, ScanBuilder};
+pub use collection::{Collection, Pin, Scan, ScanBuilder};
 pub use database::{Database, Open, open};
 pub use search::{Search, SearchBatch};
 
@@ -56,8 +56,8 @@ pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind, GraphBuild, Hit,
     Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
-    Metric, Quantization, Record, Result, SegmentStats, Stats, Update, VerifyReport, VersionInfo,
-    WalSync,
+    Metric, PinStats, Quantization, Record, Result, Retention, SegmentStats, Stats, Update,
+    Vacuumed, VerifyReport, VersionInfo, WalSync,
 };
 
 /// The programs of README.md and of the walk through the library are compiled and run.

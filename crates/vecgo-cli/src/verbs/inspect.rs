@@ -55,36 +55,6 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-pub(crate) fn versions(target: &Target, out: &Output) -> Result<Answer, Failure> {
-    let versions = reader(target)?.versions().wait()?;
-    let listed: Vec<_> = versions
-        .iter()
-        .map(|version| {
-            json!({
-                "version": version.version,
-                "created_ms": version.created_ms,
-                "sequence": version.sequence,
-                "segments": version.segments,
-            })
-        })
-        .collect();
-    out.object(&json!({"versions": listed}));
-    for version in &versions {
-        out.line(format!(
-            "{:>8}  {}.{:03} s since 1970, write {}, {} segments",
-            version.version,
-            version.created_ms / 1000,
-            version.created_ms % 1000,
-            version.sequence,
-            version.segments
-        ));
-    }
-    if versions.is_empty() {
-        out.line("no versions yet");
-    }
-    Ok(Answer::Yes)
-}
-
 pub(crate) fn verify(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let report = reading(target)?.verify().wait()?;
     let damage: Vec<_> = report

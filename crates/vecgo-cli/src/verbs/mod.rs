@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod records;
 pub(crate) mod search;
+pub(crate) mod versions;
 
 use clap::CommandFactory;
 use clap_complete::Shell;

@@ -17,6 +17,8 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
     check_knobs(&args.knobs, &collection)?;
     if let Some(version) = args.version {
         collection = collection.at_version(version).wait()?;
+    } else if let Some(tag) = &args.tag {
+        collection = collection.at_tag(tag).wait()?;
     }
     if let Some(text) = &args.vector {
         let value: Value = serde_json::from_str(text)

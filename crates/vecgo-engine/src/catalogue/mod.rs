@@ -26,11 +26,26 @@ pub struct CollectionInfo {
 /// time.
 const MAX_TRIES: usize = 100;
 
+/// Catalogues that are kept: nobody reads an older one than the newest, but a change that was long
+/// under way must run into those that came after it.
+const KEPT: u64 = 16;
+
 /// The newest catalogue and its checksum; the empty one if there is none yet.
 pub(crate) async fn newest(env: &Env) -> Result<(Catalogue, u64)> {
-    match list(env).await?.first() {
-        None => Ok((Catalogue::default(), 0)),
-        Some(newest) => read(env, newest).await,
+    let mut looked_for = None;
+    loop {
+        let Some(newest) = list(env).await?.into_iter().next() else {
+            return Ok((Catalogue::default(), 0));
+        };
+        match read(env, &newest).await {
+            // It has grown old and was deleted between the two looks.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && looked_for.as_ref() != Some(&newest) =>
+            {
+                looked_for = Some(newest);
+            }
+            found => return found,
+        }
     }
 }
 
@@ -64,10 +79,37 @@ pub(crate) async fn change<T>(env: &Env, make: impl Fn(&mut Catalogue) -> Result
         next.number = parent.number + 1;
         next.nonce = env.rand.next_u64();
         next.parent = parent;
+        next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
         let (bytes, _) = next.encode();
-        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await? {
+        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
+            && counts(env, &next).await?
+        {
             return Ok(made);
         }
     }
     Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
+}
+
+/// Whether a catalogue that was put is part of the chain. It is not if it came so late that others
+/// had deleted what had its number. Deletes those that are not kept any more.
+async fn counts(env: &Env, put: &Catalogue) -> Result<bool> {
+    let listed = list(env).await;
+    let newest = match &listed {
+        Ok(keys) if keys.first() == Some(&catalogue_key(put.number)) => put.oldest,
+        _ => newest(env).await.map_err(in_doubt)?.0.oldest,
+    };
+    // The next change deletes what this one fails to.
+    for key in listed.into_iter().flatten() {
+        if number_of(&key).is_ok_and(|number| number < newest)
+            && env.store.delete(&key).await.is_err()
+        {
+            break;
+        }
+    }
+    Ok(put.number >= newest)
+}
+
+/// The change was put; whether it counts is not known.
+fn in_doubt(error: Error) -> Error {
+    error.with_kind(ErrorKind::OutcomeUnknown).context("a change may or may not have happened")
 }

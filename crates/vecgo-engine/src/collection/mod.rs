@@ -18,8 +18,8 @@ pub use stats::{SegmentStats, Stats};
 
 use crate::graph::{Progress, Walkers};
 use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
-use crate::write::{Ack, Batch, Condition, Inbox, Message};
-use crate::{Error, ErrorKind, Options, Record, Result, Update};
+use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
+use crate::{Error, ErrorKind, Options, PinStats, Record, Result, Update, Vacuumed};
 
 /// What all handles of a collection and its writer share.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ pub(crate) struct Shared {
     pub(crate) flush_failure: Mutex<Option<Error>>,
     /// Why the last merge came to nothing; the policy tries again.
     pub(crate) merge_failure: Mutex<Option<Error>>,
+    /// Why the last vacuum came to nothing; it is tried again.
+    pub(crate) vacuum_failure: Mutex<Option<Error>>,
+    /// What the last vacuum of this writer did, and the pins that it found.
+    pub(crate) last_vacuum: Mutex<Option<Vacuumed>>,
+    pub(crate) pins: Mutex<Vec<PinStats>>,
 }
 
 /// A collection of a database.
@@ -219,13 +224,41 @@ impl Collection {
         self.ask(|reply| Message::Compact { reply }).await
     }
 
-    /// Returns when no merge of segments is running or due, with the last version. What is due is
-    /// merged, whether that happens by itself or not.
+    /// Returns when no merge of segments and no vacuum is running or due, with the last version. What
+    /// is due is merged, whether that happens by itself or not.
     ///
     /// # Errors
-    /// Why the last merge came to nothing, if it did; it is tried again.
+    /// Why the last merge or vacuum came to nothing, if one did; it is tried again.
     pub async fn settle(&self) -> Result<u64> {
         self.ask(|reply| Message::Settle { reply }).await
+    }
+
+    /// Deletes what only versions need that are not kept, and what writers that were killed left
+    /// behind; says what it deleted. Happens by itself unless that was switched off.
+    ///
+    /// # Errors
+    /// What the store can meet. If a version cannot be read, nothing is deleted.
+    pub async fn vacuum(&self) -> Result<Vacuumed> {
+        self.ask(|reply| Message::Vacuum { reply }).await
+    }
+
+    /// Gives a version a name, by which it is kept until the name is taken away or given to
+    /// another: `version`, or one that holds all earlier writes. Gives the version.
+    ///
+    /// # Errors
+    /// `VersionGone` if it is not kept; `NotFound` if there is none yet.
+    pub async fn tag(&self, tag: &str, version: Option<u64>) -> Result<u64> {
+        let (tag, change) = (tag.to_owned(), TagChange::Add(version));
+        self.ask(|reply| Message::Tag { tag, change, reply }).await
+    }
+
+    /// Takes a name away, and gives the version that had it.
+    ///
+    /// # Errors
+    /// `NotFound` if no version has it.
+    pub async fn untag(&self, tag: &str) -> Result<u64> {
+        let (tag, change) = (tag.to_owned(), TagChange::Remove);
+        self.ask(|reply| Message::Tag { tag, change, reply }).await
     }
 
     /// Commits, ends the writer and frees the collection for another. All handles are closed.

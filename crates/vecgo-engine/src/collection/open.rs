@@ -46,6 +46,9 @@ impl Shared {
             failure: Mutex::new(None),
             flush_failure: Mutex::new(None),
             merge_failure: Mutex::new(None),
+            vacuum_failure: Mutex::new(None),
+            last_vacuum: Mutex::new(None),
+            pins: Mutex::default(),
         }
     }
 
@@ -122,34 +125,31 @@ impl Collection {
             return Ok(self.version());
         };
         let _one_at_a_time = refreshing.lock().await;
-        let mut tries = 0;
+        let shared = &self.shared;
+        let number = |found: &Option<Committed>| found.as_ref().map_or(0, |c| c.manifest.number);
+        let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
         loop {
-            match self.refresh_once().await {
-                // A writer may delete what it has replaced: look again while it moves on.
-                Err(error) if error.kind() == ErrorKind::Corruption && tries < 2 => {
-                    let newest =
-                        manifest::newest(&*self.shared.env.store, self.shared.names).await?;
-                    if newest.map_or(0, |newest| newest.manifest.number) <= self.version() {
+            let current = shared.view.load_full();
+            if number(&committed) <= current.version && !current.memtables.is_empty() {
+                return Ok(self.version());
+            }
+            let source = shared.source(committed.as_ref(), Extent::Version);
+            match source.recover(&current.segments).await {
+                Ok(recovered) => {
+                    shared.show(committed.as_ref(), recovered);
+                    return Ok(self.version());
+                }
+                // A writer deletes what it has replaced: look again while it moves on.
+                Err(error) if error.kind() == ErrorKind::Corruption => {
+                    let newest = manifest::newest(&*shared.env.store, shared.names).await?;
+                    if number(&newest) <= number(&committed) {
                         return Err(error);
                     }
-                    tries += 1;
+                    committed = newest;
                 }
-                done => return done,
+                Err(error) => return Err(error),
             }
         }
-    }
-
-    async fn refresh_once(&self) -> Result<u64> {
-        let shared = &self.shared;
-        let committed = manifest::newest(&*shared.env.store, shared.names).await?;
-        let newest = committed.as_ref().map_or(0, |committed| committed.manifest.number);
-        let current = shared.view.load_full();
-        if newest > current.version || current.memtables.is_empty() {
-            let source = shared.source(committed.as_ref(), Extent::Version);
-            let recovered = source.recover(&current.segments).await?;
-            shared.show(committed.as_ref(), recovered);
-        }
-        Ok(self.version())
     }
 
     /// The collection as it was at a version that is still kept.
@@ -162,11 +162,37 @@ impl Collection {
             Entry { identity: self.shared.names.0, config: self.shared.config, created_ms: 0 };
         let (kernels, options) = (self.shared.kernels, &self.shared.options);
         let shared = Arc::new(Shared::new(env, &self.shared.name, &entry, kernels, options));
-        let committed = Some(manifest::at(&*env.store, shared.names, version).await?);
+        let committed = Some(manifest::at(env, shared.names, version).await?);
         let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
-        let recovered = shared.source(committed.as_ref(), Extent::Version).recover(&known).await?;
+        let recovered = shared.source(committed.as_ref(), Extent::Version).recover(&known).await;
+        let recovered = match recovered {
+            // It may have become too old since.
+            Err(error) if error.kind() == ErrorKind::Corruption => {
+                manifest::at(env, shared.names, version).await?;
+                return Err(error);
+            }
+            recovered => recovered?,
+        };
         shared.show(committed.as_ref(), recovered);
         Ok(Self { shared, role: Role::Version })
+    }
+
+    /// The collection as it was when a version got this name.
+    ///
+    /// # Errors
+    /// `NotFound` if no version has it.
+    pub async fn at_tag(&self, tag: &str) -> Result<Self> {
+        let version = manifest::tagged(&self.shared.env, self.shared.names, tag).await?;
+        self.at_version(version).await
+    }
+
+    /// The collection as its newest version was at a time, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// `VersionGone` if no version that is kept is as old.
+    pub async fn at_time(&self, time_ms: u64) -> Result<Self> {
+        let version = manifest::as_of(&self.shared.env, self.shared.names, time_ms).await?;
+        self.at_version(version).await
     }
 
     /// The version being read: the last committed one for the writer.
@@ -179,7 +205,7 @@ impl Collection {
     /// # Errors
     /// What reading the store can meet.
     pub async fn versions(&self) -> Result<Vec<VersionInfo>> {
-        manifest::versions(&*self.shared.env.store, self.shared.names).await
+        manifest::versions(&self.shared.env, self.shared.names).await
     }
 }
 

@@ -1,9 +1,9 @@
 use vecgo_format::Config;
 
 use super::Collection;
-use crate::Error;
 use crate::graph::GraphBuild;
 use crate::memtable::Memtable;
+use crate::{Error, PinStats, Vacuumed};
 
 /// A collection in numbers.
 #[derive(Debug, Clone)]
@@ -42,6 +42,12 @@ pub struct Stats {
     pub flush_failure: Option<Error>,
     /// Why the last merge of segments came to nothing, if it did.
     pub merge_failure: Option<Error>,
+    /// Why the last vacuum came to nothing, if it did.
+    pub vacuum_failure: Option<Error>,
+    /// What the last vacuum of this writer deleted.
+    pub last_vacuum: Option<Vacuumed>,
+    /// The pins that it found, by version.
+    pub pins: Vec<PinStats>,
 }
 
 /// A segment in numbers.
@@ -98,6 +104,9 @@ impl Collection {
             failure: self.shared.failure.lock().clone(),
             flush_failure: self.shared.flush_failure.lock().clone(),
             merge_failure: self.shared.merge_failure.lock().clone(),
+            vacuum_failure: self.shared.vacuum_failure.lock().clone(),
+            last_vacuum: *self.shared.last_vacuum.lock(),
+            pins: self.shared.pins.lock().clone(),
         }
     }
 }

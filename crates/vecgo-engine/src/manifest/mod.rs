@@ -1,11 +1,16 @@
 //! Versions: finding, reading and committing the manifests of a collection.
 
 mod decide;
+mod kept;
 
 use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
 use vecgo_io::{Store, StoreExt};
 
 pub(crate) use decide::{Decided, decide};
+pub use kept::VersionInfo;
+pub(crate) use kept::{
+    Kept, as_of, at, keeps_without_pins, no_tag, tagged, version_gone, versions,
+};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -14,19 +19,6 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) struct Committed {
     pub(crate) manifest: Manifest,
     pub(crate) checksum: u64,
-}
-
-/// A version of a collection, as `versions` lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VersionInfo {
-    /// The version's number.
-    pub version: u64,
-    /// When it was committed, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Sequence number of its last write.
-    pub sequence: u64,
-    /// How many segments it names.
-    pub segments: usize,
 }
 
 /// Keys of all manifests, newest first. A file of another name is not ours and does not stop us.
@@ -38,44 +30,19 @@ pub(crate) async fn list(store: &dyn Store, names: CollectionNames) -> Result<Ve
 
 /// The newest version; `None` for a collection that was never committed.
 pub(crate) async fn newest(store: &dyn Store, names: CollectionNames) -> Result<Option<Committed>> {
-    match list(store, names).await?.first() {
-        None => Ok(None),
-        Some(newest) => read(store, names, newest).await.map(Some),
+    let mut looked_for = None;
+    loop {
+        let Some(newest) = list(store, names).await?.into_iter().next() else { return Ok(None) };
+        match read(store, names, &newest).await {
+            // It has grown old and was deleted between the two looks.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && looked_for.as_ref() != Some(&newest) =>
+            {
+                looked_for = Some(newest);
+            }
+            found => return found.map(Some),
+        }
     }
-}
-
-/// Version `number`.
-pub(crate) async fn at(
-    store: &dyn Store,
-    names: CollectionNames,
-    number: u64,
-) -> Result<Committed> {
-    let gone = |error: Error| match error.kind() {
-        ErrorKind::NotFound => Error::new(
-            ErrorKind::VersionGone,
-            format!("version {number} is not kept; `versions` lists those that are"),
-        ),
-        _ => error,
-    };
-    read(store, names, &names.manifest(number)).await.map_err(gone)
-}
-
-/// All versions, newest first.
-pub(crate) async fn versions(
-    store: &dyn Store,
-    names: CollectionNames,
-) -> Result<Vec<VersionInfo>> {
-    let mut versions = Vec::new();
-    for key in list(store, names).await? {
-        let manifest = read(store, names, &key).await?.manifest;
-        versions.push(VersionInfo {
-            version: manifest.number,
-            created_ms: manifest.created_ms,
-            sequence: manifest.sequence,
-            segments: manifest.segments.len(),
-        });
-    }
-    Ok(versions)
 }
 
 pub(crate) async fn read(

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use vecgo_format::{LogRange, Manifest, Parent, Previous, SegmentRef};
 
 use super::writer::Writer;
@@ -23,7 +25,7 @@ impl Writer {
         if last.map_or(0, |manifest| manifest.sequence) == self.tail.synced().sequence {
             return Ok(last.map_or(0, |manifest| manifest.number));
         }
-        let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
+        let segments = self.segment_refs();
         let range = self.log_range(last.map_or(0, |manifest| manifest.log.flushed));
         self.put_manifest(range, segments).await
     }
@@ -45,28 +47,48 @@ impl Writer {
         log: LogRange,
         segments: Vec<SegmentRef>,
     ) -> Result<u64> {
+        let tags = self.committed.as_ref().map(|last| last.manifest.tags.clone());
+        self.put_manifest_with(log, segments, tags.unwrap_or_default()).await
+    }
+
+    /// The same with other tags.
+    pub(super) async fn put_manifest_with(
+        &mut self,
+        log: LogRange,
+        segments: Vec<SegmentRef>,
+        tags: BTreeMap<String, u64>,
+    ) -> Result<u64> {
         let parent = self.committed.as_ref().map_or(Parent::default(), |committed| Parent {
             number: committed.manifest.number,
             checksum: committed.checksum,
         });
-        let manifest = Manifest {
+        let before = self.committed.as_ref().map(|committed| &committed.manifest);
+        let epoch_began = before.filter(|before| before.epoch == self.epoch);
+        let number = parent.number + 1;
+        // Later versions are of later times, whatever becomes of the clock.
+        let created_ms = self.shared.env.clock.wall_ms();
+        let created_ms = before.map_or(created_ms, |before| before.created_ms.max(created_ms));
+        let mut manifest = Manifest {
             collection: self.shared.names.0,
-            number: parent.number + 1,
+            number,
             epoch: self.epoch,
+            epoch_began: epoch_began.map_or(number, |before| before.epoch_began),
             nonce: self.shared.env.rand.next_u64(),
             parent,
-            created_ms: self.shared.env.clock.wall_ms(),
+            created_ms,
             sequence: self.tail.synced().sequence,
-            oldest: 1,
+            oldest: before.map_or(1, |before| before.oldest),
+            tags,
             next_segment: self.next_segment,
             config: self.shared.config,
             log,
             segments,
         };
+        let past = before.map(|before| self.vacuums.past_of(before, &manifest));
+        manifest.oldest = self.oldest_kept(&manifest, past);
         manifest
             .check()
             .map_err(|why| Error::internal(format!("a version that is none: {why}")))?;
-        let number = manifest.number;
         let (bytes, checksum) = manifest.encode();
         let key = self.shared.names.manifest(number);
         let decided = match decide(&self.shared.env, &key, bytes.into()).await {
@@ -79,6 +101,7 @@ impl Writer {
         };
         match &decided {
             Ok(_) => {
+                self.vacuums.committed(past, &manifest, self.shared.env.clock.monotonic());
                 self.committed = Some(Committed { manifest, checksum });
                 self.tail.is_named();
                 self.publish_view();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use vecgo_format::{ObjectName, SegmentRef};
 
+use super::beside::Ended;
 use super::deletes::Deletes;
-use super::inbox::{Inbox, Message};
 use super::merge::sort_by_number;
 use super::writer::Writer;
 use crate::collection::Shared;
@@ -34,8 +34,9 @@ enum FlushState {
     Written(Box<Output>),
 }
 
-/// Log that may be left unflushed in a bucket: whoever opens it has to fetch that.
-const MOST_LOG_OBJECTS: u64 = 128;
+/// Logs that may be left unflushed: whoever opens the collection has to read them.
+const MOST_LOGS: u64 = 128;
+/// Their bytes in a bucket.
 const MOST_LOG_BYTES: u64 = 8 << 20;
 
 /// Pauses between tries of a flush that fails, each twice as long as the one before.
@@ -59,12 +60,7 @@ impl Backoff {
 
 /// What a flush made.
 #[derive(Debug)]
-pub(crate) struct Flushed {
-    result: Result<Output>,
-}
-
-#[derive(Debug)]
-struct Output {
+pub(crate) struct Output {
     built: Option<Written>,
     /// The rows of older segments that died.
     deletes: Option<Deletes>,
@@ -98,9 +94,8 @@ impl Writer {
         self.active.table().bytes() >= limit
             || self.active.rows() >= self.shared.options.memtable_rows
             || self.tail.unsealed_bytes() >= limit as u64 * 2
-            || (!self.shared.env.store.has_locks()
-                && (self.tail.unsealed_objects() >= MOST_LOG_OBJECTS
-                    || self.tail.unsealed_bytes() >= MOST_LOG_BYTES))
+            || self.tail.number().saturating_sub(self.active.table().first_log) >= MOST_LOGS
+            || (!self.shared.env.store.has_locks() && self.tail.unsealed_bytes() >= MOST_LOG_BYTES)
     }
 
     /// Seals the memtable if it is full or somebody waits for a flush, and starts the flush.
@@ -129,8 +124,7 @@ impl Writer {
             if self.shared.options.wal_sync != WalSync::OnCommit {
                 self.sync().await;
             }
-            let flushed = self.inbox.take_flushed().await;
-            self.flushed(*flushed).await;
+            self.wait_for(|ended| matches!(ended, Ended::Flush(_))).await;
         }
         self.answer_flush_waiters();
     }
@@ -153,6 +147,7 @@ impl Writer {
 
     async fn seal(&mut self) -> Result<()> {
         self.check_alive()?;
+        self.vacuums.log_ends(self.active.table().first_log, self.tail.unsealed_bytes());
         self.tail.roll().await?;
         let next = MemtableWriter::new(self.shared.config.dim(), self.tail.number());
         let table = Arc::clone(std::mem::replace(&mut self.active, next).table());
@@ -172,7 +167,7 @@ impl Writer {
         match std::mem::replace(&mut sealed.state, FlushState::Running) {
             FlushState::Running => return,
             FlushState::Written(output) => {
-                return self.flushed(Flushed { result: Ok(*output) }).await;
+                return self.flushed(Ok(*output)).await;
             }
             FlushState::Due => {}
         }
@@ -189,17 +184,12 @@ impl Writer {
                 .map(|(live, named)| (live.clone(), named.dead_rows))
                 .collect(),
         };
-        let report = Report { inbox: Arc::clone(&self.inbox), result: None };
-        self.shared.env.spawn.spawn(Box::pin(async move {
-            // Moved in whole, so that it reports when the task ends and not before.
-            let mut report = report;
-            report.result = Some(flush.run().await);
-        }));
+        self.beside(Ended::Flush, flush.run());
     }
 
     /// Names what a flush made in a new version.
-    pub(super) async fn flushed(&mut self, flushed: Flushed) {
-        let failed = match flushed.result {
+    pub(super) async fn flushed(&mut self, flushed: Result<Output>) {
+        let failed = match flushed {
             Ok(output) => match self.install(&output).await {
                 Ok(()) => None,
                 Err(error) => Some((error, FlushState::Written(Box::new(output)))),
@@ -227,8 +217,7 @@ impl Writer {
     /// behind that no version names.
     pub(super) async fn end_flush(&mut self) {
         if self.is_flushing() {
-            let flushed = self.inbox.take_flushed().await;
-            self.flushed(*flushed).await;
+            self.wait_for(|ended| matches!(ended, Ended::Flush(_))).await;
         }
     }
 
@@ -267,7 +256,7 @@ impl Writer {
             sort_by_number(&mut segments);
         }
         self.segments = segments;
-        let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
+        let segments = self.segment_refs();
         let range = self.log_range(sealed.sequence);
         self.put_manifest(range, segments).await.map(drop)
     }
@@ -289,20 +278,6 @@ impl Writer {
                 Ok(()) => self.flush_waiters.push((target, waiter)),
             }
         }
-    }
-}
-
-/// Tells the writer how its flush ended, whatever becomes of the task.
-struct Report {
-    inbox: Arc<Inbox>,
-    result: Option<Result<Output>>,
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let gone = || Err(Error::internal("the task ended before its time"));
-        let result = self.result.take().unwrap_or_else(gone);
-        self.inbox.send_now(Message::Flushed(Box::new(Flushed { result })));
     }
 }
 

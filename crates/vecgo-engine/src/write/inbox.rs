@@ -6,9 +6,8 @@ use parking_lot::Mutex;
 
 use super::Ack;
 use super::batch::Batch;
-use super::flush::Flushed;
-use super::merge::Merged;
-use crate::{Error, Result};
+use super::beside::Ended;
+use crate::{Error, Result, Vacuumed};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -25,8 +24,6 @@ pub(crate) enum Message {
     Flush {
         reply: oneshot::Sender<Result<u64>>,
     },
-    /// A flush that ran beside the writer has ended.
-    Flushed(Box<Flushed>),
     /// Answered once all that is in segments is in one segment of a committed version.
     Compact {
         reply: oneshot::Sender<Result<u64>>,
@@ -35,12 +32,30 @@ pub(crate) enum Message {
     Settle {
         reply: oneshot::Sender<Result<u64>>,
     },
-    /// A merge that ran beside the writer has ended.
-    Merged(Box<Merged>),
+    /// Work beside the writer has ended.
+    Ended(Box<Ended>),
+    /// Answered once everything is deleted that may be.
+    Vacuum {
+        reply: oneshot::Sender<Result<Vacuumed>>,
+    },
+    /// Names a version, the newest unless another is given; or takes the name away. Answered with
+    /// the version that is named.
+    Tag {
+        tag: String,
+        change: TagChange,
+        reply: oneshot::Sender<Result<u64>>,
+    },
     /// Answered once the writer has committed, ended, and let go of its lock.
     Close {
         reply: oneshot::Sender<Result<()>>,
     },
+}
+
+/// What is done with a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TagChange {
+    Add(Option<u64>),
+    Remove,
 }
 
 impl Message {
@@ -141,27 +156,8 @@ impl Inbox {
         drop(abandoned);
     }
 
-    /// The end of the running flush, taken out of turn.
-    pub(crate) async fn take_flushed(&self) -> Box<Flushed> {
-        loop {
-            let flushed = self.take_out_of_turn(|m| matches!(m, Message::Flushed(_))).await;
-            if let Message::Flushed(flushed) = flushed {
-                return flushed;
-            }
-        }
-    }
-
-    /// The end of the running merge, taken out of turn.
-    pub(crate) async fn take_merged(&self) -> Box<Merged> {
-        loop {
-            let merged = self.take_out_of_turn(|m| matches!(m, Message::Merged(_))).await;
-            if let Message::Merged(merged) = merged {
-                return merged;
-            }
-        }
-    }
-
-    async fn take_out_of_turn(&self, is_it: impl Fn(&Message) -> bool) -> Message {
+    /// The next message of a kind, taken out of turn.
+    pub(crate) async fn take_out_of_turn(&self, is_it: impl Fn(&Message) -> bool) -> Message {
         loop {
             let arrived = self.arrived.listen();
             {

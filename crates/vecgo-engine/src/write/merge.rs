@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use vecgo_format::{Index, SegmentRef};
 
+use super::beside::Ended;
 use super::flush::Backoff;
-use super::inbox::{Inbox, Message};
 use super::writer::Writer;
 use crate::compact::{Merge, Output, Summary, plan};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
 use crate::{Error, Result};
 
-type Waiter = oneshot::Sender<Result<u64>>;
+pub(super) type Waiter = oneshot::Sender<Result<u64>>;
 
 /// Longest pause between tries of a merge that fails: each may read much before it does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -40,12 +40,6 @@ struct Running {
     stop: Stop,
     /// Who asked for this one.
     waiters: Vec<Waiter>,
-}
-
-/// What a merge made: `None` if nothing was left to write.
-#[derive(Debug)]
-pub(crate) struct Merged {
-    result: Result<Option<Output>>,
 }
 
 impl Merges {
@@ -79,12 +73,16 @@ impl Writer {
             answer(wanted, &version);
         }
         let planned = self.planned_merge();
-        if planned.is_empty() {
-            return answer(self.merges.settling.drain(..), &version);
-        }
-        if self.shared.env.clock.monotonic() < self.merges.backoff.until {
-            let failure = self.shared.merge_failure.lock().clone();
-            return answer(self.merges.settling.drain(..), &failure.map_or(version, Err));
+        let failure = self.shared.merge_failure.lock().clone();
+        let waits = self.shared.env.clock.monotonic() < self.merges.backoff.until;
+        match failure {
+            Some(failure) if waits && !planned.is_empty() => {
+                return answer(self.merges.settling.drain(..), &Err(failure));
+            }
+            _ if planned.is_empty() || waits => {
+                return self.vacuums.settle(self.merges.settling.drain(..));
+            }
+            _ => {}
         }
         self.start_merge(planned, Vec::new());
     }
@@ -135,18 +133,13 @@ impl Writer {
             stop: stop.clone(),
         };
         self.merges.running = Some(Running { inputs, sequence, stop, waiters });
-        let report = Report { inbox: Arc::clone(&self.inbox), result: None };
-        self.shared.env.spawn.spawn(Box::pin(async move {
-            // Moved in whole, so that it reports when the task ends and not before.
-            let mut report = report;
-            report.result = Some(merge.run().await);
-        }));
+        self.beside(Ended::Merge, merge.run());
     }
 
     /// Names what a merge made in a new version.
-    pub(super) async fn merged(&mut self, merged: Merged) {
+    pub(super) async fn merged(&mut self, merged: Result<Option<Output>>) {
         let Some(running) = self.merges.running.take() else { return };
-        let installed = match merged.result {
+        let installed = match merged {
             Ok(output) => self.install_merge(&running, output).await,
             Err(error) => Err(error),
         };
@@ -186,7 +179,7 @@ impl Writer {
         }
         sort_by_number(&mut segments);
         let before = std::mem::replace(&mut self.segments, segments);
-        let segments = self.segments.iter().map(|(_, named)| named.clone()).collect();
+        let segments = self.segment_refs();
         let range = self.log_range(flushed);
         let named = self.put_manifest(range, segments).await;
         if named.is_err() {
@@ -205,8 +198,7 @@ impl Writer {
     /// Waits for a merge that was told to stop.
     pub(super) async fn end_merge(&mut self) {
         if self.merges.running.is_some() {
-            let merged = self.inbox.take_merged().await;
-            self.merged(*merged).await;
+            self.wait_for(|ended| matches!(ended, Ended::Merge(_))).await;
         }
     }
 }
@@ -233,19 +225,5 @@ pub(super) fn sort_by_number(segments: &mut [(LiveSegment, SegmentRef)]) {
 fn answer(waiters: impl IntoIterator<Item = Waiter>, with: &Result<u64>) {
     for waiter in waiters {
         let _ = waiter.send(with.clone());
-    }
-}
-
-/// Tells the writer how its merge ended, whatever becomes of the task.
-struct Report {
-    inbox: Arc<Inbox>,
-    result: Option<Result<Option<Output>>>,
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let gone = || Err(Error::internal("the task ended before its time"));
-        let result = self.result.take().unwrap_or_else(gone);
-        self.inbox.send_now(Message::Merged(Box::new(Merged { result })));
     }
 }

@@ -2,6 +2,7 @@
 //! the memtable and acknowledges; flushes and merges run beside it.
 
 mod batch;
+mod beside;
 mod commit;
 mod deletes;
 mod flush;
@@ -10,10 +11,11 @@ mod merge;
 mod open;
 mod resolve;
 mod tail;
+mod vacuum;
 mod writer;
 
 pub(crate) use batch::{Batch, Condition};
-pub(crate) use inbox::{Inbox, Message};
+pub(crate) use inbox::{Inbox, Message, TagChange};
 pub(crate) use open::open;
 pub(crate) use writer::Writer;
 

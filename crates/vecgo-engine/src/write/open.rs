@@ -1,5 +1,7 @@
 //! Becoming the writer: under a lock, or by taking over from whoever was.
 
+use std::collections::BTreeMap;
+
 use vecgo_format::{LogRange, Manifest, Parent};
 use vecgo_io::StoreLock;
 
@@ -33,6 +35,7 @@ pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Ope
     if lock.is_none() {
         return take_over(shared).await;
     }
+    shared.env.store.clear_unfinished(&shared.names.prefix()).await?;
     let committed = manifest::newest(&*shared.env.store, shared.names).await?;
     let mut recovered = recover(shared, committed.as_ref()).await?;
     let (epoch, next_log) = (recovered.next_epoch, recovered.next_log);
@@ -54,7 +57,14 @@ async fn take_over(shared: &Shared) -> Result<Opened> {
     still_newest(shared, &committed).await?;
     let epoch = committed.manifest.epoch;
     for _ in 0..MAX_TRIES {
-        let recovered = recover(shared, Some(&committed)).await?;
+        let recovered = match recover(shared, Some(&committed)).await {
+            // Another may have come since, and deleted what our version needs.
+            Err(error) if error.kind() == ErrorKind::Corruption => {
+                still_newest(shared, &committed).await?;
+                return Err(error);
+            }
+            recovered => recovered?,
+        };
         let mut tail = tail(shared, &recovered, epoch, recovered.free_log);
         match tail.fence().await {
             // Somebody was faster: that log belongs to the collection.
@@ -91,18 +101,21 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             epoch: manifest.epoch + 1,
             nonce,
             parent: Parent { number: manifest.number, checksum: *checksum },
-            created_ms,
+            created_ms: created_ms.max(manifest.created_ms),
+            epoch_began: manifest.number + 1,
             ..manifest.clone()
         },
         None => Manifest {
             collection: shared.names.0,
             number: 1,
             epoch: 1,
+            epoch_began: 1,
             nonce,
             parent: Parent::default(),
             created_ms,
             sequence: 0,
             oldest: 1,
+            tags: BTreeMap::new(),
             next_segment: 1,
             config: shared.config,
             log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },

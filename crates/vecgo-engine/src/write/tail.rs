@@ -29,8 +29,6 @@ pub(crate) struct LogTail {
     vouched: u64,
     /// Bytes of frames since the last roll.
     unsealed_bytes: u64,
-    /// Objects put since the last roll.
-    unsealed_objects: u64,
     /// Bytes not yet handed to the log.
     buffer: Vec<u8>,
 }
@@ -57,7 +55,6 @@ impl LogTail {
             next_number,
             vouched: sequence,
             unsealed_bytes: 0,
-            unsealed_objects: 0,
             buffer: Vec::new(),
         }
     }
@@ -83,11 +80,6 @@ impl LogTail {
 
     pub(crate) fn is_synced(&self) -> bool {
         self.synced.sequence == self.sequence
-    }
-
-    /// Log objects since the last roll, where each sync makes one.
-    pub(crate) fn unsealed_objects(&self) -> u64 {
-        self.unsealed_objects
     }
 
     /// Adds a batch.
@@ -173,7 +165,8 @@ impl LogTail {
 
     /// A version has been committed that names the durable end of the log.
     pub(crate) fn is_named(&mut self) {
-        self.vouched = self.synced.sequence;
+        // What is put whole vouches for itself already, and may go further.
+        self.vouched = self.vouched.max(self.synced.sequence);
     }
 
     /// Whether the last batch is durable and nothing says so yet.
@@ -207,7 +200,6 @@ impl LogTail {
             }
         }
         self.open = None;
-        self.unsealed_objects += 1;
         self.synced = Durable { at: self.end, sequence: self.sequence };
         Ok(())
     }
@@ -271,7 +263,7 @@ impl LogTail {
     pub(crate) async fn roll(&mut self) -> Result<()> {
         self.sync().await?;
         self.open = None;
-        (self.unsealed_bytes, self.unsealed_objects) = (0, 0);
+        self.unsealed_bytes = 0;
         Ok(())
     }
 }

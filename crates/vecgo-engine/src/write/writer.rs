@@ -14,6 +14,7 @@ use super::inbox::{Inbox, Message};
 use super::merge::Merges;
 use super::open::Opened;
 use super::tail::LogTail;
+use super::vacuum::Vacuums;
 use crate::collection::Shared;
 use crate::manifest::Committed;
 use crate::memtable::{MemtableWriter, Row};
@@ -52,6 +53,7 @@ pub(crate) struct Writer {
     pub(super) flush_waiters: Vec<(u64, oneshot::Sender<Result<u64>>)>,
     pub(super) backoff: Backoff,
     pub(super) merges: Merges,
+    pub(super) vacuums: Vacuums,
     /// Why nothing can be written any more.
     failed: Option<Error>,
 }
@@ -62,6 +64,14 @@ impl Drop for Writer {
     }
 }
 
+/// What the writer does of its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Sync,
+    Seal,
+    Vacuum,
+}
+
 /// A write that is applied but not acknowledged.
 type Pending = (oneshot::Sender<Result<Ack>>, Ack);
 
@@ -70,7 +80,9 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, opened: Opened) -> Self {
         let Opened { lock, committed, segments, memtable, sequence, tail } = opened;
         let refs = committed.iter().flat_map(|committed| committed.manifest.segments.clone());
-        let range = committed.as_ref().map(|committed| committed.manifest.log);
+        let newest = committed.as_ref().map(|committed| &committed.manifest);
+        let range = newest.map(|newest| newest.log);
+        let vacuums = Vacuums::begin(newest, shared.env.clock.monotonic());
         let mut writer = Self {
             segments: segments.into_iter().zip(refs).collect(),
             inherited: range.map_or((1, 0), |range| (range.first, range.epoch)),
@@ -89,6 +101,7 @@ impl Writer {
             flush_waiters: Vec::new(),
             backoff: Backoff::default(),
             merges: Merges::default(),
+            vacuums,
             failed: None,
         };
         writer.publish_view();
@@ -102,6 +115,7 @@ impl Writer {
             if !closing.is_empty() {
                 self.end_work().await;
                 let closed = self.commit().await.map(drop);
+                self.vacuum_at_close().await;
                 // The lock is free before the caller learns that the collection is closed.
                 drop(self);
                 for reply in closing {
@@ -118,6 +132,7 @@ impl Writer {
         self.stop_merge();
         self.end_flush().await;
         self.end_merge().await;
+        self.end_vacuum().await;
     }
 
     /// What waits, once something does. Meanwhile keeps the promise of [`WalSync::Interval`], and
@@ -125,7 +140,7 @@ impl Writer {
     async fn next_messages(&mut self) -> Option<VecDeque<Message>> {
         let inbox = Arc::clone(&self.inbox);
         loop {
-            let Some(left) = self.until_due() else { return inbox.take().await };
+            let Some((left, due)) = self.next_due() else { return inbox.take().await };
             let sleep = self.shared.env.clock.sleep(left);
             let taken = async { Some(inbox.take().await) };
             let slept = async {
@@ -136,21 +151,28 @@ impl Writer {
             if let Some(messages) = futures_lite::future::or(slept, taken).await {
                 return messages;
             }
-            match self.unsynced_since {
-                Some(_) => self.sync().await,
-                None => self.seal_log().await,
+            match due {
+                Due::Sync => self.sync().await,
+                Due::Seal => self.seal_log().await,
+                Due::Vacuum => self.vacuum_if_due().await,
             }
         }
     }
 
-    fn until_due(&self) -> Option<Duration> {
-        match (self.shared.options.wal_sync, self.unsynced_since) {
+    /// What is to be done next if nobody asks for anything, and when.
+    fn next_due(&self) -> Option<(Duration, Due)> {
+        let now = self.shared.env.clock.monotonic();
+        let housekeeping = match (self.shared.options.wal_sync, self.unsynced_since) {
             (WalSync::Interval(interval), Some(since)) => {
-                let waited = self.shared.env.clock.monotonic().saturating_sub(since);
-                Some(interval.saturating_sub(waited))
+                Some(((since + interval).saturating_sub(now), Due::Sync))
             }
-            _ => (self.failed.is_none() && self.tail.can_be_sealed()).then_some(SEAL_AFTER),
-        }
+            _ => {
+                let seals = self.failed.is_none() && self.tail.can_be_sealed();
+                seals.then_some((SEAL_AFTER, Due::Seal))
+            }
+        };
+        let vacuum = self.until_vacuum(now).map(|left| (left, Due::Vacuum));
+        [housekeeping, vacuum].into_iter().flatten().min_by_key(|(left, _)| *left)
     }
 
     async fn seal_log(&mut self) {
@@ -161,20 +183,16 @@ impl Writer {
 
     /// Does what waited as one group; gives back requests to close, which come last.
     async fn serve(&mut self, mut messages: VecDeque<Message>) -> Vec<oneshot::Sender<Result<()>>> {
-        // The ends of a flush and of a merge first: a new view shows all that is applied, and now
-        // all of that is acknowledged; and a write that waits for room waits for the inbox to tell
-        // of it.
-        let is_end =
-            |message: &Message| matches!(message, Message::Flushed(_) | Message::Merged(_));
-        while let Some(ended) = messages.iter().position(is_end) {
-            match messages.remove(ended) {
-                Some(Message::Flushed(flushed)) => self.flushed(*flushed).await,
-                Some(Message::Merged(merged)) => self.merged(*merged).await,
-                _ => {}
+        // The ends of work beside it first: a new view shows all that is applied, and now all of
+        // that is acknowledged; and a write that waits for room waits for the inbox to tell of it.
+        let is_end = |message: &Message| matches!(message, Message::Ended(_));
+        while let Some(place) = messages.iter().position(is_end) {
+            if let Some(Message::Ended(ended)) = messages.remove(place) {
+                self.ended(*ended).await;
             }
         }
         let mut pending: Vec<Pending> = Vec::new();
-        let (mut commits, mut closes) = (Vec::new(), Vec::new());
+        let (mut commits, mut tags, mut closes) = (Vec::new(), Vec::new(), Vec::new());
         for message in messages {
             match message {
                 Message::Write { batch, reply } => {
@@ -191,8 +209,10 @@ impl Writer {
                 Message::Flush { reply } => self.flush_waiters.push((self.sequence, reply)),
                 Message::Compact { reply } => self.merges.want(reply),
                 Message::Settle { reply } => self.merges.settle(reply),
-                // There is one of each at a time, and their ends have been dealt with.
-                Message::Flushed(_) | Message::Merged(_) => {}
+                Message::Vacuum { reply } => self.vacuums.want(reply),
+                Message::Tag { tag, change, reply } => tags.push((tag, change, reply)),
+                // They have been dealt with.
+                Message::Ended(_) => {}
                 Message::Close { reply } => closes.push(reply),
             }
         }
@@ -203,9 +223,13 @@ impl Writer {
                 let _ = reply.send(version.clone());
             }
         }
+        for (tag, change, reply) in tags {
+            let _ = reply.send(self.tag(tag, change).await);
+        }
         if closes.is_empty() {
             self.flush_if_due().await;
             self.merge_if_due();
+            self.vacuum_if_due().await;
         }
         closes
     }
@@ -310,6 +334,11 @@ impl Writer {
             memtables: sealed.chain([Arc::clone(self.active.table())]).collect(),
             segments: self.segments.iter().map(|(live, _)| live.clone()).collect(),
         }));
+    }
+
+    /// The segments, as a version names them.
+    pub(super) fn segment_refs(&self) -> Vec<SegmentRef> {
+        self.segments.iter().map(|(_, named)| named.clone()).collect()
     }
 
     pub(super) fn check_alive(&self) -> Result<()> {

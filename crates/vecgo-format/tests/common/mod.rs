@@ -11,8 +11,8 @@ use roaring::RoaringBitmap;
 use vecgo_format::{
     BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, Index, LogHeader,
     LogPosition, LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent,
-    Previous, Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef,
-    checksum,
+    Pin, Previous, Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind,
+    SegmentRef, checksum,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -149,8 +149,15 @@ fn log_range() -> impl Strategy<Value = LogRange> {
 pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     let head = (any::<u128>(), 1..=u64::MAX, any::<(u64, u64, u64, u64, u64, u64)>());
     let of = |config| (Just(config), vec(segment(config), 0..5));
-    (head, any::<(u64, u64)>(), config().prop_flat_map(of), log_range(), 0..u64::MAX / 8).prop_map(
-        |((collection, number, rest), (before, sum), (config, mut segments), log, unused)| {
+    let row = (any::<(u64, u64)>(), btree_map(text(64), any::<u64>(), 0..4));
+    (head, row, config().prop_flat_map(of), log_range(), 0..u64::MAX / 8).prop_map(
+        |(
+            (collection, number, rest),
+            ((before, sum), tags),
+            (config, mut segments),
+            log,
+            unused,
+        )| {
             let (epoch, nonce, created_ms, sequence, oldest, flushed) = rest;
             let (number, epoch) = (number.min(u64::MAX - 1), epoch.min(u64::MAX - 1));
             let sequence = sequence.min(u64::MAX - 1);
@@ -163,11 +170,13 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                 collection: Identity(collection),
                 number,
                 epoch,
+                epoch_began: 1 + created_ms % number,
                 nonce,
                 parent: Parent { number: before % number, checksum: sum },
                 created_ms,
                 sequence,
-                oldest,
+                oldest: 1 + oldest % number,
+                tags: tags.into_iter().map(|(name, tagged)| (name, tagged % number)).collect(),
                 next_segment: next_segment + unused,
                 config,
                 log: LogRange { epoch: sum % (epoch + 1), flushed: flushed.min(sequence), ..log },
@@ -186,6 +195,7 @@ pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
             number,
             nonce,
             parent: Parent { number: before, checksum: sum },
+            oldest: sum % number.saturating_add(1),
             collections,
             dropped,
         },
@@ -210,6 +220,17 @@ fn rows() -> impl Strategy<Value = RoaringBitmap> {
 
 pub(crate) fn deletes() -> impl Strategy<Value = DeleteObject> {
     btree_map(any::<u64>(), rows(), 0..5).prop_map(|dead| DeleteObject { dead })
+}
+
+pub(crate) fn pin() -> impl Strategy<Value = Pin> {
+    (any::<(u128, u64, u64)>(), text(100)).prop_map(
+        |((collection, version, expires_ms), holder)| Pin {
+            collection: Identity(collection),
+            version,
+            expires_ms,
+            holder,
+        },
+    )
 }
 
 pub(crate) fn log_header() -> impl Strategy<Value = LogHeader> {

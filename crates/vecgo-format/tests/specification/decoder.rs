@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use vecgo_format::{
     Catalogue, Config, Directory, Entry, Id, Identity, Index, Kill, LogHeader, LogPosition,
-    LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Previous, Quantization, Section,
-    SectionKind, SegmentRef, checksum,
+    LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization,
+    Section, SectionKind, SegmentRef, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -64,6 +64,8 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     let (number, nonce) = (walk.u64("number"), walk.u64("nonce"));
     let parent =
         Parent { number: walk.u64("parent number"), checksum: walk.u64("parent checksum") };
+    let oldest = walk.u64("oldest");
+    assert!(oldest <= number, "oldest is at most number");
     let mut collections = BTreeMap::new();
     let count = walk.length("collections");
     walk.each(count, 1, |walk| {
@@ -76,7 +78,7 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     walk.each(count, 1, |walk| dropped.push(Identity(walk.u128("dropped identity"))));
     walk.end();
     input.end();
-    (Catalogue { number, nonce, parent, collections, dropped }, sum)
+    (Catalogue { number, nonce, parent, oldest, collections, dropped }, sum)
 }
 
 pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
@@ -97,11 +99,13 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
         collection: Identity(walk.u128("collection")),
         number: walk.u64("number"),
         epoch: walk.u64("epoch"),
+        epoch_began: walk.u64("epoch began"),
         nonce: walk.u64("nonce"),
         parent: Parent { number: walk.u64("parent number"), checksum: walk.u64("parent checksum") },
         created_ms: walk.u64("created"),
         sequence: walk.u64("sequence"),
         oldest: walk.u64("oldest"),
+        tags: version_tags(&mut walk),
         next_segment: walk.u64("next segment"),
         config: configuration(walk.field("*configuration*", "configuration")),
         log: LogRange {
@@ -120,6 +124,32 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
     walk.end();
     input.end();
     (found, sum)
+}
+
+fn version_tags(walk: &mut Walk<'_, '_>) -> BTreeMap<String, u64> {
+    let mut tags = BTreeMap::new();
+    let count = walk.length("tags");
+    walk.each(count, 2, |walk| {
+        let name = walk.text("tag").to_owned();
+        assert!(tags.keys().all(|before| *before < name), "tags ascend");
+        tags.insert(name, walk.u64("tagged version"));
+    });
+    tags
+}
+
+pub(crate) fn pin(bytes: &[u8]) -> (Pin, u64) {
+    let (body, sum) = envelope(bytes, "pin magic");
+    let mut input = Input::new(body);
+    let mut walk = Walk::new("Pin", &mut input);
+    let pin = Pin {
+        collection: Identity(walk.u128("collection")),
+        version: walk.u64("version"),
+        expires_ms: walk.u64("expires"),
+        holder: walk.text("holder").to_owned(),
+    };
+    walk.end();
+    input.end();
+    (pin, sum)
 }
 
 pub(crate) fn segment_reference(input: &mut Input<'_>) -> SegmentRef {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use decoder::{
     Frame, Write, catalogue, delete_object, directory, document, frame, log_header, lookup,
-    manifest, mix, section_kinds, span,
+    manifest, mix, pin, section_kinds, span,
 };
 use page::{Input, PAGE, Walk, constants, example, number, size, usize};
 use roaring::RoaringBitmap;
@@ -24,8 +24,8 @@ use vecgo_format::{
     BLOCK_BYTES, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
     FORMAT_VERSION, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd, LogHeader, LogPosition,
     LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Manifest,
-    Metric, ObjectName, ObjectRef, Parent, Previous, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
-    SectionKind, SegmentRef, catalogue_key, checksum, decode_document, encode_document,
+    Metric, ObjectName, ObjectRef, Parent, Pin, Previous, SECTION_ALIGN, SEGMENT_HEADER_BYTES,
+    Section, SectionKind, SegmentRef, catalogue_key, checksum, decode_document, encode_document,
 };
 
 #[test]
@@ -52,6 +52,7 @@ fn the_constants_are_those_of_the_code() {
         "catalogue magic",
         "delete object magic",
         "log magic",
+        "pin magic",
         "frame magic",
         "segment magic",
         "trailer magic",
@@ -77,6 +78,7 @@ fn files_are_named_as_specified() {
     let name = ObjectName { epoch: 5, random: 0xabc };
     for (key, form) in [
         (catalogue_key(3), "catalogue/INVERTED"),
+        (names.pin(name), "collections/IDENTITY/pin/NAME"),
         (names.lock(), "collections/IDENTITY/.lock"),
         (names.manifest(3), "collections/IDENTITY/manifest/INVERTED"),
         (names.log(3), "collections/IDENTITY/log/NUMBER"),
@@ -108,7 +110,7 @@ fn a_catalogue_is_as_specified() {
         .collect();
     let parent = Parent { number: 41, checksum: 0x0123_4567_89ab_cdef };
     let dropped = vec![Identity(1), Identity(u128::MAX)];
-    let full = Catalogue { number: 42, nonce: 77, parent, collections, dropped };
+    let full = Catalogue { number: 42, nonce: 77, parent, oldest: 7, collections, dropped };
     for written in [full, Catalogue { number: 1, ..Catalogue::default() }] {
         let (bytes, sum) = written.encode();
         assert_eq!(catalogue(&bytes), (written, sum));
@@ -139,7 +141,9 @@ fn a_manifest_is_as_specified() {
         parent: Parent { number: 8, checksum: 0x8888 },
         created_ms: 1_700_000_000_000,
         sequence: 5_000,
-        oldest: 1,
+        epoch_began: 6,
+        oldest: 3,
+        tags: [("before".to_owned(), 1), ("release 1".to_owned(), 8)].into(),
         next_segment: 12,
         config: Config::new(3, Metric::Cosine),
         log: LogRange {
@@ -171,6 +175,18 @@ fn a_delete_object_is_as_specified() {
         DeleteObject { dead: dead.iter().map(|(number, rows)| (*number, bitmap(rows))).collect() };
     let (bytes, sum) = written.encode();
     assert_eq!(delete_object(&bytes), (dead, sum));
+}
+
+#[test]
+fn a_pin_is_as_specified() {
+    let written = Pin {
+        collection: COLLECTION,
+        version: 7,
+        expires_ms: 1_700_000_000_000,
+        holder: "a backup on host bäckup".to_owned(),
+    };
+    let (bytes, sum) = written.encode();
+    assert_eq!(pin(&bytes), (written, sum));
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl DirectoryStore {
         let written = file.append(body).and_then(|()| file.sync());
         let linked = written.and_then(|()| self.disk.link(&temporary, key));
         drop(file);
-        // A temporary name that stays behind is never listed; vacuum finds it.
+        // A temporary name that stays behind is never listed; the next writer removes it.
         let _ = self.disk.remove(&temporary);
         match linked {
             Ok(()) => {}
@@ -118,6 +118,22 @@ impl DirectoryStore {
             Ok(()) => Ok(PutOutcome::Committed),
             Err(error) => Ok(PutOutcome::Unknown(StoreError::new(key, error))),
         }
+    }
+
+    fn clear_temporary(&self, directory: &str) -> Result<(), StoreError> {
+        let entries = match self.disk.list(directory) {
+            Err(error) if is_no_object(&error) => return Ok(()),
+            entries => entries.map_err(|error| StoreError::new(directory, error))?,
+        };
+        for entry in entries {
+            let path = format!("{directory}/{}", entry.name);
+            if entry.is_dir {
+                self.clear_temporary(&path)?;
+            } else if is_temporary(&entry.name) {
+                self.disk.remove(&path).map_err(|error| StoreError::new(&path, error))?;
+            }
+        }
+        Ok(())
     }
 
     fn list_into(&self, directory: &str, listed: &mut Vec<Listed>) -> Result<(), StoreError> {
@@ -145,6 +161,14 @@ impl DirectoryStore {
         }
         Ok(())
     }
+}
+
+/// Whether a name is one of [`DirectoryStore::temporary`].
+fn is_temporary(name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|rest| rest.rsplit_once('.'));
+    parts.is_some_and(|(name, random)| {
+        !name.is_empty() && random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 fn directory_of(path: &str) -> &str {
@@ -205,6 +229,13 @@ impl Store for DirectoryStore {
             }
             let directory = directory_of(key);
             self.disk.sync_dir(directory).map_err(|error| StoreError::new(directory, error))
+        })
+    }
+
+    fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.check_writable(prefix)?;
+            self.clear_temporary(prefix.trim_end_matches('/'))
         })
     }
 
@@ -291,7 +322,7 @@ impl ObjectWriter for FileWriter {
 impl Drop for FileWriter {
     fn drop(&mut self) {
         if self.file.take().is_some() {
-            // A temporary name that stays behind is never listed; vacuum finds it.
+            // A temporary name that stays behind is never listed; the next writer removes it.
             let _ = self.disk.remove(&self.temporary);
         }
     }

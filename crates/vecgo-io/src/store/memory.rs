@@ -77,6 +77,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn clear_unfinished<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn has_locks(&self) -> bool {
         true
     }

@@ -67,6 +67,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Deletes what writers that are gone left half-written under a prefix, which ends in `/`. Only
+    /// for whoever knows that nobody writes there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Whether it has locks. Where it has none, writers take over from each other by puts whose
     /// condition holds.
     fn has_locks(&self) -> bool;

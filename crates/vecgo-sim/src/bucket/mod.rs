@@ -263,6 +263,10 @@ impl Store for SimBucket {
         })
     }
 
+    fn clear_unfinished<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn has_locks(&self) -> bool {
         false
     }

@@ -132,6 +132,14 @@ impl Author {
         Ok(())
     }
 
+    /// Names the last version, by one that is otherwise the same.
+    pub(super) async fn tag(&mut self, of: &Collection, tag: &str) -> Result<()> {
+        self.tick();
+        of.tag(tag, None).await?;
+        self.holds(of, of.version());
+        Ok(())
+    }
+
     pub(super) async fn flush(&mut self, of: &Collection) -> Result<()> {
         self.tick();
         let version = of.flush().await?;

@@ -5,6 +5,7 @@ mod author;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use vecgo_engine::{
@@ -20,6 +21,9 @@ use author::{Author, contents};
 
 /// Name of the file that says what the others hold.
 const CONTENTS: &str = "contents.json";
+
+/// Longer than anybody reads golden files.
+const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Every file by path, as it is on disk, and `contents.json`: a line for each version of each
 /// collection with its records, as the author of the database knows them. A line without a
@@ -59,6 +63,7 @@ fn life(
         simd,
         // Each file is there for what it holds, and stays.
         auto_compact: false,
+        auto_vacuum: false,
         ..Options::default()
     })?;
     let written = process.run(write(author, &database))?;
@@ -90,6 +95,8 @@ async fn first(author: &mut Author, database: &Database) -> Result<()> {
     let words = author.create(database, "words", Config::new(3, Metric::Cosine)).await?;
     author.upsert(&words, of_every_type()).await?;
     author.commit(&words).await?;
+    author.tag(&words, "first-words").await?;
+    words.pin(1, A_CENTURY, "a reader of golden files").await?;
     let replaced = Record::new("zwei", [0.0, 2.0, -2.0]).metadata(json!({"replaced": true}));
     author.upsert(&words, vec![replaced, Record::new(u64::MAX, [1.0, 1.0, 0.25])]).await?;
     author.flush(&words).await?;

@@ -103,6 +103,13 @@ impl<S: Store> Store for Interleaved<S> {
         })
     }
 
+    fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.pauses.pause().await;
+            self.store.clear_unfinished(prefix).await
+        })
+    }
+
     fn has_locks(&self) -> bool {
         self.store.has_locks()
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use vecgo_engine::Id;
 
-use super::{Names, Rows, lane_of, lane_of_name};
+use super::{Names, Rows, Tags, lane_of, lane_of_name};
 use crate::Violation;
 
 /// Every state that may be found at some moment.
@@ -12,6 +12,7 @@ pub struct Expected {
     pub(super) catalogue: Vec<Vec<Arc<Names>>>,
     pub(super) collections: BTreeMap<usize, Vec<Vec<Arc<Rows>>>>,
     pub(super) versions: Vec<Version>,
+    pub(super) tags: Tags,
 }
 
 /// A version that a commit returned, with the states that each lane may have in it.
@@ -58,7 +59,12 @@ impl Expected {
         Ok(())
     }
 
-    /// Versions of a collection that must be readable.
+    /// Whether a version has a tag for certain.
+    pub(crate) fn is_tagged(&self, dim: usize, version: u64) -> bool {
+        self.tags.iter().any(|((of, _), tagged)| (*of, *tagged) == (dim, version))
+    }
+
+    /// Versions of a collection that a commit returned.
     pub(crate) fn versions_of(&self, dim: usize) -> impl Iterator<Item = &Version> {
         self.versions.iter().filter(move |version| version.dim == dim)
     }

@@ -2,6 +2,7 @@
 //! Never from what the database says of itself.
 
 mod expected;
+mod garbage;
 mod history;
 pub(crate) mod invariants;
 mod record;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use expected::{Expected, Version};
+pub(crate) use garbage::no_garbage;
 pub use history::History;
 pub(crate) use history::Range;
 pub(crate) use record::{BLOB, id, lane_of, metadata, payload, vector};
@@ -29,7 +31,12 @@ pub struct Oracle {
     pub collections: BTreeMap<usize, Vec<History<Rows>>>,
     /// Versions that a commit has returned.
     pub versions: Vec<Version>,
+    /// The version of each tag, by collection; none of a tag whose last change is in doubt.
+    pub(crate) tags: Tags,
 }
+
+/// Versions that have a tag, by collection and tag.
+pub(crate) type Tags = BTreeMap<(usize, String), u64>;
 
 /// A moment of a run: what may be found if everything stops there.
 #[derive(Debug, Clone)]
@@ -37,6 +44,7 @@ pub struct Mark {
     catalogue: Vec<Range>,
     collections: BTreeMap<usize, Vec<Range>>,
     versions: usize,
+    tags: Tags,
 }
 
 /// The history of a lane, which begins empty.
@@ -83,7 +91,18 @@ impl Oracle {
             catalogue: self.catalogue.iter().map(History::range).collect(),
             collections: self.collections.iter().map(|(dim, l)| (*dim, ranges(l))).collect(),
             versions: self.versions.len(),
+            tags: self.tags.clone(),
         }
+    }
+
+    /// A tag is about to be changed: until that is answered nobody knows. Gives its version.
+    pub(crate) fn tag_is_open(&mut self, dim: usize, tag: &str) -> Option<u64> {
+        self.tags.remove(&(dim, tag.to_owned()))
+    }
+
+    /// A version has got a tag.
+    pub(crate) fn tagged(&mut self, dim: usize, tag: &str, version: u64) {
+        self.tags.insert((dim, tag.to_owned()), version);
     }
 
     /// What may be found after a crash at a moment.
@@ -99,6 +118,7 @@ impl Oracle {
             catalogue: names.map(|(names, range)| names.between(*range)).collect(),
             collections,
             versions: self.versions[..mark.versions].to_vec(),
+            tags: mark.tags.clone(),
         }
     }
 
@@ -156,6 +176,7 @@ impl Oracle {
             .map(|(dim, lanes)| (dim, lanes.into_iter().map(History::settled).collect()))
             .collect();
         self.versions = found.versions;
+        self.tags = found.tags;
     }
 
     /// The state of every lane of a collection that a commit finds at least: what was acknowledged

@@ -86,7 +86,8 @@ impl AtRest {
     /// A promise that was not kept on the way.
     pub fn new(rest: Rest) -> Result<Self, Violation> {
         use Operation::{Commit, Create, Delete, Flush, Idle, Update, Upsert};
-        let settings = Settings { metric: Metric::Cosine, ..Settings::default() };
+        let settings =
+            Settings { metric: Metric::Cosine, kept_versions: u64::MAX, ..Settings::default() };
         let mut driver = Driver::new(settings.clone(), Random::new(1), Arc::default());
         let first = [Upsert(span(0, 4)), Flush, Create, Upsert(span(2, 3)), Delete(span(1, 1))];
         driver.phase(&Phase::of(&first, End::Close), Vec::new())?;
@@ -113,7 +114,8 @@ impl AtRest {
     /// A promise that was not kept on the way.
     pub fn with_blobs() -> Result<Self, Violation> {
         use Operation::{Blob, Flush, Upsert};
-        let settings = Settings { metric: Metric::Dot, ..Settings::default() };
+        let settings =
+            Settings { metric: Metric::Dot, kept_versions: u64::MAX, ..Settings::default() };
         let mut driver = Driver::new(settings.clone(), Random::new(1), Arc::default());
         // Three full memtables and a part of one.
         let blobs = (0..14).map(Blob).chain([Upsert(span(3, 2)), Flush]).collect();
@@ -241,7 +243,7 @@ impl AtRest {
             let mut damaged = Ok(());
             for name in names.keys() {
                 // The others stay usable.
-                match look_at(&database, name, visit, &mut expected).await {
+                match look_at(&database, name, visit, &mut expected, &self.settings).await {
                     Err(Failure::Engine(error)) if damaged.is_ok() => {
                         damaged = Err(Failure::Engine(error));
                     }
@@ -278,6 +280,7 @@ async fn look_at(
     name: &str,
     visit: Visit,
     expected: &mut Expected,
+    settings: &Settings,
 ) -> Result<(), Failure> {
     let collection = database.collection(name).await?;
     if visit == Visit::Merge {
@@ -289,7 +292,7 @@ async fn look_at(
         Visit::Write | Visit::Merge => invariants::durable(&collection, expected).await?,
     };
     invariants::newest_version(&collection, expected)?;
-    invariants::versions(&collection, expected).await?;
+    invariants::versions(&collection, expected, settings).await?;
     invariants::answers(&collection, &rows, &mut Random::new(3)).await
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use vecgo_engine::{Collection, Database, ErrorKind};
-use vecgo_io::{Access, Clock, SpawnExt, Task};
+use vecgo_io::{Access, Clock, SpawnExt, Store, Task};
 
 use crate::bucket::SimBucket;
 use crate::machine::{Process, Scheduler, SimClock, SimRand, Threads, Trace};
-use crate::oracle::{Mark, Oracle, Rows, invariants};
+use crate::oracle::{Mark, Oracle, Rows, invariants, no_garbage};
 use crate::random::Random;
 use crate::violation::Failure;
 use crate::workload::{DOCS, DOCS_DIM, Excuse, Numbers, Operation, Session};
@@ -284,6 +284,21 @@ impl Contest {
         }
     }
 
+    /// Long after the last change what nothing needs is deleted, and no more.
+    async fn vacuum(&self, database: &Database, store: &dyn Store) -> Result<(), Failure> {
+        for name in invariants::names(database).await?.keys() {
+            let collection = database.collection(name).await?;
+            collection.flush().await?;
+            collection.settle().await?;
+            for _ in 0..2 {
+                collection.vacuum().await?;
+                self.clock.sleep(LONG).await;
+            }
+            collection.vacuum().await?;
+        }
+        no_garbage(store, self.settings.kept_versions).await
+    }
+
     /// Everything is quiet: the next writer opens at once, finds what it must, and goes on.
     pub(super) async fn judge(&self, number: u32, random: &mut Random) -> Result<(), Violation> {
         let process = self.process(number, Access::Write, random);
@@ -295,13 +310,21 @@ impl Contest {
             let rows = invariants::durable(&docs, &mut expected).await?;
             expected.found_names(&invariants::names(&database).await?)?;
             invariants::newest_version(&docs, &expected)?;
-            invariants::versions(&docs, &expected).await?;
+            invariants::versions(&docs, &expected, &self.settings).await?;
             invariants::answers(&docs, &rows, random).await?;
             invariants::undamaged(&database).await?;
             for version in docs.versions().await? {
-                let then = docs.at_version(version.version).await?;
-                self.see(version.version, invariants::rows(&then).await?)?;
+                match docs.at_version(version.version).await {
+                    Ok(then) => self.see(version.version, invariants::rows(&then).await?)?,
+                    // It has grown too old since.
+                    Err(error) if error.kind() == ErrorKind::VersionGone => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
+            self.vacuum(&database, &*process.env.store).await?;
+            expected.found_rows(DOCS_DIM, &invariants::rows(&docs).await?)?;
+            invariants::versions(&docs, &expected, &self.settings).await?;
+            invariants::undamaged(&database).await?;
             // What was found once is decided for ever.
             self.decide(&rows);
             let row = crate::oracle::Row::new(1, 1, None);

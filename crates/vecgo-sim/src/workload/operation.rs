@@ -32,6 +32,12 @@ pub enum Operation {
     Flush,
     /// Merges all segments into one.
     Compact,
+    /// Deletes what only versions need that are not kept.
+    Vacuum,
+    /// Gives what there is the lane's name for a version.
+    Tag,
+    /// Takes it away.
+    Untag,
     /// Reads everything.
     Read,
     /// Reads a page, writes, and reads the rest.
@@ -82,7 +88,7 @@ const fn span(first: usize, count: usize) -> Span {
 
 impl Operation {
     /// Operations whose short sequences are tried exhaustively.
-    pub const ALPHABET: [Operation; 12] = [
+    pub const ALPHABET: [Operation; 14] = [
         Operation::Upsert(span(0, 2)),
         Operation::Upsert(span(1, 3)),
         Operation::Update(span(1, 1), Part::Metadata),
@@ -90,6 +96,8 @@ impl Operation {
         Operation::Commit,
         Operation::Flush,
         Operation::Compact,
+        Operation::Vacuum,
+        Operation::Tag,
         Operation::Reopen,
         Operation::Create,
         Operation::WriteOther,
@@ -100,7 +108,7 @@ impl Operation {
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(32) {
+        match random.below(36) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -122,6 +130,9 @@ impl Operation {
             28 => Operation::Blob(span.first),
             29 => Operation::Reopen,
             30 | 31 => Operation::Compact,
+            32 | 33 => Operation::Vacuum,
+            34 => Operation::Tag,
+            35 => Operation::Untag,
             _ => Operation::Drop,
         }
     }
@@ -159,6 +170,9 @@ impl Operation {
             Operation::Commit => session.make_version(&docs, docs.commit()).await,
             Operation::Flush => session.make_version(&docs, docs.flush()).await,
             Operation::Compact => session.make_version(&docs, docs.compact()).await,
+            Operation::Vacuum => session.vacuum(&docs).await,
+            Operation::Tag => session.tag(&docs, lane).await,
+            Operation::Untag => session.untag(&docs, lane).await,
             Operation::Read => reading::read(session, &docs, lane).await,
             Operation::SlowRead => reading::slow_read(session, &docs, lane).await,
             Operation::Follow => reading::follow(session).await,

@@ -1,0 +1,13 @@
+//! Which versions are kept (`retention.rs`, `pins.rs`), and deleting what only the others name
+//! (`sweep.rs`). The writer's part of it is in `write/vacuum.rs`.
+
+pub(crate) mod pins;
+mod retention;
+mod sweep;
+
+pub(crate) use pins::pinned;
+pub use pins::{Pin, PinStats};
+pub use retention::Retention;
+pub(crate) use retention::{Past, freed};
+pub use sweep::Vacuumed;
+pub(crate) use sweep::{Sweep, Swept};

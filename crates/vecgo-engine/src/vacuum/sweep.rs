@@ -1,0 +1,253 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName, number_of};
+use vecgo_io::Listed;
+
+use super::pins::{PinStats, pinned};
+use super::retention::{Named, Past, freed, objects};
+use crate::Result;
+use crate::collection::Shared;
+use crate::manifest::{self, Kept};
+use crate::segment::Stop;
+
+/// A vacuum in the making: everything it needs, so that it shares nothing with the writer.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    pub(crate) shared: Arc<Shared>,
+    /// The newest version.
+    pub(crate) newest: Manifest,
+    /// What was kept by a version that was committed long enough ago: what is gone by that one and
+    /// by the newest is deleted.
+    pub(crate) kept: Kept,
+    pub(crate) epoch: u64,
+    /// The logs of each version of the row since then, if they are known.
+    pub(crate) row_logs: Option<Vec<LogRange>>,
+    /// Whether to look for what was left behind and to find out what the versions kept would free.
+    pub(crate) survey: bool,
+    pub(crate) stop: Stop,
+}
+
+/// What a vacuum did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vacuumed {
+    /// Versions that are gone.
+    pub versions: u64,
+    /// Objects deleted, their manifests included.
+    pub objects: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// What a sweep came to.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    pub(crate) vacuumed: Vacuumed,
+    pub(crate) pins: BTreeMap<u64, PinStats>,
+    /// The versions before the newest, oldest first, if they were surveyed.
+    pub(crate) past: Option<Vec<Past>>,
+    /// The logs of each version of the row, if they were surveyed.
+    pub(crate) row_logs: BTreeMap<u64, LogRange>,
+    /// Lengths of the logs there were.
+    pub(crate) log_bytes: BTreeMap<u64, u64>,
+}
+
+/// Objects to delete, by key, with their lengths.
+type Doomed = BTreeMap<String, u64>;
+
+impl Sweep {
+    /// Deletes what only versions name that are gone, and then their manifests: until then these
+    /// say what there is to delete, so that another goes on where this one was interrupted.
+    pub(crate) async fn run(self) -> Result<Swept> {
+        let (store, names) = (&*self.shared.env.store, self.shared.names);
+        // Manifests before pins: whoever pins a version looks after that whether it is kept.
+        let manifests = store.list(&names.manifests()).await?;
+        let numbers = manifests.iter().filter_map(|listed| number_of(&listed.key).ok());
+        let numbers: BTreeSet<u64> = numbers.collect();
+        let pins = pinned(&self.shared.env, names, true).await?;
+        let is_kept = |number: &u64| {
+            let now = Kept::by(&self.newest);
+            self.kept.has(*number) || now.has(*number) || pins.contains_key(number)
+        };
+        let (kept, gone): (BTreeSet<u64>, BTreeSet<u64>) = numbers.iter().partition(|n| is_kept(n));
+        let mut read = BTreeMap::new();
+        self.read(&gone, &mut read).await?;
+        self.read(&if self.survey { kept } else { around(&gone, &kept, &self.kept) }, &mut read)
+            .await?;
+        let logs = self.logs().await?;
+        let mut doomed = self.named_by_gone(&read, &gone);
+        doomed.extend(self.doomed_logs(&read, &gone, &logs));
+        if self.survey {
+            doomed.extend(self.orphans(&read).await?);
+        }
+        self.delete(doomed.keys()).await?;
+        let gone_keys = manifests.iter().filter(|listed| {
+            number_of(&listed.key).is_ok_and(|number| gone.contains(&number))
+                && !self.is_stumbling_block(&read, listed)
+        });
+        let gone_keys: Doomed = gone_keys.map(|l| (l.key.clone(), l.length)).collect();
+        self.delete(gone_keys.keys()).await?;
+        let all = doomed.values().chain(gone_keys.values());
+        Ok(Swept {
+            vacuumed: Vacuumed {
+                versions: gone_keys.len() as u64,
+                objects: (doomed.len() + gone_keys.len()) as u64,
+                bytes: all.fold(0, |sum, bytes| sum.saturating_add(*bytes)),
+            },
+            pins,
+            past: self.survey.then(|| past(&read, self.newest.oldest, &logs)),
+            row_logs: read
+                .range(self.kept.oldest..)
+                .map(|(n, version)| (*n, version.log))
+                .collect(),
+            log_bytes: logs.into_iter().map(|(number, listed)| (number, listed.length)).collect(),
+        })
+    }
+
+    /// Segments and delete objects that only versions name that are gone.
+    fn named_by_gone(&self, read: &BTreeMap<u64, Manifest>, gone: &BTreeSet<u64>) -> Doomed {
+        let is_gone = |number: &u64| gone.contains(number);
+        let kept: BTreeSet<ObjectName> = read
+            .iter()
+            .filter(|(number, _)| !is_gone(number))
+            .flat_map(|(_, manifest)| objects(manifest).map(|(_, object)| object.name))
+            .collect();
+        let named = read.iter().filter(|(number, _)| is_gone(number));
+        let named = named.flat_map(|(_, manifest)| objects(manifest));
+        let named = named.filter(|(_, object)| !kept.contains(&object.name));
+        named.map(|(kind, object)| (self.key(kind, object.name), object.length)).collect()
+    }
+
+    fn key(&self, kind: Named, name: ObjectName) -> String {
+        match kind {
+            Named::Segment => self.shared.names.segment(name),
+            Named::Deletes => self.shared.names.deletes(name),
+        }
+    }
+
+    /// Logs that no version needs which is kept: those of versions that are gone, and those that were
+    /// begun and flushed between two versions.
+    fn doomed_logs(
+        &self,
+        read: &BTreeMap<u64, Manifest>,
+        gone: &BTreeSet<u64>,
+        logs: &BTreeMap<u64, Listed>,
+    ) -> Doomed {
+        let kept = |number: &u64| !gone.contains(number);
+        let ranges = |versions| -> Vec<LogRange> {
+            let versions = read.range::<u64, (Bound<u64>, Bound<u64>)>(versions);
+            versions.filter(|(n, _)| kept(n)).map(|(_, manifest)| manifest.log).collect()
+        };
+        let oldest = self.kept.oldest;
+        let row = match &self.row_logs {
+            Some(row) => row.clone(),
+            None => ranges((Bound::Included(oldest), Bound::Unbounded)),
+        };
+        let before = gone.first().map(|first| read.range(..first).rfind(|(n, _)| kept(n)));
+        let from = match before {
+            _ if self.survey => 0,
+            None => row.first().map_or(0, |range| range.first),
+            Some(before) => before.map_or(0, |(_, manifest)| manifest.log.first),
+        };
+        let mut needed = row;
+        needed.extend(ranges((Bound::Unbounded, Bound::Excluded(oldest))));
+        let is_needed =
+            |number: u64| needed.iter().any(|range| (range.first..=range.last).contains(&number));
+        let fences_stay = !self.shared.env.store.has_locks();
+        logs.range(from.min(self.newest.log.first)..self.newest.log.first)
+            .filter(|(number, _)| !is_needed(**number))
+            .filter(|(_, listed)| !fences_stay || listed.length > LogHeader::BYTES as u64)
+            .map(|(_, listed)| (listed.key.clone(), listed.length))
+            .collect()
+    }
+
+    /// Segments and delete objects that no version names, left behind by writers before this one.
+    async fn orphans(&self, read: &BTreeMap<u64, Manifest>) -> Result<Doomed> {
+        let names = self.shared.names;
+        let named: BTreeSet<String> = read
+            .values()
+            .flat_map(|manifest| {
+                objects(manifest).map(|(kind, object)| self.key(kind, object.name))
+            })
+            .collect();
+        let store = &self.shared.env.store;
+        let mut listed = store.list(&names.segments()).await?;
+        listed.extend(store.list(&names.all_deletes()).await?);
+        let is_past =
+            |listed: &Listed| ObjectName::of(&listed.key).is_ok_and(|name| name.epoch < self.epoch);
+        let orphans = listed.into_iter().filter(|l| is_past(l) && !named.contains(&l.key));
+        Ok(orphans.map(|listed| (listed.key, listed.length)).collect())
+    }
+
+    /// Whether a manifest has to stay for a writer to run into that was away while another took
+    /// over: its name is the next one that it would take.
+    fn is_stumbling_block(&self, read: &BTreeMap<u64, Manifest>, listed: &Listed) -> bool {
+        let manifest = number_of(&listed.key).ok().and_then(|number| read.get(&number));
+        !self.shared.env.store.has_locks()
+            && manifest.is_some_and(|manifest| manifest.number == manifest.epoch_began)
+    }
+
+    async fn logs(&self) -> Result<BTreeMap<u64, Listed>> {
+        let names = self.shared.names;
+        let listed = self.shared.env.store.list(&names.logs()).await?.into_iter();
+        let ours = listed.filter_map(|listed| {
+            let number = names.log_number(&listed.key).ok()?;
+            (names.log(number) == listed.key).then_some((number, listed))
+        });
+        Ok(ours.collect())
+    }
+
+    /// Reads manifests. One that cannot be read ends the sweep: nobody knows what it names.
+    async fn read(
+        &self,
+        numbers: &BTreeSet<u64>,
+        read: &mut BTreeMap<u64, Manifest>,
+    ) -> Result<()> {
+        let (store, names) = (&*self.shared.env.store, self.shared.names);
+        for number in numbers {
+            self.stop.check()?;
+            if *number == self.newest.number {
+                read.insert(*number, self.newest.clone());
+                continue;
+            }
+            let manifest = manifest::read(store, names, &names.manifest(*number)).await;
+            let manifest = manifest.map_err(|error| error.context("nothing is deleted"))?.manifest;
+            read.insert(*number, manifest);
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, keys: impl Iterator<Item = &String>) -> Result<()> {
+        for key in keys {
+            self.stop.check()?;
+            self.shared.env.store.delete(key).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The versions that are kept from the one before the first that is gone up to the oldest of the
+/// row.
+///
+/// An object is named by an unbroken row of versions, so one that a version names which is gone is
+/// named by one of these, or by none that is kept.
+fn around(gone: &BTreeSet<u64>, kept: &BTreeSet<u64>, row: &Kept) -> BTreeSet<u64> {
+    let Some(first) = gone.first() else { return BTreeSet::new() };
+    let before = kept.range(..first).next_back().unwrap_or(first);
+    kept.range(before..=&row.oldest).copied().collect()
+}
+
+/// What each version of the row would free, oldest first.
+fn past(read: &BTreeMap<u64, Manifest>, oldest: u64, logs: &BTreeMap<u64, Listed>) -> Vec<Past> {
+    let row: Vec<&Manifest> = read.range(oldest..).map(|(_, manifest)| manifest).collect();
+    let log_bytes = |number: u64| logs.get(&number).map_or(0, |listed| listed.length);
+    let pairs = row.iter().zip(row.iter().skip(1));
+    pairs
+        .map(|(older, newer)| Past {
+            number: older.number,
+            until_ms: newer.created_ms,
+            freed: freed(older, newer, log_bytes),
+        })
+        .collect()
+}
