@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vecgo_engine::{Collection, Options, Record};
+use vecgo_engine::{Collection, Options, Record, Retention};
 use vecgo_io::Access;
 use vecgo_sim::{
     Checker, Driver, End, Expected, Image, Machine, Operation, Phase, Random, Settings, Span,
@@ -18,9 +18,14 @@ const fn span(first: usize, count: usize) -> Span {
     Span { first, count }
 }
 
+/// Every version is to be there.
+fn settings() -> Settings {
+    Settings { kept_versions: 100, ..Settings::default() }
+}
+
 /// A machine after one life of each of some clients.
 fn lived(lives: &[&[&[Operation]]], end: End) -> Driver {
-    let mut driver = Driver::new(Settings::default(), Random::new(1), Arc::default());
+    let mut driver = Driver::new(settings(), Random::new(1), Arc::default());
     for lanes in lives {
         let lanes = lanes.iter().map(|operations| operations.to_vec()).collect();
         driver.phase(&Phase { lanes, end }, Vec::new()).unwrap();
@@ -36,7 +41,7 @@ fn image(driver: &Driver) -> Image {
 fn found(image: &Image, expected: &Expected) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for seed in 0..24 {
-        let mut checker = Checker::new(Settings::default(), Random::new(seed));
+        let mut checker = Checker::new(settings(), Random::new(seed));
         let verdict = match checker.after_crash(image, expected, 0) {
             Ok(()) => "good",
             Err(violation) => violation.invariant,
@@ -152,6 +157,27 @@ fn i4_a_version_is_not_what_it_was() {
     assert_good(&one);
     // Both hold the same now, and the same versions; the first of these was something else.
     assert_found_by_thorough(&image(&other), one.at_least(), "I4");
+}
+
+#[test]
+fn i11_a_version_was_deleted_that_is_to_be_kept() {
+    let operations = [Upsert(span(0, 2)), Flush, Upsert(span(1, 4)), Flush, Delete(span(2, 1))];
+    let driver = lived(&[&[&operations]], End::Close);
+    assert_good(&driver);
+    let mut machine = Machine::boot(image(&driver), Random::new(7), Arc::default());
+    let process = machine.start(Access::Write, false);
+    let retention = Retention { versions: 1, ..Retention::default() };
+    let database = process.database(Options { retention, ..Options::default() }).unwrap();
+    let vacuumed = process.run(async {
+        let docs = database.collection("docs").await?;
+        let vacuumed = docs.vacuum().await?;
+        docs.close().await.map(|()| vacuumed)
+    });
+    assert!(vacuumed.unwrap().unwrap().versions > 0);
+    // Readers look first; what writers find next is the same.
+    let found = found(&machine.disk.image(), driver.at_least());
+    assert!(found.contains_key("I8"), "{found:?}");
+    assert!(found.keys().all(|name| ["I8", "I1", "good"].contains(name)), "{found:?}");
 }
 
 #[test]

@@ -54,8 +54,37 @@ fn versions() {
     assert!(numbers.is_sorted_by(|a, b| a > b), "{numbers:?}");
     assert_eq!(numbers[0], place.json("stats db")["version"]);
     assert_eq!(versions[0]["sequence"], 3);
-    assert_eq!(keys(&versions[0]), ["created_ms", "segments", "sequence", "version"]);
+    let all = ["created", "created_ms", "pinned_by", "segments", "sequence", "tags", "version"];
+    assert_eq!(keys(&versions[0]), all);
+    let created = versions[0]["created"].as_str().unwrap();
+    assert!(created.starts_with("20") && created.ends_with('Z'), "{created}");
     assert_eq!(place.ok("versions db").lines().count(), versions.len());
+}
+
+#[test]
+fn tags_and_vacuum() {
+    let place = Place::with_collection(2, "l2");
+    place.write("a.jsonl", "{\"id\":1,\"vector\":[1,2]}\n");
+    place.write("b.jsonl", "{\"id\":2,\"vector\":[1,1]}\n");
+    place.ok("import db a.jsonl");
+    let tagged = place.json("tag db before");
+    assert_eq!(keys(&tagged), ["tag", "version"]);
+    for _ in 0..5 {
+        place.ok("import db b.jsonl");
+    }
+    let deleted = place.json("vacuum db --keep 1");
+    assert_eq!(keys(&deleted), ["bytes", "objects", "versions"]);
+    assert!(deleted["versions"].as_u64().unwrap() > 0, "{deleted}");
+    let versions = place.json("versions db");
+    assert_eq!(versions["versions"].as_array().unwrap().len(), 2, "{versions}");
+    assert_eq!(versions["versions"][1]["tags"], serde_json::json!(["before"]));
+    let hits = place.json("search db --vector [1,1] -k 9 --tag before");
+    assert_eq!(hits["hits"].as_array().unwrap().len(), 1, "{hits}");
+    assert_eq!(place.json("untag db before"), tagged);
+    place.refuses("untag db before", "NotFound", &["no tag `before`"]);
+    place.ok("vacuum db --keep 1");
+    assert_eq!(place.json("versions db")["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(place.json("verify db")["ok"], true);
 }
 
 #[test]

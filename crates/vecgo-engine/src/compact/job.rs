@@ -6,7 +6,7 @@ use vecgo_format::{ObjectName, SegmentRef};
 use super::arrange::arrange;
 use crate::Result;
 use crate::collection::Shared;
-use crate::manifest::named_is_missing;
+use crate::manifest::written_is_missing;
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, SegmentSource, Stop,
     build,
@@ -99,7 +99,9 @@ impl Merge {
             names: self.shared.names,
         };
         let segment = Segment::open(source, &named).await;
-        let segment = Arc::new(segment.map_err(|error| named_is_missing(error, "the merge"))?);
+        let store = &*self.shared.env.store;
+        let segment = segment.map_err(|error| written_is_missing(store, error, "the merge"))?;
+        let segment = Arc::new(segment);
         let mut first = 0u32;
         let inputs = inputs.into_iter().map(|(input, left_out)| {
             let kept = u64::from(input.rows()).saturating_sub(left_out.len());

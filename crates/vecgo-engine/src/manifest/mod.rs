@@ -62,6 +62,18 @@ pub(crate) async fn read(
     decoded.map_err(|error| Error::format(key, error))
 }
 
+/// An object that this writer has just written is missing because it has been fenced: whoever took
+/// over has deleted what it never named. Where there are locks it is damage.
+pub(crate) fn written_is_missing(store: &dyn Store, error: Error, written_by: &str) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound if !store.has_locks() => {
+            let message = format!("another writer has deleted what {written_by} wrote");
+            error.with_kind(ErrorKind::Fenced).context(message)
+        }
+        _ => named_is_missing(error, written_by),
+    }
+}
+
 /// An object that something durable names is damage if it is not there.
 pub(crate) fn named_is_missing(error: Error, named_by: &str) -> Error {
     match error.kind() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vecgo_format::{FormatError, Id, IdColumn, Section, SectionKind, Spans};
 
 use super::Segment;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Bytes read at a time where reading goes on where it was.
 const PIECE_BYTES: u64 = 4 << 20;
@@ -25,6 +25,21 @@ impl Stop {
             true => Err(Error::closed()),
             false => Ok(()),
         }
+    }
+}
+
+impl Segment {
+    /// Where the store does not keep open what is deleted, whoever reads for longer than the grace of
+    /// a vacuum finds that its version is gone.
+    pub(super) async fn read_object(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let read = self.object.read_into(offset, out).await.map_err(Error::from);
+        read.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let gone = "the version that was being read is not kept any more";
+                error.with_kind(ErrorKind::VersionGone).context(gone)
+            }
+            _ => error,
+        })
     }
 }
 
@@ -77,7 +92,7 @@ impl<'a> SectionReader<'a> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
         let offset = self.section.offset + first * block_bytes;
-        self.segment.object.read_into(offset, &mut bytes).await?;
+        self.segment.read_object(offset, &mut bytes).await?;
         let number = usize::try_from(first).unwrap_or(usize::MAX);
         for (number, block) in (number..).zip(bytes.chunks(self.section.block_bytes as usize)) {
             self.segment.check_block(block, number, self.section, table)?;

@@ -130,7 +130,7 @@ impl Segment {
     async fn check_header(&self) -> Result<()> {
         let check = self.checked.get_or_try_init(|| async {
             let mut header = [0u8; HEADER];
-            self.object.read_into(0, &mut header).await?;
+            self.read_object(0, &mut header).await?;
             check_segment_header(&header, self.names.0, self.number)
                 .map_err(|error| Error::format(&self.key, error))
         });
@@ -144,7 +144,7 @@ impl Segment {
             self.check_header().await?;
             let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
             let mut table = vec![0u8; length];
-            self.object.read_into(section.table_offset, &mut table).await?;
+            self.read_object(section.table_offset, &mut table).await?;
             self.check(&table, section.table_checksum, section.table_offset)?;
             Ok::<_, Error>(table)
         });
@@ -178,7 +178,7 @@ impl Segment {
     async fn read_section(&self, kind: SectionKind, out: &mut [u8]) -> Result<()> {
         let (index, section) = self.section(kind)?;
         let table = self.table(index).await?;
-        self.object.read_into(section.offset, out).await?;
+        self.read_object(section.offset, out).await?;
         for (number, block) in out.chunks(section.block_bytes as usize).enumerate() {
             self.check_block(block, number, section, table)?;
         }
@@ -369,7 +369,7 @@ impl Segment {
         let table = self.table(index).await?;
         let length = (section.length - start).min(block_bytes);
         let mut block = vec![0u8; usize::try_from(length).unwrap_or(0)];
-        self.object.read_into(section.offset + start, &mut block).await?;
+        self.read_object(section.offset + start, &mut block).await?;
         self.check_block(&block, usize::try_from(number).unwrap_or(0), section, table)?;
         let block = Bytes::from(block);
         self.cache.insert(key, block.clone());
@@ -481,7 +481,7 @@ impl Segment {
                 let start = number * block_bytes;
                 let length = (section.length - start).min(block_bytes);
                 let block = &mut block[..usize::try_from(length).unwrap_or(0)];
-                self.object.read_into(section.offset + start, block).await?;
+                self.read_object(section.offset + start, block).await?;
                 self.check_block(block, usize::try_from(number).unwrap_or(0), section, table)?;
             }
         }
@@ -489,7 +489,7 @@ impl Segment {
         end.extend(self.directory.trailer());
         let start = self.length().saturating_sub(end.len() as u64);
         let mut found = vec![0u8; end.len()];
-        self.object.read_into(start, &mut found).await?;
+        self.read_object(start, &mut found).await?;
         self.check(&found, checksum(&end), start)?;
         Ok(self.length())
     }

@@ -11,7 +11,7 @@ pub struct Retention {
     /// And all that were the newest less than so long ago.
     pub age: Option<Duration>,
     /// But fewer, if what only the older ones need takes more bytes than this; if absent, half as
-    /// much as the newest has in segments, and 16 MiB at least.
+    /// much as the live rows of the newest take in segments, and 16 MiB at least.
     pub bytes: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ use super::deletes::Deletes;
 use super::merge::sort_by_number;
 use super::writer::Writer;
 use crate::collection::Shared;
-use crate::manifest::named_is_missing;
+use crate::manifest::written_is_missing;
 use crate::memtable::{DeadRows, Memtable, MemtableWriter};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Rows, Segment, SegmentSource, Stop, build,
@@ -319,7 +319,8 @@ impl Flush {
         };
         let named = built.named(self.number);
         let segment = Segment::open(source, &named).await;
-        let segment = segment.map_err(|error| named_is_missing(error, "the flush"))?;
+        let missing = |error| written_is_missing(&*shared.env.store, error, "the flush");
+        let segment = segment.map_err(missing)?;
         Ok(Some(Written { segment: Arc::new(segment), named, rows }))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use vecgo_format::{LogRange, Manifest};
+use vecgo_format::{LogRange, Manifest, SegmentRef};
 
 use super::beside::Ended;
 use super::flush::Backoff;
@@ -387,8 +387,14 @@ impl Writer {
     }
 }
 
+/// Bytes of segments, by the share of their rows that live.
 fn live_bytes(manifest: &Manifest) -> u64 {
-    manifest.segments.iter().map(|segment| segment.object.length).sum()
+    let live = |segment: &SegmentRef| {
+        let (rows, dead) = (u64::from(segment.directory.rows), u64::from(segment.dead_rows));
+        let row_bytes = segment.object.length / rows.max(1);
+        row_bytes.saturating_mul(rows.saturating_sub(dead))
+    };
+    manifest.segments.iter().map(live).fold(0, u64::saturating_add)
 }
 
 fn check_tag(tag: &str) -> Result<()> {
