@@ -271,3 +271,33 @@ impl LogTail {
 fn fenced(key: &str) -> Error {
     Error::new(ErrorKind::Fenced, format!("{key}: another writer has taken over"))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use vecgo_format::{Id, Identity, Kill};
+
+    use super::*;
+
+    /// A version that names less than what is in the buffer takes nothing back: a seal would be a
+    /// part of a log that nobody puts.
+    #[test]
+    fn what_is_put_whole_is_never_sealed() {
+        block_on(async {
+            let env = Env { logs: None, ..Env::memory(0).unwrap() };
+            let mut tail =
+                LogTail::new(env, CollectionNames(Identity(1)), 1, Durable::default(), 1);
+            let frame = |sequence| {
+                let mut frame = FrameBuilder::new(sequence);
+                frame.delete(&Id::from(sequence), Kill::Nothing);
+                frame
+            };
+            tail.append(frame(1)).unwrap();
+            tail.sync().await.unwrap();
+            tail.append(frame(2)).unwrap();
+            tail.is_named();
+            tail.sync().await.unwrap();
+            assert!(tail.is_synced() && !tail.can_be_sealed());
+        });
+    }
+}
