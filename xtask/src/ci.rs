@@ -19,7 +19,7 @@ const STAGES: [Stage; 7] = [
     Stage { name: "checks", minutes: 3, run: |_| checks::all() },
     Stage { name: "tests", minutes: 4, run: tests },
     Stage { name: "kills", minutes: 1, run: kills },
-    Stage { name: "simulation", minutes: 3, run: simulation },
+    Stage { name: "simulation", minutes: 4, run: simulation },
     Stage { name: "docs", minutes: 3, run: docs_and_demo },
     Stage { name: "fuzz", minutes: 2, run: fuzz::short },
 ];

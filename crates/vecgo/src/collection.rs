@@ -119,7 +119,7 @@ impl Collection {
         Call::on(self.threads(), async move { inner.settle().await })
     }
 
-    /// Deletes what only versions need that are not kept ([`Retention`]), and what writers that were
+    /// Deletes what only versions need that are not kept ([`Retention`](crate::Retention)), and what writers that were
     /// killed left behind; says what it deleted. Happens by itself unless that was switched off.
     ///
     /// ```
@@ -178,8 +178,8 @@ impl Collection {
         Call::on(self.threads(), async move { inner.untag(&tag).await })
     }
 
-    /// Keeps a version for `lease`, as somebody does who reads it for long, from any process that
-    /// may write to the store. `holder` tells people who that is.
+    /// Keeps a version for `lease`, for somebody who reads it for long. `holder` tells people who
+    /// that is.
     ///
     /// # Errors
     /// `VersionGone` if it is not kept, or only by a pin; `ReadOnly` in a database open for reading.
@@ -336,7 +336,8 @@ impl Pin {
     /// is longer.
     ///
     /// # Errors
-    /// What writing to the store can meet; the lease before then still counts.
+    /// What writing to the store can meet; the lease before then still counts. `VersionGone` if it
+    /// had ended, and the version is not kept.
     pub fn renew(&self, lease: Duration) -> Call<()> {
         let inner = Arc::clone(&self.inner);
         let renew = async move { inner.lock().await.renew(lease).await };

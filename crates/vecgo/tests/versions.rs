@@ -160,9 +160,6 @@ fn a_pin_keeps_its_version_until_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let docs = docs(open(directory.path(), 1));
     let first = grow(&docs, 1);
-    // From another process: it has no lock.
-    let beside = vecgo::open(directory.path()).wait().unwrap();
-    drop(beside);
     let pin = docs.pin(first, Duration::from_secs(3600), "a backup").wait().unwrap();
     let second = grow(&docs, 2);
     let short = docs.pin(second, Duration::from_millis(1), "a moment").wait().unwrap();
@@ -202,6 +199,93 @@ fn a_time_names_the_version_that_was_newest() {
         assert_eq!(docs.at_time(time).wait().unwrap().count(), n);
     }
     assert_eq!(docs.at_time(before).wait().unwrap_err().kind(), ErrorKind::VersionGone);
+}
+
+/// A tag keeps a version, not the time after it.
+#[test]
+fn a_time_between_kept_versions_is_gone() {
+    let docs =
+        docs(vecgo::open("memory://").retention(Retention { versions: 1, ..Retention::default() }));
+    grow(&docs, 1);
+    docs.tag("first").wait().unwrap();
+    std::thread::sleep(Duration::from_millis(3));
+    grow(&docs, 2);
+    let between = SystemTime::now();
+    std::thread::sleep(Duration::from_millis(3));
+    grow(&docs, 3);
+    docs.vacuum().wait().unwrap();
+    assert_eq!(docs.at_tag("first").wait().unwrap().count(), 1);
+    assert_eq!(docs.at_time(between).wait().unwrap_err().kind(), ErrorKind::VersionGone);
+    assert_eq!(docs.at_time(SystemTime::now()).wait().unwrap().count(), 3);
+}
+
+/// Age counts while nobody writes, too, and a grace may be without end.
+#[test]
+fn old_age_comes_to_what_lies_idle() {
+    let age = Some(Duration::from_millis(20));
+    let retention = Retention { versions: 1, age, bytes: None };
+    let docs = docs(vecgo::open("memory://").retention(retention).auto_vacuum(false));
+    for n in 1..=5 {
+        grow(&docs, n);
+    }
+    std::thread::sleep(Duration::from_millis(40));
+    assert!(docs.vacuum().wait().unwrap().versions >= 4);
+
+    let forever = vecgo::open("memory://").vacuum_grace(Duration::MAX);
+    let docs = self::docs(forever.retention(Retention { versions: 1, ..Retention::default() }));
+    for n in 1..=20 {
+        grow(&docs, n);
+    }
+    assert_eq!(docs.vacuum().wait().unwrap().versions, 0);
+    assert_eq!(docs.count(), 20);
+}
+
+/// What lies under the folders of the database and is none of it is left alone.
+#[test]
+fn copies_beside_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let docs = docs(open(directory.path(), 1));
+    for n in 1..=4 {
+        grow(&docs, n);
+    }
+    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
+    let collection = collection.unwrap().path();
+    let copies = [
+        collection.join("segment/backup/0000000000000000-0123456789abcdef"),
+        collection.join("manifest/old/18446744073709551614"),
+    ];
+    for copy in &copies {
+        fs::create_dir(copy.parent().unwrap()).unwrap();
+        fs::write(copy, "a copy").unwrap();
+    }
+    assert!(docs.vacuum().wait().unwrap().versions > 0);
+    assert!(copies.iter().all(|copy| copy.exists()));
+}
+
+#[test]
+fn nothing_is_deleted_while_a_version_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let docs = docs(open(directory.path(), 2).auto_vacuum(false));
+    let first = grow(&docs, 1);
+    docs.tag("first").wait().unwrap();
+    for n in 2..=6 {
+        grow(&docs, n);
+    }
+    docs.vacuum().wait().unwrap();
+    docs.untag("first").wait().unwrap();
+    // A vacuum makes one more version, and keeps that and this one.
+    let kept = docs.version();
+    assert!(kept > first);
+    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
+    let name = format!("manifest/{:020}", u64::MAX - kept);
+    let (path, aside) = (collection.unwrap().path().join(name), directory.path().join("aside"));
+    fs::rename(&path, &aside).unwrap();
+    let before = count(&files(directory.path()), "segment");
+    let failed = docs.vacuum().wait().unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corruption, "{failed}");
+    assert_eq!(count(&files(directory.path()), "segment"), before);
+    fs::rename(&aside, &path).unwrap();
+    docs.vacuum().wait().unwrap();
 }
 
 /// A reader holds the files of its version open, whatever becomes of their names.

@@ -111,7 +111,7 @@ pub(crate) fn rename(target: &Target, to: String, out: &Output) -> Result<Answer
 }
 
 /// A database to change, which a wrong path must not make.
-pub(super) fn existing(target: &Target) -> Result<vecgo::Database, Failure> {
+fn existing(target: &Target) -> Result<vecgo::Database, Failure> {
     reading(target)?;
     Ok(vecgo::open(&target.uri).wait()?)
 }

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::writer;
 use crate::Answer;
 use crate::args::Target;
 use crate::failure::Failure;
@@ -8,7 +9,7 @@ use crate::progress::Progress;
 
 pub(crate) fn run(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let progress = Progress::new("compact", None);
-    let collection = vecgo::open(&target.uri).wait()?.collection(&target.collection).wait()?;
+    let collection = writer(target)?;
     let version = collection.compact().wait()?;
     let (segments, rows) = (collection.stats().segments.len(), collection.count());
     collection.close().wait()?;

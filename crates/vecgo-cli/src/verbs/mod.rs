@@ -29,6 +29,14 @@ fn reader(target: &Target) -> Result<Collection, Failure> {
     Ok(reading(target)?.collection(&target.collection).wait()?)
 }
 
+/// Opens the target's collection, which a wrong path must not make, as its writer. It lets no version go: how many are kept is for
+/// whoever owns the data to say, and for `vacuum`.
+fn writer(target: &Target) -> Result<Collection, Failure> {
+    reading(target)?;
+    let database = vecgo::open(&target.uri).auto_vacuum(false).wait()?;
+    Ok(database.collection(&target.collection).wait()?)
+}
+
 fn no_filter(filter: Option<&String>) -> Result<(), Failure> {
     match filter {
         None => Ok(()),

@@ -30,7 +30,7 @@ pub(crate) fn get(target: &Target, args: &Ids, out: &Output) -> Result<Answer, F
 }
 
 pub(crate) fn delete(target: &Target, args: &Ids, out: &Output) -> Result<Answer, Failure> {
-    let collection = super::collections::existing(target)?.collection(&target.collection).wait()?;
+    let collection = super::writer(target)?;
     let deleted = collection.delete(ids(args)).wait()?.records;
     collection.close().wait()?;
     out.object(&json!({"deleted": deleted}));

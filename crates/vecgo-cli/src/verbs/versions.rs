@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use serde_json::json;
-use vecgo::{Collection, Retention, VersionInfo};
+use vecgo::{Retention, VersionInfo};
 
-use super::reader;
+use super::{reader, reading, writer};
 use crate::Answer;
 use crate::args::Target;
 use crate::failure::Failure;
@@ -57,6 +57,7 @@ fn created(version: &VersionInfo) -> String {
 pub(crate) fn vacuum(target: &Target, keep: Option<u64>, out: &Output) -> Result<Answer, Failure> {
     let mut retention = Retention::default();
     retention.versions = keep.unwrap_or(retention.versions);
+    reading(target)?;
     let database = vecgo::open(&target.uri).retention(retention).wait()?;
     let collection = database.collection(&target.collection).wait()?;
     let deleted = collection.vacuum().wait()?;
@@ -97,8 +98,4 @@ pub(crate) fn untag(target: &Target, tag: String, out: &Output) -> Result<Answer
     out.object(&json!({"tag": tag, "version": tagged}));
     out.line(format!("version {tagged} is no longer `{tag}`"));
     Ok(Answer::Yes)
-}
-
-fn writer(target: &Target) -> Result<Collection, Failure> {
-    Ok(vecgo::open(&target.uri).wait()?.collection(&target.collection).wait()?)
 }

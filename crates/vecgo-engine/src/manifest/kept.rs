@@ -104,11 +104,20 @@ pub(crate) async fn as_of(env: &Env, names: CollectionNames, time_ms: u64) -> Re
     while low < high {
         let middle = low + (high - low) / 2;
         let number = kept.get(middle).copied().unwrap_or_default();
-        let manifest = at(env, names, number).await?.manifest;
-        if manifest.created_ms <= time_ms { low = middle + 1 } else { high = middle }
+        let is_before = match read(&*env.store, names, &names.manifest(number)).await {
+            Ok(found) => found.manifest.created_ms <= time_ms,
+            // It has become too old since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        if is_before { low = middle + 1 } else { high = middle }
     }
-    let before = low.checked_sub(1).and_then(|place| kept.get(place));
-    before.copied().ok_or_else(|| version_gone(format!("of {time_ms} ms since 1970 or before")))
+    let newest = low.checked_sub(1).and_then(|place| kept.get(place)).copied();
+    // If the next one is not kept nobody knows whether that was there already.
+    let next = kept.get(low).copied();
+    newest
+        .filter(|newest| next.is_none_or(|next| next == newest + 1))
+        .ok_or_else(|| version_gone(format!("that was the newest at {time_ms} ms since 1970")))
 }
 
 /// The versions that are kept, oldest first.

@@ -11,8 +11,7 @@ use crate::{Collection, Error, Result, manifest};
 /// Longest name of a holder.
 const MAX_HOLDER_BYTES: usize = 256;
 
-/// Keeps a version for somebody who reads it, as a backup does, from any process that may write to
-/// the store. Counts until it is released or expires; dropping it does neither.
+/// Keeps a version for somebody who reads it, as a backup does. Counts until it is released or expires; dropping it does neither.
 #[derive(Debug)]
 pub struct Pin {
     shared: Arc<Shared>,
@@ -21,6 +20,8 @@ pub struct Pin {
     epoch: u64,
     version: u64,
     holder: String,
+    /// When the longest lease ends.
+    expires_ms: u64,
 }
 
 /// A pin that keeps a version.
@@ -49,14 +50,9 @@ impl Collection {
         let committed = manifest::at(&shared.env, shared.names, version).await?;
         let epoch = committed.manifest.epoch;
         let holder = holder.to_owned();
-        let mut pin = Pin { keys: Vec::new(), epoch, version, holder, shared };
-        pin.put(lease).await?;
-        // A vacuum that listed the pins before has committed by now that the version goes.
-        if manifest::keeps_without_pins(&pin.shared.env, pin.shared.names, version).await? {
-            return Ok(pin);
-        }
-        let _ = pin.release().await;
-        Err(manifest::version_gone(version))
+        let mut pin = Pin { keys: Vec::new(), epoch, version, holder, expires_ms: 0, shared };
+        pin.renew(lease).await?;
+        Ok(pin)
     }
 }
 
@@ -70,10 +66,20 @@ impl Pin {
     /// is longer.
     ///
     /// # Errors
-    /// What writing to the store can meet; the lease before then still counts.
+    /// What writing to the store can meet; the lease before then still counts. `VersionGone` if it
+    /// had ended, and the version is not kept.
     pub async fn renew(&mut self, lease: Duration) -> Result<()> {
+        let had_ended = self.expires_ms <= self.shared.env.clock.wall_ms();
         // The pin before is left to expire: a listing under way might find neither of the two.
-        self.put(lease).await
+        self.put(lease).await?;
+        // A vacuum that listed the pins before has committed by now that the version goes.
+        let Self { shared, version, .. } = &*self;
+        if !had_ended || manifest::keeps_without_pins(&shared.env, shared.names, *version).await? {
+            return Ok(());
+        }
+        let gone = manifest::version_gone(*version);
+        let _ = self.release().await;
+        Err(gone)
     }
 
     /// Lets go of the version.
@@ -101,6 +107,7 @@ impl Pin {
         let mut writer = env.store.create(&key).await?;
         writer.write(&pin.encode().0).await?;
         writer.finish().await?;
+        self.expires_ms = self.expires_ms.max(pin.expires_ms);
         self.keys.push(key);
         Ok(())
     }

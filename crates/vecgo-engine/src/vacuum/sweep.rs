@@ -7,10 +7,10 @@ use vecgo_io::Listed;
 
 use super::pins::{PinStats, pinned};
 use super::retention::{Named, Past, freed, objects};
-use crate::Result;
 use crate::collection::Shared;
 use crate::manifest::{self, Kept};
 use crate::segment::Stop;
+use crate::{Error, ErrorKind, Result};
 
 /// A vacuum in the making: everything it needs, so that it shares nothing with the writer.
 #[derive(Debug)]
@@ -62,9 +62,17 @@ impl Sweep {
     pub(crate) async fn run(self) -> Result<Swept> {
         let (store, names) = (&*self.shared.env.store, self.shared.names);
         // Manifests before pins: whoever pins a version looks after that whether it is kept.
-        let manifests = store.list(&names.manifests()).await?;
+        let mut manifests = store.list(&names.manifests()).await?;
+        // A file of another name is not ours.
+        manifests.retain(|l| number_of(&l.key).is_ok_and(|number| names.manifest(number) == l.key));
         let numbers = manifests.iter().filter_map(|listed| number_of(&listed.key).ok());
         let numbers: BTreeSet<u64> = numbers.collect();
+        if let Some(missing) = (self.kept.oldest..self.newest.number).find(|n| !numbers.contains(n))
+        {
+            let key = names.manifest(missing);
+            let message = format!("nothing is deleted: {key}: gone, though it is kept");
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
         let pins = pinned(&self.shared.env, names, true).await?;
         let is_kept = |number: &u64| {
             let now = Kept::by(&self.newest);
@@ -174,8 +182,10 @@ impl Sweep {
         let store = &self.shared.env.store;
         let mut listed = store.list(&names.segments()).await?;
         listed.extend(store.list(&names.all_deletes()).await?);
-        let is_past =
-            |listed: &Listed| ObjectName::of(&listed.key).is_ok_and(|name| name.epoch < self.epoch);
+        let is_past = |listed: &Listed| {
+            let ours = |name| [names.segment(name), names.deletes(name)].contains(&listed.key);
+            ObjectName::of(&listed.key).is_ok_and(|name| name.epoch < self.epoch && ours(name))
+        };
         let orphans = listed.into_iter().filter(|l| is_past(l) && !named.contains(&l.key));
         Ok(orphans.map(|listed| (listed.key, listed.length)).collect())
     }

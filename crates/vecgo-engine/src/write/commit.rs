@@ -85,7 +85,7 @@ impl Writer {
             segments,
         };
         let past = before.map(|before| self.vacuums.past_of(before, &manifest));
-        manifest.oldest = self.oldest_kept(&manifest, past);
+        manifest.oldest = self.oldest_kept(&manifest, past, manifest.created_ms);
         manifest
             .check()
             .map_err(|why| Error::internal(format!("a version that is none: {why}")))?;

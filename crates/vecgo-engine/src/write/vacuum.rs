@@ -122,7 +122,7 @@ impl Vacuums {
 
     /// What was kept so long ago that everything else may be deleted now.
     fn ready(&self, now: Duration, grace: Duration) -> Option<&Kept> {
-        let ready = self.since.iter().rev().find(|(since, _)| *since + grace <= now);
+        let ready = self.since.iter().rev().find(|(since, _)| since.saturating_add(grace) <= now);
         ready.map(|(_, kept)| kept)
     }
 
@@ -172,13 +172,13 @@ impl Vacuums {
 
 impl Writer {
     /// The oldest version to keep once this one is the newest; `past` is the one before.
-    pub(super) fn oldest_kept(&self, newest: &Manifest, past: Option<Past>) -> u64 {
+    pub(super) fn oldest_kept(&self, newest: &Manifest, past: Option<Past>, now_ms: u64) -> u64 {
         let (options, vacuums) = (&self.shared.options, &self.vacuums);
         if !vacuums.surveyed || (!options.auto_vacuum && vacuums.wanted.is_empty()) {
             return newest.oldest;
         }
         let past = past.into_iter().chain(vacuums.past.iter().rev().copied());
-        let (bytes, now_ms) = (live_bytes(newest), newest.created_ms);
+        let bytes = live_bytes(newest);
         options.retention.oldest(newest.number, past, bytes, now_ms).max(newest.oldest)
     }
 
@@ -206,8 +206,10 @@ impl Writer {
             return None;
         }
         let grace = self.grace();
-        let next = vacuums.since.iter().map(|(since, _)| *since + grace).find(|at| *at > now)?;
-        Some(next.saturating_sub(now))
+        let ready = vacuums.since.iter().map(|(since, _)| since.saturating_add(grace));
+        let next = ready.chain([vacuums.backoff.until]).filter(|at| *at > now).min()?;
+        // A grace without end.
+        (next < Duration::MAX).then(|| next.saturating_sub(now))
     }
 
     /// Starts a vacuum if one is due or somebody wants one, and answers those who have nothing to
@@ -272,7 +274,8 @@ impl Writer {
     async fn raise_oldest(&mut self) -> Result<()> {
         let Some(committed) = &self.committed else { return Ok(()) };
         let newest = &committed.manifest;
-        if self.oldest_kept(newest, None) > newest.oldest {
+        let now_ms = self.shared.env.clock.wall_ms().max(newest.created_ms);
+        if self.oldest_kept(newest, None, now_ms) > newest.oldest {
             let (range, segments) = (self.log_range(newest.log.flushed), self.segment_refs());
             self.put_manifest(range, segments).await?;
         }
@@ -302,9 +305,9 @@ impl Writer {
                 let now = self.shared.env.clock.monotonic();
                 self.vacuums.backoff.failed(now, LONGEST_PAUSE);
                 let error = error.context("vacuum failed");
+                *self.shared.vacuum_failure.lock() = Some(error.clone());
                 self.vacuums.wanted.extend(running.waiters);
-                self.answer_vacuums(&Err(error.clone()));
-                *self.shared.vacuum_failure.lock() = Some(error);
+                self.answer_vacuums(&Err(error));
             }
         }
     }
@@ -333,21 +336,21 @@ impl Writer {
         if !self.shared.options.auto_vacuum || self.check_alive().is_err() {
             return;
         }
-        let now = self.shared.env.clock.monotonic();
         let Some(newest) = self.committed.as_ref().map(|committed| &committed.manifest) else {
             return;
         };
         if !self.vacuums.surveyed && !self.is_survey_due(newest, BATCH_VERSIONS) {
             return;
         }
-        self.sweep_here(now).await;
+        self.sweep_here().await;
         // What this fails to do the next writer does.
         if self.vacuums.surveyed && self.raise_oldest().await.is_ok() {
-            self.sweep_here(now).await;
+            self.sweep_here().await;
         }
     }
 
-    async fn sweep_here(&mut self, now: Duration) {
+    async fn sweep_here(&mut self) {
+        let now = self.shared.env.clock.monotonic();
         let Some(sweep) = self.due_vacuum(now) else { return };
         self.vacuums.runs(&sweep);
         let swept = sweep.run().await;
