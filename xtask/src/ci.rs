@@ -15,7 +15,7 @@ struct Stage {
 }
 
 const STAGES: [Stage; 7] = [
-    Stage { name: "build", minutes: 9, run: build },
+    Stage { name: "build", minutes: 8, run: build },
     Stage { name: "checks", minutes: 3, run: |_| checks::all() },
     Stage { name: "tests", minutes: 4, run: tests },
     Stage { name: "kills", minutes: 1, run: kills },
