@@ -133,7 +133,9 @@ impl Churn {
             let began = Instant::now();
             self.docs.delete(batch.iter().copied()).wait()?;
             self.called(began);
-            self.model.retain(|id, _| !batch.contains(id));
+            for id in batch {
+                self.model.remove(id);
+            }
         }
         Ok(())
     }

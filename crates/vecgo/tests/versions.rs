@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use vecgo::{Collection, Config, ErrorKind, Index, Metric, Open, Record, Retention};
@@ -29,18 +29,20 @@ fn grow(docs: &Collection, n: u64) -> u64 {
     docs.flush().wait().unwrap()
 }
 
-/// Files of the collection by kind, those of other names too.
+/// Where the files of the collection are.
+fn folder(directory: &Path) -> PathBuf {
+    fs::read_dir(directory.join("collections")).unwrap().next().unwrap().unwrap().path()
+}
+
+/// Them by kind, those of other names too.
 fn files(directory: &Path) -> BTreeMap<String, Vec<String>> {
     let mut kinds = BTreeMap::new();
-    let collections = directory.join("collections");
-    for collection in fs::read_dir(collections).unwrap() {
-        for kind in fs::read_dir(collection.unwrap().path()).unwrap() {
-            let kind = kind.unwrap();
-            if kind.file_type().unwrap().is_dir() {
-                let names = fs::read_dir(kind.path()).unwrap();
-                let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
-                kinds.insert(kind.file_name().into_string().unwrap(), names.collect());
-            }
+    for kind in fs::read_dir(folder(directory)).unwrap() {
+        let kind = kind.unwrap();
+        if kind.file_type().unwrap().is_dir() {
+            let names = fs::read_dir(kind.path()).unwrap();
+            let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
+            kinds.insert(kind.file_name().into_string().unwrap(), names.collect());
         }
     }
     kinds
@@ -248,8 +250,7 @@ fn copies_beside_are_left_alone() {
     for n in 1..=4 {
         grow(&docs, n);
     }
-    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
-    let collection = collection.unwrap().path();
+    let collection = folder(directory.path());
     let copies = [
         collection.join("segment/backup/0000000000000000-0123456789abcdef"),
         collection.join("manifest/old/18446744073709551614"),
@@ -276,9 +277,8 @@ fn nothing_is_deleted_while_a_version_is_missing() {
     // A vacuum makes one more version, and keeps that and this one.
     let kept = docs.version();
     assert!(kept > first);
-    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
     let name = format!("manifest/{:020}", u64::MAX - kept);
-    let (path, aside) = (collection.unwrap().path().join(name), directory.path().join("aside"));
+    let (path, aside) = (folder(directory.path()).join(name), directory.path().join("aside"));
     fs::rename(&path, &aside).unwrap();
     let before = count(&files(directory.path()), "segment");
     let failed = docs.vacuum().wait().unwrap_err();
@@ -321,8 +321,7 @@ fn nothing_is_deleted_while_a_version_cannot_be_read() {
     for n in 1..=6 {
         grow(&docs, n);
     }
-    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
-    let manifest = collection.unwrap().path().join("manifest/18446744073709551613");
+    let manifest = folder(directory.path()).join("manifest/18446744073709551613");
     let whole = fs::read(&manifest).unwrap();
     fs::write(&manifest, &whole[..whole.len() - 1]).unwrap();
     let before = files(directory.path());
@@ -343,8 +342,7 @@ fn temporary_files_of_the_killed_go_at_the_next_open() {
     let first = docs(open(directory.path(), 2));
     grow(&first, 1);
     first.close().wait().unwrap();
-    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
-    let collection = collection.unwrap().path();
+    let collection = folder(directory.path());
     let left = collection.join("segment/.0000000000000001-0123456789abcdef.fedcba9876543210");
     let others = collection.join("segment/.mine");
     fs::write(&left, "half a segment").unwrap();
@@ -361,8 +359,7 @@ fn what_a_killed_writer_left_is_found() {
     let first = docs(open(directory.path(), 2));
     grow(&first, 1);
     first.close().wait().unwrap();
-    let collection = fs::read_dir(directory.path().join("collections")).unwrap().next().unwrap();
-    let collection = collection.unwrap().path();
+    let collection = folder(directory.path());
     let orphan = collection.join("segment/0000000000000001-0123456789abcdef");
     fs::write(&orphan, "nobody names it").unwrap();
     let docs = docs(open(directory.path(), 2));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vecgo_format::{CollectionNames, Manifest, number_of};
+use vecgo_format::{CollectionNames, Manifest};
 use vecgo_io::Env;
 
-use super::{Committed, list, newest, read};
+use super::{Committed, listed, newest, read};
 use crate::vacuum::pinned;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, PinStats, Result};
 
 /// A version of a collection, as `versions` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(crate) fn no_tag(tag: &str, tags: &BTreeMap<String, u64>) -> Error {
 /// # Errors
 /// `VersionGone` if none that is kept is as old.
 pub(crate) async fn as_of(env: &Env, names: CollectionNames, time_ms: u64) -> Result<u64> {
-    let kept = kept_numbers(env, names).await?;
+    let kept = kept_now(env, names).await?.map(|kept| kept.numbers).unwrap_or_default();
     let (mut low, mut high) = (0, kept.len());
     while low < high {
         let middle = low + (high - low) / 2;
@@ -120,35 +120,41 @@ pub(crate) async fn as_of(env: &Env, names: CollectionNames, time_ms: u64) -> Re
         .ok_or_else(|| version_gone(format!("that was the newest at {time_ms} ms since 1970")))
 }
 
-/// The versions that are kept, oldest first.
-async fn kept_numbers(env: &Env, names: CollectionNames) -> Result<Vec<u64>> {
-    let Some(newest) = newest(&*env.store, names).await? else { return Ok(Vec::new()) };
+/// The versions that are kept at some moment, and why.
+struct KeptNow {
+    /// Oldest first.
+    numbers: Vec<u64>,
+    tags: BTreeMap<String, u64>,
+    pins: BTreeMap<u64, PinStats>,
+}
+
+/// `None` for a collection that was never committed.
+async fn kept_now(env: &Env, names: CollectionNames) -> Result<Option<KeptNow>> {
+    let Some(newest) = newest(&*env.store, names).await? else { return Ok(None) };
     let (kept, pins) = (Kept::by(&newest.manifest), pinned(env, names, false).await?);
-    let listed = list(&*env.store, names).await?;
-    let numbers = listed.iter().rev().filter_map(|key| number_of(key).ok());
-    Ok(numbers.filter(|number| kept.has(*number) || pins.contains_key(number)).collect())
+    let numbers = listed(&*env.store, names).await?.into_keys();
+    let numbers = numbers.filter(|number| kept.has(*number) || pins.contains_key(number)).collect();
+    Ok(Some(KeptNow { numbers, tags: newest.manifest.tags, pins }))
 }
 
 /// All versions that are kept, newest first.
 pub(crate) async fn versions(env: &Env, names: CollectionNames) -> Result<Vec<VersionInfo>> {
-    let store = &*env.store;
-    let Some(newest) = newest(store, names).await? else { return Ok(Vec::new()) };
-    let pins = pinned(env, names, false).await?;
+    let Some(kept) = kept_now(env, names).await? else { return Ok(Vec::new()) };
     let mut versions = Vec::new();
-    for number in kept_numbers(env, names).await?.into_iter().rev() {
-        let manifest = match read(store, names, &names.manifest(number)).await {
+    for number in kept.numbers.into_iter().rev() {
+        let manifest = match read(&*env.store, names, &names.manifest(number)).await {
             // It has become too old since it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             found => found?.manifest,
         };
-        let tags = newest.manifest.tags.iter().filter(|(_, tagged)| **tagged == number);
+        let tags = kept.tags.iter().filter(|(_, tagged)| **tagged == number);
         versions.push(VersionInfo {
             version: number,
             created_ms: manifest.created_ms,
             sequence: manifest.sequence,
             segments: manifest.segments.len(),
             tags: tags.map(|(tag, _)| tag.clone()).collect(),
-            pinned_by: pins.get(&number).map(|pin| pin.holder.clone()),
+            pinned_by: kept.pins.get(&number).map(|pin| pin.holder.clone()),
         });
     }
     Ok(versions)

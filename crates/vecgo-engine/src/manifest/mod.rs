@@ -3,8 +3,10 @@
 mod decide;
 mod kept;
 
+use std::collections::BTreeMap;
+
 use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
-use vecgo_io::{Store, StoreExt};
+use vecgo_io::{Listed, Store, StoreExt};
 
 pub(crate) use decide::{Decided, decide};
 pub use kept::VersionInfo;
@@ -21,11 +23,22 @@ pub(crate) struct Committed {
     pub(crate) checksum: u64,
 }
 
-/// Keys of all manifests, newest first. A file of another name is not ours and does not stop us.
+/// All manifests, by number. A file of another name is not ours and does not stop us.
+pub(crate) async fn listed(
+    store: &dyn Store,
+    names: CollectionNames,
+) -> Result<BTreeMap<u64, Listed>> {
+    let listed = store.list(&names.manifests()).await?.into_iter();
+    let ours = listed.filter_map(|listed| {
+        let number = number_of(&listed.key).ok()?;
+        (names.manifest(number) == listed.key).then_some((number, listed))
+    });
+    Ok(ours.collect())
+}
+
+/// Their keys, newest first.
 pub(crate) async fn list(store: &dyn Store, names: CollectionNames) -> Result<Vec<String>> {
-    let listed = store.list(&names.manifests()).await?.into_iter().map(|listed| listed.key);
-    let ours = |key: &String| number_of(key).is_ok_and(|number| names.manifest(number) == *key);
-    Ok(listed.filter(ours).collect())
+    Ok(listed(store, names).await?.into_values().rev().map(|listed| listed.key).collect())
 }
 
 /// The newest version; `None` for a collection that was never committed.

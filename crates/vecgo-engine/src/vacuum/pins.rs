@@ -11,7 +11,8 @@ use crate::{Collection, Error, Result, manifest};
 /// Longest name of a holder.
 const MAX_HOLDER_BYTES: usize = 256;
 
-/// Keeps a version for somebody who reads it, as a backup does. Counts until it is released or expires; dropping it does neither.
+/// Keeps a version for somebody who reads it, as a backup does. Counts until it is released or
+/// expires; dropping it does neither.
 #[derive(Debug)]
 pub struct Pin {
     shared: Arc<Shared>,
@@ -39,7 +40,8 @@ impl Collection {
     /// Keeps a version for `lease`, whatever retention says. `holder` tells people who reads.
     ///
     /// # Errors
-    /// `VersionGone` if it is not kept, or only by a pin, which may end any moment; `ReadOnly` in a database open for reading.
+    /// `VersionGone` if it is not kept, or only by a pin, which may end any moment; `ReadOnly` in a
+    /// database open for reading.
     pub async fn pin(&self, version: u64, lease: Duration, holder: &str) -> Result<Pin> {
         if holder.len() > MAX_HOLDER_BYTES {
             let found = holder.len();

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName, number_of};
+use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName};
 use vecgo_io::Listed;
 
 use super::pins::{PinStats, pinned};
@@ -62,23 +62,19 @@ impl Sweep {
     pub(crate) async fn run(self) -> Result<Swept> {
         let (store, names) = (&*self.shared.env.store, self.shared.names);
         // Manifests before pins: whoever pins a version looks after that whether it is kept.
-        let mut manifests = store.list(&names.manifests()).await?;
-        // A file of another name is not ours.
-        manifests.retain(|l| number_of(&l.key).is_ok_and(|number| names.manifest(number) == l.key));
-        let numbers = manifests.iter().filter_map(|listed| number_of(&listed.key).ok());
-        let numbers: BTreeSet<u64> = numbers.collect();
-        if let Some(missing) = (self.kept.oldest..self.newest.number).find(|n| !numbers.contains(n))
-        {
+        let manifests = manifest::listed(store, names).await?;
+        let mut row = self.kept.oldest..self.newest.number;
+        if let Some(missing) = row.find(|number| !manifests.contains_key(number)) {
             let key = names.manifest(missing);
             let message = format!("nothing is deleted: {key}: gone, though it is kept");
             return Err(Error::new(ErrorKind::Corruption, message));
         }
         let pins = pinned(&self.shared.env, names, true).await?;
-        let is_kept = |number: &u64| {
-            let now = Kept::by(&self.newest);
-            self.kept.has(*number) || now.has(*number) || pins.contains_key(number)
-        };
-        let (kept, gone): (BTreeSet<u64>, BTreeSet<u64>) = numbers.iter().partition(|n| is_kept(n));
+        let now = Kept::by(&self.newest);
+        let is_kept =
+            |number: &u64| self.kept.has(*number) || now.has(*number) || pins.contains_key(number);
+        let (kept, gone): (BTreeSet<u64>, BTreeSet<u64>) =
+            manifests.keys().partition(|number| is_kept(number));
         let mut read = BTreeMap::new();
         self.read(&gone, &mut read).await?;
         self.read(&if self.survey { kept } else { around(&gone, &kept, &self.kept) }, &mut read)
@@ -90,11 +86,10 @@ impl Sweep {
             doomed.extend(self.orphans(&read).await?);
         }
         self.delete(doomed.keys()).await?;
-        let gone_keys = manifests.iter().filter(|listed| {
-            number_of(&listed.key).is_ok_and(|number| gone.contains(&number))
-                && !self.is_stumbling_block(&read, listed)
+        let gone_keys = manifests.into_iter().filter(|(number, _)| {
+            gone.contains(number) && !read.get(number).is_some_and(|m| self.is_stumbling_block(m))
         });
-        let gone_keys: Doomed = gone_keys.map(|l| (l.key.clone(), l.length)).collect();
+        let gone_keys: Doomed = gone_keys.map(|(_, listed)| (listed.key, listed.length)).collect();
         self.delete(gone_keys.keys()).await?;
         let all = doomed.values().chain(gone_keys.values());
         Ok(Swept {
@@ -192,10 +187,8 @@ impl Sweep {
 
     /// Whether a manifest has to stay for a writer to run into that was away while another took
     /// over: its name is the next one that it would take.
-    fn is_stumbling_block(&self, read: &BTreeMap<u64, Manifest>, listed: &Listed) -> bool {
-        let manifest = number_of(&listed.key).ok().and_then(|number| read.get(&number));
-        !self.shared.env.store.has_locks()
-            && manifest.is_some_and(|manifest| manifest.number == manifest.epoch_began)
+    fn is_stumbling_block(&self, manifest: &Manifest) -> bool {
+        !self.shared.env.store.has_locks() && manifest.number == manifest.epoch_began
     }
 
     async fn logs(&self) -> Result<BTreeMap<u64, Listed>> {

@@ -361,32 +361,34 @@ impl Writer {
     pub(super) async fn tag(&mut self, tag: String, change: TagChange) -> Result<u64> {
         check_tag(&tag)?;
         self.check_alive()?;
-        let version = match change {
-            TagChange::Add(None) => Some(self.commit().await?).filter(|version| *version > 0),
-            TagChange::Add(version) => version,
-            TagChange::Remove => None,
-        };
+        if change == TagChange::Add(None) {
+            self.commit().await?;
+        }
         let newest = self.committed.as_ref().map(|committed| &committed.manifest);
         let newest = newest.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the collection has no version that could have a tag")
         })?;
         let mut tags = newest.tags.clone();
-        let before = match version {
-            Some(version) if version > newest.number || !Kept::by(newest).has(version) => {
-                return Err(version_gone(version));
+        let version = match change {
+            TagChange::Remove => tags.remove(&tag).ok_or_else(|| no_tag(&tag, &tags))?,
+            TagChange::Add(version) => {
+                let version = version.unwrap_or(newest.number);
+                if version > newest.number || !Kept::by(newest).has(version) {
+                    return Err(version_gone(version));
+                }
+                tags.insert(tag, version);
+                if tags.len() > MAX_TAGS {
+                    let message = format!("a tag more than the {MAX_TAGS} that there can be");
+                    return Err(Error::new(ErrorKind::ResourceExhausted, message));
+                }
+                version
             }
-            Some(version) if !tags.contains_key(&tag) && tags.len() >= MAX_TAGS => {
-                let message = format!("version {version} would get the tag after {MAX_TAGS}");
-                return Err(Error::new(ErrorKind::ResourceExhausted, message));
-            }
-            Some(version) => tags.insert(tag, version),
-            None => Some(tags.remove(&tag).ok_or_else(|| no_tag(&tag, &tags))?),
         };
-        if version.is_none() || before != version {
+        if tags != newest.tags {
             let (range, segments) = (self.log_range(newest.log.flushed), self.segment_refs());
             self.put_manifest_with(range, segments, tags).await?;
         }
-        Ok(version.or(before).unwrap_or_default())
+        Ok(version)
     }
 }
 
