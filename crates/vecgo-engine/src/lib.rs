@@ -29,11 +29,11 @@ mod verify;
 mod write;
 
 pub use catalogue::{CollectionInfo, Database};
-pub use collection::{Collection, SegmentStats, Stats};
+pub use collection::{Collection, SegmentStats, SegmentWritten, Stats};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::GraphBuild;
 pub use manifest::VersionInfo;
-pub use options::{Options, WalSync};
+pub use options::{AutoCommit, Options, WalSync};
 pub use query::{Fetch, Hit, MAX_CANDIDATES, Scan, SearchParams};
 pub use record::{Patch, Record, Update};
 pub use vacuum::{Pin, PinStats, Retention, Vacuumed};

@@ -14,11 +14,23 @@ pub enum WalSync {
     OnCommit,
 }
 
+/// When a writer commits a version by itself, so that other processes see what was written: at the
+/// first of both; never if there is neither, which is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AutoCommit {
+    /// So long after a write was acknowledged that no version holds.
+    pub interval: Option<Duration>,
+    /// Once so many bytes were written to the log that no version holds.
+    pub bytes: Option<u64>,
+}
+
 /// Settings of an open database. They belong to the process, not to the data.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// When acknowledged writes are durable.
     pub wal_sync: WalSync,
+    /// When a version is committed that nobody asked for.
+    pub auto_commit: AutoCommit,
     /// A memtable is flushed to a segment when it holds so many bytes. Two may exist at a time.
     pub memtable_bytes: usize,
     /// A memtable is flushed when it holds so many rows.
@@ -47,6 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             wal_sync: WalSync::default(),
+            auto_commit: AutoCommit::default(),
             memtable_bytes: 64 << 20,
             memtable_rows: 1 << 18,
             auto_compact: true,
@@ -86,6 +99,9 @@ impl Options {
             return Err(Error::invalid(
                 "the interval of WalSync is 0; expected more, or EveryWrite",
             ));
+        }
+        if self.auto_commit.interval == Some(Duration::ZERO) || self.auto_commit.bytes == Some(0) {
+            return Err(Error::invalid("auto_commit at 0; expected more, or None"));
         }
         Ok(())
     }

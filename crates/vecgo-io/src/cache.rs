@@ -1,6 +1,6 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -21,20 +21,31 @@ pub struct BlockCache {
     blocks: Cache<BlockKey, Bytes, ByLength, BuildHasherDefault<KeyHasher>>,
     objects: AtomicU64,
     /// Bytes that may be held whole, beside the blocks.
-    room: AtomicU64,
+    room: AtomicI64,
 }
 
 /// Room taken in memory for as long as this lives.
 #[derive(Debug)]
 pub struct Held {
     cache: Arc<BlockCache>,
-    bytes: u64,
+    bytes: i64,
+}
+
+impl Held {
+    /// How much.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.unsigned_abs()
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.cache.room.fetch_add(self.bytes, Ordering::Relaxed);
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[derive(Debug, Clone)]
@@ -58,13 +69,17 @@ impl BlockCache {
         let hasher = BuildHasherDefault::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
         let blocks = Cache::with(items, bytes, ByLength, hasher, lifecycle);
-        Self { blocks, objects: AtomicU64::new(0), room: AtomicU64::new(bytes) }
+        Self { blocks, objects: AtomicU64::new(0), room: AtomicI64::new(signed(bytes)) }
     }
 
     /// Takes room for so many bytes that are held whole rather than in blocks, if there is as much:
-    /// all of it is as large as the cache.
-    pub fn hold(self: &Arc<Self>, bytes: u64) -> Option<Held> {
-        let take = |room: u64| room.checked_sub(bytes);
+    /// all of it is as large as the cache. What others are about to give up counts as free.
+    pub fn hold(self: &Arc<Self>, bytes: u64, given_up: u64) -> Option<Held> {
+        let bytes = signed(bytes);
+        let take = |room: i64| {
+            let fits = room.saturating_add(signed(given_up)) >= bytes;
+            fits.then_some(room.saturating_sub(bytes))
+        };
         let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         taken.ok().map(|_| Held { cache: Arc::clone(self), bytes })
     }

@@ -20,6 +20,10 @@ pub trait Spawn: Debug + Send + Sync + 'static {
     /// Starts a task. It may block its thread on a disk.
     fn spawn(&self, task: BoxFuture<'static, ()>);
 
+    /// Starts a task that computes for long and that nobody is to notice: it and the threads that
+    /// it starts get the time that others leave, where the system can be told so.
+    fn spawn_background(&self, task: BoxFuture<'static, ()>);
+
     /// How many tasks can compute at once.
     fn parallelism(&self) -> usize;
 }
@@ -64,6 +68,7 @@ impl<T> Future for Task<T> {
 #[derive(Debug)]
 pub struct ThreadPool {
     executor: Arc<Executor<'static>>,
+    background: Arc<Executor<'static>>,
     parallelism: usize,
     // Closed on drop; each thread holds one receiver.
     _stop: Vec<oneshot::Sender<()>>,
@@ -71,39 +76,71 @@ pub struct ThreadPool {
 
 /// A disk call blocks its thread, so there are some threads more than cores.
 const THREADS_BESIDE_CORES: usize = 2;
+/// What computes for long has threads of its own on all cores. More of them at a time would be done
+/// no sooner and hold more memory.
+const BACKGROUND_THREADS: usize = 2;
 
 impl ThreadPool {
-    /// Starts a thread for each core and two more.
+    /// Starts a thread for each core and two more, and some for the background.
     ///
     /// # Errors
     /// The operating system gives no more threads.
     pub fn new() -> io::Result<Self> {
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
-        let executor = Arc::new(Executor::new());
+        let (executor, background) = (Arc::new(Executor::new()), Arc::new(Executor::new()));
         let mut stop = Vec::new();
         for number in 0..parallelism + THREADS_BESIDE_CORES {
-            let (send, receive) = oneshot::channel::<()>();
-            let executor = Arc::clone(&executor);
-            thread::Builder::new().name(format!("vecgo-{number}")).spawn(move || {
-                let mut receive = receive;
-                // A task that panics takes itself with it, not the thread. The other end of this
-                // is the signal that the pool was dropped.
-                loop {
-                    let run = || block_on(executor.run(&mut receive));
-                    if catch_unwind(AssertUnwindSafe(run)).is_ok() {
-                        break;
-                    }
-                }
-            })?;
-            stop.push(send);
+            stop.push(start(format!("vecgo-{number}"), &executor, || {})?);
         }
-        Ok(Self { executor, parallelism, _stop: stop })
+        for number in 0..BACKGROUND_THREADS {
+            stop.push(start(format!("vecgo-back-{number}"), &background, give_way)?);
+        }
+        Ok(Self { executor, background, parallelism, _stop: stop })
+    }
+}
+
+/// Starts a thread that runs tasks until what it returns is dropped.
+fn start(
+    name: String,
+    executor: &Arc<Executor<'static>>,
+    begin: fn(),
+) -> io::Result<oneshot::Sender<()>> {
+    let (send, receive) = oneshot::channel::<()>();
+    let executor = Arc::clone(executor);
+    thread::Builder::new().name(name).spawn(move || {
+        begin();
+        let mut receive = receive;
+        // A task that panics takes itself with it, not the thread. The other end of this is the
+        // signal that the pool was dropped.
+        loop {
+            let run = || block_on(executor.run(&mut receive));
+            if catch_unwind(AssertUnwindSafe(run)).is_ok() {
+                break;
+            }
+        }
+    })?;
+    Ok(send)
+}
+
+/// Gives this thread and those that it will start the time that others leave, from which they are
+/// woken without a wait: a low priority alone lets it run on for some milliseconds. Where it cannot be
+/// had the thread does the same work, more to the cost of others.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
+        let params = SchedulerParams { priority: 0 };
+        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_IDLE, params);
     }
 }
 
 impl Spawn for ThreadPool {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.executor.spawn(task).detach();
+    }
+
+    fn spawn_background(&self, task: BoxFuture<'static, ()>) {
+        self.background.spawn(task).detach();
     }
 
     fn parallelism(&self) -> usize {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vecgo_engine::{Config, Index, Metric, Options, Quantization, Retention, WalSync};
+use vecgo_engine::{AutoCommit, Config, Index, Metric, Options, Quantization, Retention, WalSync};
 
 use crate::random::Random;
 
@@ -15,6 +15,8 @@ pub struct Settings {
     pub memtable_rows: usize,
     /// Whether segments are merged by themselves.
     pub auto_compact: bool,
+    /// When versions are committed that nobody asked for.
+    pub auto_commit: AutoCommit,
     /// How many versions are kept that have no tag.
     pub kept_versions: u64,
     /// Whether tasks give way to each other at every call to the store.
@@ -32,7 +34,7 @@ pub struct Graph {
     pub rows: usize,
 }
 
-/// Longest interval between syncs.
+/// Longest interval between syncs, and that between commits.
 pub(crate) const LONGEST_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Least that the engine takes.
@@ -45,6 +47,7 @@ impl Default for Settings {
             wal_sync: WalSync::EveryWrite,
             memtable_rows: 1000,
             auto_compact: true,
+            auto_commit: AutoCommit::default(),
             kept_versions: 2,
             busy: false,
             graph: None,
@@ -68,6 +71,10 @@ impl Settings {
             ]),
             memtable_rows: *random.pick(&[1, 4, 10, 40, 1000]),
             auto_compact: !random.one_in(4),
+            auto_commit: AutoCommit {
+                interval: (drawn / 3840).is_multiple_of(4).then_some(LONGEST_INTERVAL),
+                bytes: (drawn / 15_360).is_multiple_of(4).then_some(100),
+            },
             kept_versions: [16, 1, 2, 3, 5, u64::MAX][(drawn / 640 % 6) as usize],
             busy: random.one_in(2),
             graph: Graph::of(drawn / 20),
@@ -84,6 +91,7 @@ impl Settings {
             wal_sync: self.wal_sync,
             memtable_bytes: MEMTABLE_BYTES,
             memtable_rows: self.memtable_rows,
+            auto_commit: self.auto_commit,
             auto_compact: self.auto_compact,
             // By bytes nobody could say from outside which versions must be there.
             retention: Retention { versions: self.kept_versions, age: None, bytes: Some(u64::MAX) },

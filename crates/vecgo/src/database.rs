@@ -8,8 +8,8 @@ use vecgo_io::{Access, Env, Spawn};
 
 use crate::call::awaitable;
 use crate::{
-    Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, Retention, VerifyReport,
-    WalSync,
+    AutoCommit, Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, Retention,
+    VerifyReport, WalSync,
 };
 
 /// Opens a database: a directory, or `memory://` for one that is gone with its last handle.
@@ -46,6 +46,12 @@ impl Open {
     /// When acknowledged writes are durable.
     pub fn wal_sync(mut self, wal_sync: WalSync) -> Self {
         self.options.wal_sync = wal_sync;
+        self
+    }
+
+    /// When a version is committed that nobody asked for (never).
+    pub fn auto_commit(mut self, auto_commit: AutoCommit) -> Self {
+        self.options.auto_commit = auto_commit;
         self
     }
 

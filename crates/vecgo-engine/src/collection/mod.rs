@@ -3,6 +3,7 @@
 mod open;
 mod stats;
 
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -14,7 +15,7 @@ use vecgo_io::{Env, Spawn};
 use vecgo_kernels::Kernels;
 
 pub(crate) use open::lock;
-pub use stats::{SegmentStats, Stats};
+pub use stats::{SegmentStats, SegmentWritten, Stats};
 
 use crate::graph::{Progress, Walkers};
 use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
@@ -33,14 +34,23 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     pub(crate) options: Arc<Options>,
     pub(crate) view: ArcSwap<View>,
+    /// Whether anybody has searched here.
+    pub(crate) searched: AtomicBool,
     /// Why the writer has stopped.
     pub(crate) failure: Mutex<Option<Error>>,
+    /// Why the last commit that nobody asked for came to nothing; it is tried again.
+    pub(crate) commit_failure: Mutex<Option<Error>>,
     /// Why the last flush came to nothing; it is tried again.
     pub(crate) flush_failure: Mutex<Option<Error>>,
     /// Why the last merge came to nothing; the policy tries again.
     pub(crate) merge_failure: Mutex<Option<Error>>,
     /// Why the last vacuum came to nothing; it is tried again.
     pub(crate) vacuum_failure: Mutex<Option<Error>>,
+    /// What the last flush and the last merge of this writer wrote.
+    pub(crate) last_flush: Mutex<Option<SegmentWritten>>,
+    pub(crate) last_merge: Mutex<Option<SegmentWritten>>,
+    /// Bytes of the log that no segment holds yet.
+    pub(crate) log_bytes: AtomicU64,
     /// What the last vacuum of this writer did, and the pins that it found.
     pub(crate) last_vacuum: Mutex<Option<Vacuumed>>,
     pub(crate) pins: Mutex<Vec<PinStats>>,

@@ -1,7 +1,7 @@
 //! Becoming the writer, a replica, or a reader of one version.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -43,10 +43,15 @@ impl Shared {
             progress: Progress::default(),
             options: Arc::clone(options),
             view: ArcSwap::from_pointee(view),
+            searched: AtomicBool::new(false),
             failure: Mutex::new(None),
+            commit_failure: Mutex::new(None),
             flush_failure: Mutex::new(None),
             merge_failure: Mutex::new(None),
             vacuum_failure: Mutex::new(None),
+            last_flush: Mutex::new(None),
+            last_merge: Mutex::new(None),
+            log_bytes: AtomicU64::new(0),
             last_vacuum: Mutex::new(None),
             pins: Mutex::default(),
         }

@@ -1,4 +1,7 @@
-use vecgo_format::Config;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use vecgo_format::{Config, SegmentRef};
 
 use super::Collection;
 use crate::graph::GraphBuild;
@@ -22,6 +25,8 @@ pub struct Stats {
     pub memtable_rows: u64,
     /// Bytes in memtables, the codes that searches made of their rows included.
     pub memtable_bytes: u64,
+    /// Bytes of the log that whoever opens the collection next reads; 0 for a reader.
+    pub log_bytes: u64,
     /// Bytes of segments held in memory.
     pub resident_bytes: u64,
     /// Bytes in the block cache, which all collections share.
@@ -38,16 +43,42 @@ pub struct Stats {
     pub simd: &'static str,
     /// Why the writer has stopped, if it has.
     pub failure: Option<Error>,
+    /// Why the last commit that nobody asked for came to nothing, if it did.
+    pub commit_failure: Option<Error>,
     /// Why the last flush came to nothing, if it did.
     pub flush_failure: Option<Error>,
+    /// What the last flush of this writer wrote.
+    pub last_flush: Option<SegmentWritten>,
     /// Why the last merge of segments came to nothing, if it did.
     pub merge_failure: Option<Error>,
+    /// What the last merge of this writer wrote.
+    pub last_merge: Option<SegmentWritten>,
     /// Why the last vacuum came to nothing, if it did.
     pub vacuum_failure: Option<Error>,
     /// What the last vacuum of this writer deleted.
     pub last_vacuum: Option<Vacuumed>,
     /// The pins that it found, by version.
     pub pins: Vec<PinStats>,
+}
+
+/// What a flush or a merge wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentWritten {
+    /// The segment's number.
+    pub segment: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes in the store.
+    pub bytes: u64,
+    /// How long it took, from when it was due until a version named the segment.
+    pub took: Duration,
+}
+
+impl SegmentWritten {
+    pub(crate) fn of(named: &SegmentRef, took: Duration) -> Self {
+        let (rows, bytes) = (named.directory.rows.into(), named.object.length);
+        Self { segment: named.number, rows, bytes, took }
+    }
 }
 
 /// A segment in numbers.
@@ -94,6 +125,7 @@ impl Collection {
             sequence,
             memtable_rows: tables.iter().map(|table| table.rows_at(sequence) as u64).sum(),
             memtable_bytes: tables.iter().map(|table| memory_bytes(table) as u64).sum(),
+            log_bytes: self.shared.log_bytes.load(Ordering::Relaxed),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
             estimates: counts.estimates,
@@ -102,8 +134,11 @@ impl Collection {
             segments,
             simd: self.shared.kernels.level().name(),
             failure: self.shared.failure.lock().clone(),
+            commit_failure: self.shared.commit_failure.lock().clone(),
             flush_failure: self.shared.flush_failure.lock().clone(),
+            last_flush: *self.shared.last_flush.lock(),
             merge_failure: self.shared.merge_failure.lock().clone(),
+            last_merge: *self.shared.last_merge.lock(),
             vacuum_failure: self.shared.vacuum_failure.lock().clone(),
             last_vacuum: *self.shared.last_vacuum.lock(),
             pins: self.shared.pins.lock().clone(),

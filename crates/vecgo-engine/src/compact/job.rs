@@ -6,10 +6,9 @@ use vecgo_format::{ObjectName, SegmentRef};
 use super::arrange::arrange;
 use crate::Result;
 use crate::collection::Shared;
-use crate::manifest::written_is_missing;
+use crate::graph::{GraphPart, Old};
 use crate::segment::{
-    Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, SegmentSource, Stop,
-    build,
+    Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
 
 /// A merge in the making: everything it needs, so that it shares nothing with the writer.
@@ -69,9 +68,29 @@ impl Merge {
         if read.vectors().is_empty() {
             return Ok(None);
         }
-        let arrangement = arrange(&self.shared, self.number, read.vectors(), &self.stop)?;
+        let old = self.old_graph(&inputs, &read).await?;
+        let arrangement = arrange(&self.shared, self.number, read.vectors(), old, &self.stop)?;
         let named = self.write(read, &arrangement).await?;
         self.output(named, inputs, &arrangement.order).await.map(Some)
+    }
+
+    /// The graph of an input that the new one goes on from: one that half of the rows are in, if half
+    /// of its own rows live at least. With fewer, less would be found than in a graph of all rows.
+    async fn old_graph(
+        &self,
+        inputs: &[(&Segment, RoaringBitmap)],
+        read: &SegmentRows<'_>,
+    ) -> Result<Option<Old>> {
+        let all = read.vectors().len() / self.shared.config.dim();
+        let goes_on = |(segment, dead): &(&Segment, RoaringBitmap)| {
+            let rows = segment.rows() as usize;
+            let live = rows.saturating_sub(usize::try_from(dead.len()).unwrap_or(rows));
+            segment.has_graph() && live * 2 >= rows.max(all)
+        };
+        let Some(number) = inputs.iter().position(goes_on) else { return Ok(None) };
+        let input = inputs[number].0;
+        let edges = GraphPart::edges_of(input, &self.shared.config).await?;
+        Ok(Some(Old { edges, rows: read.rows_of(number) }))
     }
 
     async fn write(&self, rows: SegmentRows<'_>, arrangement: &Arrangement) -> Result<SegmentRef> {
@@ -93,15 +112,8 @@ impl Merge {
         inputs: Vec<(&Segment, RoaringBitmap)>,
         order: &Order,
     ) -> Result<Output> {
-        let source = SegmentSource {
-            store: Arc::clone(&self.shared.env.store),
-            cache: Arc::clone(&self.shared.env.cache),
-            names: self.shared.names,
-        };
-        let segment = Segment::open(source, &named).await;
-        let store = &*self.shared.env.store;
-        let segment = segment.map_err(|error| written_is_missing(store, error, "the merge"))?;
-        let segment = Arc::new(segment);
+        let others: Vec<&Segment> = inputs.iter().map(|(segment, _)| *segment).collect();
+        let segment = Segment::open_written(&self.shared, &named, "the merge", &others).await?;
         let mut first = 0u32;
         let inputs = inputs.into_iter().map(|(input, left_out)| {
             let kept = u64::from(input.rows()).saturating_sub(left_out.len());

@@ -36,7 +36,7 @@ pub(crate) fn plan(segments: &[Summary], base: u64, graph_rows: Option<u64>) -> 
     let worn = (0..segments.len())
         .find(|place| segments[*place].dead.saturating_mul(ONE_IN_DEAD) > segments[*place].rows);
     if let Some(worn) = worn {
-        return vec![worn];
+        return with_smaller(segments, worn);
     }
     larger_alike(segments, base)
 }
@@ -65,6 +65,15 @@ fn scanned(segments: &[Summary], graph_rows: u64) -> Vec<usize> {
     let one = places.first().copied();
     let bounded = bounded(segments, places);
     if bounded.is_empty() { one.into_iter().collect() } else { bounded }
+}
+
+/// A segment that is written again, and all that are smaller: their rows cost no more than they
+/// would among others, and less is left to search through.
+fn with_smaller(segments: &[Summary], worn: usize) -> Vec<usize> {
+    let smaller = |place: &usize| segments[*place].bytes < segments[worn].bytes;
+    let smaller = (0..segments.len()).filter(smaller);
+    let places = bounded(segments, std::iter::once(worn).chain(smaller).collect());
+    if places.is_empty() { vec![worn] } else { places }
 }
 
 /// The smallest of too many small segments. A larger one joins when it is not much larger than
@@ -187,7 +196,9 @@ mod tests {
     #[test]
     fn a_segment_that_is_dead_by_a_fifth_is_written_again() {
         let worn = Summary { dead: 21, ..of(50_000) };
-        assert_eq!(planned(&[of(10), worn]), [1]);
+        assert_eq!(planned(&[of(50_000), worn]), [1]);
+        assert_eq!(planned(&[of(10), of(50_001), worn, of(49_999)]), [0, 2, 3]);
+        assert_eq!(planned(&[of(10), Summary { bytes: 9 << 30, ..worn }]), [1]);
         assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
         assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
     }

@@ -1,6 +1,7 @@
 use vecgo_format::{Config, Index, Quantization, SectionKind};
 use vecgo_index::{
-    BuildParams, Cancelled, Clusters, Codes, Points, Threads, Width, build, cluster,
+    BuildParams, Cancelled, Clusters, Codes, Edges, NO_EDGE, OldGraph, Points, Threads, Width,
+    build, cluster,
 };
 use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Space, encode, split};
@@ -38,12 +39,31 @@ struct Encoded {
     full: Vec<u8>,
 }
 
+/// A graph that some of the rows were in.
+#[derive(Debug)]
+pub(crate) struct Old {
+    pub(crate) edges: PageBuf<u32>,
+    /// Where each of its rows stands among the vectors; `u32::MAX` for those that are gone.
+    pub(crate) rows: Vec<u32>,
+}
+
+impl Old {
+    /// Goes by the rows of the segment from here on.
+    fn follow(&mut self, order: &Order) {
+        let inverse = order.inverse().unwrap_or_default();
+        for row in &mut self.rows {
+            *row = inverse.get(*row as usize).copied().unwrap_or(NO_EDGE);
+        }
+    }
+}
+
 /// Makes the graph and codes of a segment, and the order of its rows, from its vectors. The same
-/// for the same vectors and seed, however many threads.
+/// for the same vectors, old graph and seed, however many threads.
 pub(crate) fn make(
     shared: &Shared,
     seed: u64,
     vectors: &[f32],
+    mut old: Option<Old>,
     stop: &Stop,
 ) -> Result<Arrangement> {
     let (config, kernels) = (&shared.config, shared.kernels);
@@ -54,13 +74,15 @@ pub(crate) fn make(
     let encoded = making.encode(&space, vectors)?;
     let clusters = making.cluster(&space, &encoded)?;
     let encoded = making.arrange(encoded, &clusters.order, space.places())?;
+    let order = Order::Permuted(clusters.order);
+    old.iter_mut().for_each(|old| old.follow(&order));
     let entries = spread(&clusters.centres);
-    let edges = making.link(&space, &encoded, &entries)?;
+    let edges = making.link(&space, &encoded, &entries, old)?;
     let mut extra = vec![section(SectionKind::Space, space_bytes(&space, seed))];
     extra.extend(code_sections(config.quantization(), &space, encoded));
     extra.push(section(SectionKind::Edges, words(&edges)));
     extra.push(section(SectionKind::Entries, words(&entries)));
-    Ok(Arrangement { order: Order::Permuted(clusters.order), extra })
+    Ok(Arrangement { order, extra })
 }
 
 fn section(kind: SectionKind, bytes: Vec<u8>) -> ExtraSection {
@@ -145,7 +167,13 @@ impl Making<'_> {
         Ok(Encoded { cells, factors, full })
     }
 
-    fn link(&self, space: &Space, encoded: &Encoded, entries: &[u32]) -> Result<Vec<u32>> {
+    fn link(
+        &self,
+        space: &Space,
+        encoded: &Encoded,
+        entries: &[u32],
+        old: Option<Old>,
+    ) -> Result<Vec<u32>> {
         let Index::Graph { m, ef_construction } = self.config.index() else {
             return Err(Error::internal("a graph for an index that has none"));
         };
@@ -158,10 +186,13 @@ impl Making<'_> {
         };
         let points = encoded.points(space)?;
         let go_on = |done| {
-            self.progress.done(done / PASSES);
+            self.progress.done(done);
             self.stop.check().is_ok()
         };
-        let built = build(self.kernels, points, entries, params, &self.threads, go_on);
+        let old = old
+            .as_ref()
+            .map(|old| OldGraph { edges: Edges::new(&old.edges, params.degree), rows: &old.rows });
+        let built = build(self.kernels, points, entries, params, old, &self.threads, go_on);
         Ok(built.map_err(cancelled)?.edges)
     }
 }

@@ -9,7 +9,7 @@ mod walk;
 mod walkers;
 
 pub(crate) use by_vectors::ByVectors;
-pub(crate) use make::make;
+pub(crate) use make::{Old, make};
 pub(crate) use part::GraphPart;
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;

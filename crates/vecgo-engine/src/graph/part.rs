@@ -43,6 +43,14 @@ fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: "graph of a segment", offset: 0, detail }
 }
 
+/// Most edges of a row.
+fn degree(segment: &Segment, config: &Config) -> Result<usize> {
+    match config.index() {
+        Index::Graph { m, .. } => Ok(usize::from(m)),
+        other => Err(segment.damaged(invalid(format!("index {other}, expected graph")))),
+    }
+}
+
 impl GraphPart {
     /// Whether a segment has one.
     pub(crate) fn is_in(directory: &Directory) -> bool {
@@ -51,22 +59,9 @@ impl GraphPart {
 
     /// Reads, verifies and checks it.
     pub(crate) async fn load(segment: &Segment, config: &Config) -> Result<Self> {
-        let Index::Graph { m, .. } = config.index() else {
-            return Err(
-                segment.damaged(invalid(format!("index {}, expected graph", config.index())))
-            );
-        };
-        let degree = usize::from(m);
+        let degree = degree(segment, config)?;
+        let edges = Self::edges_of(segment, config).await?;
         let rows = segment.rows();
-        let edges = segment.section_words(SectionKind::Edges).await?;
-        if !Edges::new(&edges, degree).lie_within(rows as usize) {
-            let detail = format!(
-                "section Edges has {} places, expected {degree} edges of each of {rows} rows, to \
-                 those",
-                edges.len()
-            );
-            return Err(segment.damaged(invalid(detail)));
-        }
         let entries = segment.section_words(SectionKind::Entries).await?.to_vec();
         if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {
             let detail = format!("{} entries, expected rows below {rows}", entries.len());
@@ -78,6 +73,21 @@ impl GraphPart {
             false => None,
         };
         Ok(Self { coded, edges, degree, entries })
+    }
+
+    /// Reads the edges of a segment past its own memory, verifies and checks them.
+    pub(crate) async fn edges_of(segment: &Segment, config: &Config) -> Result<PageBuf<u32>> {
+        let (rows, degree) = (segment.rows(), degree(segment, config)?);
+        let edges = segment.section_words(SectionKind::Edges).await?;
+        if !Edges::new(&edges, degree).lie_within(rows as usize) {
+            let detail = format!(
+                "section Edges has {} places, expected {degree} edges of each of {rows} rows, to \
+                 those",
+                edges.len()
+            );
+            return Err(segment.damaged(invalid(detail)));
+        }
+        Ok(edges)
     }
 
     pub(super) fn edges(&self) -> Edges<'_> {

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,114 +8,138 @@ use roaring::RoaringBitmap;
 ///
 /// A set bit says that the row is dead for somebody. Whoever reads at or after the newest kill
 /// needs no more; an older reader looks the row's sequence number up. One writer kills, any
-/// number of readers ask.
+/// number of readers ask, and whether a row is dead without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct DeadRows {
-    /// Bits by row, in buckets that double, made when first needed.
-    buckets: [OnceLock<Box<[AtomicU64]>>; BUCKETS],
-    /// When each row was killed; rows dead since before anyone could read them are not here.
-    /// Whoever counts holds it too.
-    killed: RwLock<HashMap<u32, u64, BuildHasherDefault<DefaultHasher>>>,
+    /// A bit for each row.
+    marked: Numbers,
+    /// When each row that is marked was killed; 0 if that was before anyone could read it.
+    times: Numbers,
     newest: AtomicU64,
-    count: AtomicU64,
+    kills: RwLock<Kills>,
 }
 
-/// The first bucket holds this many words, each later one twice as many as the one before.
-const FIRST_WORDS: usize = 64;
-const BUCKETS: usize = 21;
+#[derive(Debug, Default)]
+struct Kills {
+    /// Rows dead for every reader.
+    before: u64,
+    /// When the others were killed, ascending, and which they are.
+    later: Vec<(u64, u32)>,
+}
 
-fn place(row: u32) -> (usize, usize, u64) {
-    let word = row as usize / 64;
-    let bucket = (word / FIRST_WORDS + 1).ilog2() as usize;
-    let start = ((1 << bucket) - 1) * FIRST_WORDS;
-    (bucket, word - start, 1 << (row % 64))
+/// Numbers that are 0 at first, in buckets that double, made when first needed.
+#[derive(Debug, Default)]
+struct Numbers {
+    buckets: [OnceLock<Box<[AtomicU64]>>; BUCKETS],
+}
+
+/// Numbers in the first bucket.
+const FIRST: usize = 64;
+/// Enough for 2^32 numbers.
+const BUCKETS: usize = 27;
+
+impl Numbers {
+    fn place(number: usize) -> (usize, usize) {
+        let bucket = (number / FIRST + 1).ilog2() as usize;
+        (bucket, number - ((1 << bucket) - 1) * FIRST)
+    }
+
+    fn load(&self, number: usize) -> u64 {
+        let (bucket, place) = Self::place(number);
+        let numbers = self.buckets.get(bucket).and_then(OnceLock::get);
+        numbers.and_then(|numbers| numbers.get(place)).map_or(0, |n| n.load(Ordering::Acquire))
+    }
+
+    fn set_bits(&self, number: usize, bits: u64) {
+        let (bucket, place) = Self::place(number);
+        let Some(slot) = self.buckets.get(bucket) else { return };
+        let make = || (0..FIRST << bucket).map(|_| AtomicU64::new(0)).collect();
+        if let Some(number) = slot.get_or_init(make).get(place) {
+            number.fetch_or(bits, Ordering::AcqRel);
+        }
+    }
+
+    /// Those that were ever set, and others.
+    fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.buckets.iter().enumerate().flat_map(|(bucket, numbers)| {
+            let first = ((1usize << bucket) - 1) * FIRST;
+            let numbers = numbers.get().into_iter().flatten().enumerate();
+            numbers.map(move |(place, number)| (first + place, number.load(Ordering::Acquire)))
+        })
+    }
+}
+
+fn bit(row: u32) -> (usize, u64) {
+    (row as usize / 64, 1 << (row % 64))
 }
 
 impl DeadRows {
     /// Rows that are dead for every reader.
     pub(crate) fn from_bitmap(rows: &RoaringBitmap) -> Self {
         let dead = Self::default();
-        for row in rows {
-            dead.set(row);
+        for (word, bit) in rows.iter().map(bit) {
+            dead.marked.set_bits(word, bit);
         }
+        dead.kills.write().before = rows.len();
         dead
     }
 
     /// Marks a row dead from `sequence` on. A row dies once.
     pub(crate) fn kill(&self, row: u32, sequence: u64) {
         // Held to the end, so that whoever counts sees all of a kill or nothing of it.
-        let mut killed = self.killed.write();
+        let mut kills = self.kills.write();
         if self.is_marked(row) {
             return;
         }
-        killed.insert(row, sequence);
+        let place = kills.later.partition_point(|(at, _)| *at <= sequence);
+        kills.later.insert(place, (sequence, row));
+        self.times.set_bits(row as usize, sequence);
         self.newest.fetch_max(sequence, Ordering::Release);
         // Last: whoever sees the bit also sees when.
-        self.set(row);
-    }
-
-    fn set(&self, row: u32) {
-        let (bucket, word, bit) = place(row);
-        let Some(bucket_slot) = self.buckets.get(bucket) else { return };
-        let words = bucket_slot
-            .get_or_init(|| (0..FIRST_WORDS << bucket).map(|_| AtomicU64::new(0)).collect());
-        if words[word].fetch_or(bit, Ordering::AcqRel) & bit == 0 {
-            self.count.fetch_add(1, Ordering::Relaxed);
-        }
+        let (word, bit) = bit(row);
+        self.marked.set_bits(word, bit);
     }
 
     /// Whether the row is dead for anyone.
     pub(crate) fn is_marked(&self, row: u32) -> bool {
-        let (bucket, word, bit) = place(row);
-        let words = self.buckets.get(bucket).and_then(OnceLock::get);
-        words.is_some_and(|words| words[word].load(Ordering::Acquire) & bit != 0)
+        let (word, bit) = bit(row);
+        self.marked.load(word) & bit != 0
     }
 
     /// Whether the row is dead for whoever reads at `sequence`.
     pub(crate) fn is_dead(&self, row: u32, sequence: u64) -> bool {
         self.is_marked(row)
             && (self.newest.load(Ordering::Acquire) <= sequence
-                || self.killed.read().get(&row).is_none_or(|killed| *killed <= sequence))
+                || self.times.load(row as usize) <= sequence)
     }
 
     /// How many rows are dead at `sequence`.
     pub(crate) fn count_at(&self, sequence: u64) -> u64 {
-        let killed = self.killed.read();
-        let later = if self.newest.load(Ordering::Acquire) <= sequence {
-            0
-        } else {
-            killed.values().filter(|killed| **killed > sequence).count() as u64
-        };
-        self.count.load(Ordering::Relaxed).saturating_sub(later)
+        let kills = self.kills.read();
+        kills.before + kills.later.partition_point(|(at, _)| *at <= sequence) as u64
     }
 
     /// The rows dead at `sequence`.
     pub(crate) fn rows_at(&self, sequence: u64) -> RoaringBitmap {
         let mut dead = RoaringBitmap::new();
-        for (bucket, words) in self.buckets.iter().enumerate() {
-            let first_word = ((1usize << bucket) - 1) * FIRST_WORDS;
-            for (word, bits) in words.get().into_iter().flatten().enumerate() {
-                let mut bits = bits.load(Ordering::Acquire);
-                let first = u32::try_from((first_word + word) * 64).unwrap_or(u32::MAX);
-                while bits != 0 {
-                    dead.insert(first.saturating_add(bits.trailing_zeros()));
-                    bits &= bits - 1;
-                }
+        for (word, mut bits) in self.marked.iter() {
+            let first = u32::try_from(word * 64).unwrap_or(u32::MAX);
+            while bits != 0 {
+                dead.insert(first.saturating_add(bits.trailing_zeros()));
+                bits &= bits - 1;
             }
         }
-        for row in self.after(sequence) {
-            dead.remove(row.0);
+        for (_, row) in self.after(sequence) {
+            dead.remove(row);
         }
         dead
     }
 
-    /// Rows killed after `sequence`, in their order, and when.
-    pub(crate) fn after(&self, sequence: u64) -> Vec<(u32, u64)> {
-        let killed = self.killed.read();
-        let after = killed.iter().filter(|(_, at)| **at > sequence).map(|(row, at)| (*row, *at));
-        let mut after: Vec<_> = after.collect();
-        after.sort_unstable();
-        after
+    /// When rows were killed after `sequence`, ascending, and which.
+    pub(crate) fn after(&self, sequence: u64) -> Vec<(u64, u32)> {
+        let kills = self.kills.read();
+        let first = kills.later.partition_point(|(at, _)| *at <= sequence);
+        kills.later.get(first..).unwrap_or_default().to_vec()
     }
 }
 
@@ -138,7 +160,7 @@ mod tests {
         assert_eq!(dead.count_at(7), 3);
         assert_eq!(dead.rows_at(8).iter().collect::<Vec<_>>(), [0, 63, 64, 4095]);
         assert_eq!(dead.rows_at(10).iter().collect::<Vec<_>>(), [0, 63, 64, 4095, 4096, 1_000_000]);
-        assert_eq!(dead.after(8), [(4096, 9), (1_000_000, 10)]);
+        assert_eq!(dead.after(8), [(9, 4096), (10, 1_000_000)]);
     }
 
     #[test]

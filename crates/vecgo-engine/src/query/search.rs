@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 use vecgo_format::Id;
 use vecgo_io::SpawnExt;
@@ -50,6 +52,9 @@ impl Snapshot {
         }
         if params.k == 0 {
             return Ok(vec![Vec::new(); count]);
+        }
+        if !self.shared.searched.load(Ordering::Relaxed) {
+            self.shared.searched.store(true, Ordering::Relaxed);
         }
         for live in &self.view.segments {
             match self.walks(live, params) {

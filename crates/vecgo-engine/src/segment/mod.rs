@@ -4,6 +4,7 @@ mod build;
 mod pieces;
 mod reader;
 mod rows;
+mod warm;
 
 use std::sync::Arc;
 

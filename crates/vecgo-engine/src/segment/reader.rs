@@ -37,18 +37,18 @@ pub(crate) struct Segment {
     names: CollectionNames,
     pub(super) key: String,
     pub(super) object: Box<dyn Object>,
-    cache: Arc<BlockCache>,
+    pub(super) cache: Arc<BlockCache>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
     tables: Vec<OnceCell<Vec<u8>>>,
     vectors: OnceCell<PageBuf<f32>>,
     norms: OnceCell<PageBuf<f32>>,
     longest: OnceCell<f32>,
-    lookup: OnceCell<Lookup>,
+    pub(super) lookup: OnceCell<Lookup>,
     graph: OnceCell<GraphPart>,
     pub(crate) short_codes: ShortCodes,
     /// Room for the vectors, if they are held whole although walks read few of them.
-    held: OnceCell<Option<Held>>,
+    pub(super) held: OnceCell<Option<Held>>,
     /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
     numbers: OnceCell<PageBuf<u64>>,
 }
@@ -228,7 +228,7 @@ impl Segment {
             self.norms().await?;
         }
         let (_, vectors) = self.section(SectionKind::Vectors)?;
-        if self.held.get_or_init(|| async { self.cache.hold(vectors.length) }).await.is_some() {
+        if self.held.get_or_init(|| async { self.cache.hold(vectors.length, 0) }).await.is_some() {
             self.vectors().await?;
         }
         if !self.has(SectionKind::IdKinds) {
@@ -305,7 +305,7 @@ impl Segment {
         self.vectors.get()?.get(start..start.checked_add(count.checked_mul(self.dim())?)?)
     }
 
-    async fn lookup(&self) -> Result<&Lookup> {
+    pub(super) async fn lookup(&self) -> Result<&Lookup> {
         self.lookup
             .get_or_try_init(|| async {
                 let (_, section) = self.section(SectionKind::Lookup)?;

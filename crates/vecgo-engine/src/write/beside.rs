@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use vecgo_io::{BoxFuture, Spawn};
+
 use super::flush;
 use super::inbox::{Inbox, Message};
 use super::writer::Writer;
@@ -38,15 +40,17 @@ impl Writer {
     /// Starts work beside the writer, which is told how it ended.
     pub(super) fn beside<T: Send + 'static>(
         &self,
+        start: fn(&dyn Spawn, BoxFuture<'static, ()>),
         ended: fn(Result<T>) -> Ended,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) {
         let report = Report { inbox: Arc::clone(&self.inbox), result: None, ended };
-        self.shared.env.spawn.spawn(Box::pin(async move {
+        let task = async move {
             // Moved in whole, so that it reports when the task ends and not before.
             let mut report = report;
             report.result = Some(work.await);
-        }));
+        };
+        start(&*self.shared.env.spawn, Box::pin(task));
     }
 
     /// Takes up what work beside the writer came to.

@@ -22,7 +22,7 @@ impl Writer {
             });
         }
         let last = self.committed.as_ref().map(|committed| &committed.manifest);
-        if last.map_or(0, |manifest| manifest.sequence) == self.tail.synced().sequence {
+        if self.committed_sequence() == self.tail.synced().sequence {
             return Ok(last.map_or(0, |manifest| manifest.number));
         }
         let segments = self.segment_refs();
@@ -104,6 +104,7 @@ impl Writer {
                 self.vacuums.committed(past, &manifest, self.shared.env.clock.monotonic());
                 self.committed = Some(Committed { manifest, checksum });
                 self.tail.is_named();
+                self.is_committed();
                 self.publish_view();
             }
             // Its directory is gone: what is acknowledged from now on would be lost.

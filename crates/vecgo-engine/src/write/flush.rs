@@ -1,20 +1,19 @@
 //! Memtables become segments beside the writer; the writer then commits a version that names them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::{ObjectName, SegmentRef};
+use vecgo_io::Spawn;
 
 use super::beside::Ended;
 use super::deletes::Deletes;
 use super::merge::sort_by_number;
 use super::writer::Writer;
-use crate::collection::Shared;
-use crate::manifest::written_is_missing;
+use crate::collection::{SegmentWritten, Shared};
 use crate::memtable::{DeadRows, Memtable, MemtableWriter};
-use crate::segment::{
-    Arrangement, LiveSegment, NewSegment, Rows, Segment, SegmentSource, Stop, build,
-};
+use crate::segment::{Arrangement, LiveSegment, NewSegment, Rows, Segment, Stop, build};
 use crate::{Error, Result, WalSync};
 
 /// A memtable that takes no more writes.
@@ -23,6 +22,10 @@ pub(super) struct Sealed {
     pub(super) table: Arc<Memtable>,
     /// Sequence number of the last write before it was sealed.
     sequence: u64,
+    /// When that was.
+    since: Duration,
+    /// Bytes of its logs.
+    log_bytes: u64,
     state: FlushState,
 }
 
@@ -87,12 +90,22 @@ struct Flush {
     segments: Vec<(LiveSegment, u32)>,
 }
 
+/// Walks through graphs that take as long as to go through a full memtable.
+const MOST_WALKS: usize = 8;
+
 impl Writer {
+    /// Rows that fill a memtable. Every search goes through all of them, so where the others have a
+    /// graph there are not so many that this takes most of the time.
+    fn most_rows(&self) -> usize {
+        let scanned = self.graph_rows().unwrap_or(usize::MAX).saturating_mul(MOST_WALKS);
+        self.shared.options.memtable_rows.min(scanned)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         let limit = self.shared.options.memtable_bytes;
         // Deletions take room in the log only.
         self.active.table().bytes() >= limit
-            || self.active.rows() >= self.shared.options.memtable_rows
+            || self.active.rows() >= self.most_rows()
             || self.tail.unsealed_bytes() >= limit as u64 * 2
             || self.tail.number().saturating_sub(self.active.table().first_log) >= MOST_LOGS
             || (!self.shared.env.store.has_locks() && self.tail.unsealed_bytes() >= MOST_LOG_BYTES)
@@ -140,6 +153,13 @@ impl Writer {
         matches!(state, Some(FlushState::Running))
     }
 
+    /// Tells `stats` how much of the log no segment holds.
+    pub(super) fn tell_log_bytes(&self) {
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.log_bytes);
+        let bytes = self.tail.unsealed_bytes().saturating_add(sealed);
+        self.shared.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     fn flushed_through(&self) -> u64 {
         let flushed = self.committed.as_ref().map_or(0, |c| c.manifest.log.flushed);
         self.sealed.as_ref().map_or(flushed, |sealed| sealed.sequence)
@@ -147,11 +167,14 @@ impl Writer {
 
     async fn seal(&mut self) -> Result<()> {
         self.check_alive()?;
-        self.vacuums.log_ends(self.active.table().first_log, self.tail.unsealed_bytes());
+        let log_bytes = self.tail.unsealed_bytes();
+        self.vacuums.log_ends(self.active.table().first_log, log_bytes);
         self.tail.roll().await?;
         let next = MemtableWriter::new(self.shared.config.dim(), self.tail.number());
         let table = Arc::clone(std::mem::replace(&mut self.active, next).table());
-        self.sealed = Some(Sealed { table, sequence: self.sequence, state: FlushState::Due });
+        let since = self.shared.env.clock.monotonic();
+        let (sequence, state) = (self.sequence, FlushState::Due);
+        self.sealed = Some(Sealed { table, sequence, since, log_bytes, state });
         self.publish_view();
         Ok(())
     }
@@ -184,7 +207,7 @@ impl Writer {
                 .map(|(live, named)| (live.clone(), named.dead_rows))
                 .collect(),
         };
-        self.beside(Ended::Flush, flush.run());
+        self.beside(<dyn Spawn>::spawn, Ended::Flush, flush.run());
     }
 
     /// Names what a flush made in a new version.
@@ -245,7 +268,7 @@ impl Writer {
         self.cover(&mut segments, sealed.sequence, is_older).await?;
         if let Some(Written { segment, named, rows }) = &output.built {
             let dead = DeadRows::default();
-            for (row, killed) in sealed.table.dead.after(sealed.sequence) {
+            for (killed, row) in sealed.table.dead.after(sealed.sequence) {
                 let place = rows.binary_search(&row).ok();
                 if let Some(place) = place.and_then(|place| u32::try_from(place).ok()) {
                     dead.kill(place, killed);
@@ -258,7 +281,12 @@ impl Writer {
         self.segments = segments;
         let segments = self.segment_refs();
         let range = self.log_range(sealed.sequence);
-        self.put_manifest(range, segments).await.map(drop)
+        self.put_manifest(range, segments).await?;
+        if let Some(Written { named, .. }) = &output.built {
+            let took = self.shared.env.clock.monotonic().saturating_sub(sealed.since);
+            *self.shared.last_flush.lock() = Some(SegmentWritten::of(named, took));
+        }
+        Ok(())
     }
 
     /// Answers those whose writes are in a segment of a committed version, and those who would
@@ -312,15 +340,8 @@ impl Flush {
         };
         let mut source = Rows::of_memtable(table, &rows);
         let built = build(new, &mut source, &Arrangement::default(), &Stop::default()).await?;
-        let source = SegmentSource {
-            store: Arc::clone(&shared.env.store),
-            cache: Arc::clone(&shared.env.cache),
-            names: shared.names,
-        };
         let named = built.named(self.number);
-        let segment = Segment::open(source, &named).await;
-        let missing = |error| written_is_missing(&*shared.env.store, error, "the flush");
-        let segment = segment.map_err(missing)?;
-        Ok(Some(Written { segment: Arc::new(segment), named, rows }))
+        let segment = Segment::open_written(shared, &named, "the flush", &[]).await?;
+        Ok(Some(Written { segment, named, rows }))
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use vecgo_format::{Index, SegmentRef};
+use vecgo_io::Spawn;
 
 use super::beside::Ended;
 use super::flush::Backoff;
 use super::writer::Writer;
+use crate::collection::SegmentWritten;
 use crate::compact::{Merge, Output, Summary, plan};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
@@ -19,6 +21,9 @@ pub(super) type Waiter = oneshot::Sender<Result<u64>>;
 
 /// Longest pause between tries of a merge that fails: each may read much before it does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Flushes during one merge after which the next is in a hurry.
+const MOST_BEHIND: usize = 8;
 
 /// The merges of a writer.
 #[derive(Debug, Default)]
@@ -30,11 +35,18 @@ pub(super) struct Merges {
     /// Each is answered when none is running or due.
     settling: Vec<Waiter>,
     backoff: Backoff,
+    /// The segment that the last merge made or was to make.
+    last: u64,
 }
 
 #[derive(Debug)]
 struct Running {
     inputs: Vec<LiveSegment>,
+    began: Duration,
+    /// Whether it gives way to all else that runs on the machine.
+    gives_way: bool,
+    /// Stopped, to be begun again in a hurry.
+    again: bool,
     /// Rows dead at this write are left out.
     sequence: u64,
     stop: Stop,
@@ -43,6 +55,11 @@ struct Running {
 }
 
 impl Merges {
+    /// None yet; the next segment to be made has this number.
+    pub(super) fn begin(next_segment: u64) -> Self {
+        Self { last: next_segment.saturating_sub(1), ..Self::default() }
+    }
+
     pub(super) fn want(&mut self, waiter: Waiter) {
         self.wanted.push(waiter);
     }
@@ -56,7 +73,12 @@ impl Writer {
     /// Starts a merge if somebody asked for one or the policy says so, and answers those who have
     /// nothing to wait for.
     pub(super) fn merge_if_due(&mut self) {
-        if self.merges.running.is_some() {
+        let is_behind = self.is_behind();
+        if let Some(running) = &mut self.merges.running {
+            if is_behind && running.gives_way {
+                running.again = true;
+                running.stop.stop();
+            }
             return;
         }
         if let Err(error) = self.check_alive() {
@@ -87,17 +109,24 @@ impl Writer {
         self.start_merge(planned, Vec::new());
     }
 
+    /// Whether merges do not keep up with flushes: others leave them no time. Searches would only get
+    /// slower, the more the longer.
+    fn is_behind(&self) -> bool {
+        let newer = self.segments.iter().filter(|(_, named)| named.number > self.merges.last);
+        newer.count() >= MOST_BEHIND
+    }
+
     /// Whether one segment holds all, with a graph if it is worth one, and none of its rows is dead.
     fn is_compact(&self) -> bool {
         let Some((live, named)) = self.segments.first() else { return true };
-        let graph = self.graph_rows().is_some_and(|rows| u64::from(live.segment.rows()) >= rows);
+        let graph = self.graph_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
         self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_graph() || !graph)
     }
 
     /// How many rows are worth a graph, if the collection is to have any.
-    fn graph_rows(&self) -> Option<u64> {
+    pub(super) fn graph_rows(&self) -> Option<usize> {
         let graphs = self.shared.config.index() != Index::Flat;
-        graphs.then_some(self.shared.options.graph_rows as u64)
+        graphs.then_some(self.shared.options.graph_rows)
     }
 
     /// The segments that the policy wants merged.
@@ -114,7 +143,8 @@ impl Writer {
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
             has_graph: live.segment.has_graph(),
         });
-        plan(&summaries.collect::<Vec<_>>(), bytes, self.graph_rows())
+        let graph_rows = self.graph_rows().map(|rows| rows as u64);
+        plan(&summaries.collect::<Vec<_>>(), bytes, graph_rows)
     }
 
     fn start_merge(&mut self, places: Vec<usize>, waiters: Vec<Waiter>) {
@@ -124,6 +154,8 @@ impl Writer {
         let number = self.next_segment;
         self.next_segment += 1;
         let stop = Stop::default();
+        let gives_way = !self.is_behind();
+        self.merges.last = number;
         let merge = Merge {
             shared: Arc::clone(&self.shared),
             inputs: inputs.clone(),
@@ -132,15 +164,25 @@ impl Writer {
             epoch: self.epoch,
             stop: stop.clone(),
         };
-        self.merges.running = Some(Running { inputs, sequence, stop, waiters });
-        self.beside(Ended::Merge, merge.run());
+        let (began, again) = (self.shared.env.clock.monotonic(), false);
+        let running = Running { inputs, began, gives_way, again, sequence, stop, waiters };
+        self.merges.running = Some(running);
+        let start = if gives_way { <dyn Spawn>::spawn_background } else { <dyn Spawn>::spawn };
+        self.beside(start, Ended::Merge, merge.run());
     }
 
     /// Names what a merge made in a new version.
     pub(super) async fn merged(&mut self, merged: Result<Option<Output>>) {
         let Some(running) = self.merges.running.take() else { return };
+        let now = self.shared.env.clock.monotonic();
         let installed = match merged {
-            Ok(output) => self.install_merge(&running, output).await,
+            Ok(output) => {
+                let named = output.as_ref().map(|output| &output.named);
+                let took = now.saturating_sub(running.began);
+                let written = named.map(|named| SegmentWritten::of(named, took));
+                let installed = self.install_merge(&running, output).await;
+                installed.inspect(|_| *self.shared.last_merge.lock() = written)
+            }
             Err(error) => Err(error),
         };
         match installed {
@@ -149,11 +191,11 @@ impl Writer {
                 *self.shared.merge_failure.lock() = None;
                 answer(running.waiters, &Ok(version));
             }
+            Err(_) if running.again => self.merges.wanted.extend(running.waiters),
             // It was told to stop; whoever waits learns that the collection is closed.
             Err(_) if running.stop.check().is_err() => {}
             // The inputs are still named: the policy tries again.
             Err(error) => {
-                let now = self.shared.env.clock.monotonic();
                 self.merges.backoff.failed(now, LONGEST_PAUSE);
                 let error = error.context("merge failed");
                 answer(running.waiters, &Err(error.clone()));
@@ -205,14 +247,17 @@ impl Writer {
 
 /// The merged segment, with the kills of its rows by writes that the merge did not look at.
 fn with_later_kills(running: &Running, output: Output) -> Result<(LiveSegment, SegmentRef)> {
-    let dead = DeadRows::default();
+    let mut kills = Vec::new();
     for (input, live) in running.inputs.iter().enumerate() {
-        for (row, killed) in live.dead.after(running.sequence) {
+        for (killed, row) in live.dead.after(running.sequence) {
             let place = output.place(input, row);
             let place = place.ok_or_else(|| Error::internal("a live row was left out"))?;
-            dead.kill(place, killed);
+            kills.push((killed, place));
         }
     }
+    kills.sort_unstable();
+    let dead = DeadRows::default();
+    kills.into_iter().for_each(|(killed, row)| dead.kill(row, killed));
     Ok((LiveSegment { segment: output.segment, dead: Arc::new(dead) }, output.named))
 }
 

@@ -1,6 +1,7 @@
 //! The write path: one task a collection gives sequence numbers, appends to the log, applies to
 //! the memtable and acknowledges; flushes and merges run beside it.
 
+mod auto_commit;
 mod batch;
 mod beside;
 mod commit;

@@ -8,6 +8,7 @@ use vecgo_format::{FrameBuilder, Kill, SegmentRef};
 use vecgo_io::StoreLock;
 
 use super::Ack;
+use super::auto_commit::Uncommitted;
 use super::batch::Batch;
 use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
@@ -52,6 +53,7 @@ pub(crate) struct Writer {
     /// Each is answered when the writes up to a sequence number are flushed.
     pub(super) flush_waiters: Vec<(u64, oneshot::Sender<Result<u64>>)>,
     pub(super) backoff: Backoff,
+    pub(super) uncommitted: Uncommitted,
     pub(super) merges: Merges,
     pub(super) vacuums: Vacuums,
     /// Why nothing can be written any more.
@@ -69,6 +71,7 @@ impl Drop for Writer {
 enum Due {
     Sync,
     Seal,
+    Commit,
     Vacuum,
 }
 
@@ -83,10 +86,11 @@ impl Writer {
         let newest = committed.as_ref().map(|committed| &committed.manifest);
         let range = newest.map(|newest| newest.log);
         let vacuums = Vacuums::begin(newest, shared.env.clock.monotonic());
+        let next_segment = newest.map_or(1, |newest| newest.next_segment);
         let mut writer = Self {
             segments: segments.into_iter().zip(refs).collect(),
             inherited: range.map_or((1, 0), |range| (range.first, range.epoch)),
-            next_segment: committed.as_ref().map_or(1, |c| c.manifest.next_segment),
+            next_segment,
             shared,
             inbox,
             _lock: lock,
@@ -100,10 +104,14 @@ impl Writer {
             unsynced_since: None,
             flush_waiters: Vec::new(),
             backoff: Backoff::default(),
-            merges: Merges::default(),
+            uncommitted: Uncommitted::default(),
+            merges: Merges::begin(next_segment),
             vacuums,
             failed: None,
         };
+        if writer.committed_sequence() < sequence {
+            writer.uncommitted.add(writer.shared.env.clock.monotonic(), 0);
+        }
         writer.publish_view();
         writer
     }
@@ -154,6 +162,7 @@ impl Writer {
             match due {
                 Due::Sync => self.sync().await,
                 Due::Seal => self.seal_log().await,
+                Due::Commit => self.commit_if_due().await,
                 Due::Vacuum => self.vacuum_if_due().await,
             }
         }
@@ -172,7 +181,8 @@ impl Writer {
             }
         };
         let vacuum = self.until_vacuum(now).map(|left| (left, Due::Vacuum));
-        [housekeeping, vacuum].into_iter().flatten().min_by_key(|(left, _)| *left)
+        let commit = self.until_commit(now).map(|left| (left, Due::Commit));
+        [housekeeping, commit, vacuum].into_iter().flatten().min_by_key(|(left, _)| *left)
     }
 
     async fn seal_log(&mut self) {
@@ -217,6 +227,7 @@ impl Writer {
             }
         }
         self.acknowledge(pending, !commits.is_empty()).await;
+        self.tell_log_bytes();
         if !commits.is_empty() {
             let version = self.commit().await;
             for reply in commits {
@@ -227,6 +238,7 @@ impl Writer {
             let _ = reply.send(self.tag(tag, change).await);
         }
         if closes.is_empty() {
+            self.commit_if_due().await;
             self.flush_if_due().await;
             self.merge_if_due();
             self.vacuum_if_due().await;
@@ -247,9 +259,12 @@ impl Writer {
         self.active.reserve(puts)?;
         let records = resolved.len();
         if records > 0 {
+            let before = self.tail.unsealed_bytes();
             let applied = self.apply(resolved);
             // Half a batch in memory must never become visible.
             applied.inspect_err(|error| self.fail(error))?;
+            let bytes = self.tail.unsealed_bytes().saturating_sub(before);
+            self.uncommitted.add(self.shared.env.clock.monotonic(), bytes);
         }
         Ok(Ack { sequence: self.sequence, durable: false, records })
     }
@@ -326,6 +341,7 @@ impl Writer {
     /// The old view's sequence number stays where it is for ever: whoever still reads by it sees
     /// no kill of a row whose replacement is only in the new one.
     pub(super) fn publish_view(&mut self) {
+        self.tell_log_bytes();
         self.visible = Arc::new(AtomicU64::new(self.sequence));
         let sealed = self.sealed.iter().map(|sealed| Arc::clone(&sealed.table));
         self.shared.view.store(Arc::new(View {

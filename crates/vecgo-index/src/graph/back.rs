@@ -47,7 +47,7 @@ pub(super) fn add_back(
             let added = new.iter().map(|edge| edge.to()).filter(|to| !old.contains(to));
             worker.list.extend(added);
             if worker.list.len() > slack {
-                fill(places, worker.reprune(job, row, params));
+                fill(places, worker.reprune(job, row, 0, params));
             } else {
                 fill(places, &worker.list);
             }

@@ -1,6 +1,7 @@
 use vecgo_kernels::Kernels;
 use vecgo_quant::CodeFactors;
 
+use super::adopt::{OldGraph, adopt};
 use super::back::{Edge, add_back};
 use super::insert::{TASK_ROWS, Worker, insert};
 use super::repair::connect;
@@ -59,6 +60,8 @@ pub struct Cancelled;
 
 /// Most rows between two reports of progress, beside one for every thread.
 const MOST_STEP: usize = 1 << 14;
+/// Rows of an old graph that searches start from if none of the entries was in it.
+const STARTS: usize = 16;
 
 /// What all parts of a build work with.
 pub(super) struct Job<'a> {
@@ -83,7 +86,9 @@ impl Job<'_> {
 ///
 /// Searches will start from some of `entries`; every row can be reached from those. Entries that
 /// are no rows are passed over, and the first row stands for an empty list. `progress` is told how
-/// many of `passes` times all rows are done, about every hundredth, and says whether to go on.
+/// many rows are done, about every hundredth, and says whether to go on.
+///
+/// With an old graph, only rows that are not in it are inserted, in one pass.
 ///
 /// Of rows with the same codes only one is inserted; the others hang on it (see `twins.rs`).
 ///
@@ -94,12 +99,13 @@ pub fn build(
     points: Points<'_>,
     entries: &[u32],
     params: BuildParams,
+    old: Option<OldGraph<'_>>,
     parallel: &dyn Parallel,
     mut progress: impl FnMut(usize) -> bool,
 ) -> Result<Built, Cancelled> {
     let count = points.codes.rows.count();
-    let params =
-        BuildParams { degree: params.degree.max(1), passes: params.passes.max(1), ..params };
+    let passes = if old.is_some() { 1 } else { params.passes.max(1) };
+    let params = BuildParams { degree: params.degree.max(1), passes, ..params };
     let job = Job { kernels, points, parallel, workers: Workers::default() };
     let mut entries: Vec<u32> =
         entries.iter().copied().filter(|entry| (*entry as usize) < count).collect();
@@ -108,11 +114,13 @@ pub fn build(
     }
     let twins = Twins::find(&job, &entries);
     let mut growth = Growth::new(&job, &twins, &entries, params);
-    for pass in 0..params.passes {
-        growth.pass(pass, &mut |done| progress(pass * count + done))?;
+    if let Some(old) = old {
+        growth.adopt(old, &twins, &mut progress)?;
     }
-    let all = params.passes * count;
-    let mut go_on = || progress(all);
+    for pass in 0..passes {
+        growth.pass(pass, &mut |done| progress((pass * count + done) / passes))?;
+    }
+    let mut go_on = || progress(count);
     let mut edges = trim(&job, growth.graph(), params, &mut go_on)?;
     drop(growth);
     twins.attach(&mut edges, params.degree);
@@ -124,11 +132,15 @@ pub fn build(
 struct Growth<'a> {
     job: &'a Job<'a>,
     params: BuildParams,
-    /// The rows to be inserted, entries first: what searches start from is connected before
-    /// anything else is.
+    /// The rows to be inserted, behind those among the entries that have been: what searches start
+    /// from is connected before anything else is.
     order: Vec<u32>,
-    /// How many of them are entries.
+    /// How many of them searches start from.
     entries: usize,
+    /// How many of those are in the graph.
+    present: usize,
+    /// How many others are.
+    adopted: usize,
     /// `slack` places a row: a few more than are kept, so that not every edge back prunes.
     edges: Vec<u32>,
     slack: usize,
@@ -154,7 +166,31 @@ impl<'a> Growth<'a> {
         let slack = params.degree + params.degree / 4;
         let edges = vec![NO_EDGE; count * slack];
         let (forward, back) = (Vec::new(), Vec::new());
-        Growth { job, params, order, entries, edges, slack, forward, back }
+        Growth { job, params, order, entries, present: 0, adopted: 0, edges, slack, forward, back }
+    }
+
+    /// Takes over what an old graph knows of the rows.
+    fn adopt(
+        &mut self,
+        old: OldGraph<'_>,
+        twins: &Twins,
+        progress: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), Cancelled> {
+        adopt(self.job, old, twins, (&mut self.edges, self.slack), self.params, progress)?;
+        let graph = Edges::new(&self.edges, self.slack);
+        let is_in = |row: &u32| !graph.list(*row).is_empty();
+        let (entries, others) = self.order.split_at(self.entries);
+        let (mut order, new): (Vec<u32>, Vec<u32>) = entries.iter().partition(|row| is_in(row));
+        if order.is_empty() {
+            order.extend(others.iter().filter(|row| is_in(row)).take(STARTS));
+        }
+        self.present = order.len();
+        order.extend(new);
+        self.entries = order.len();
+        order.extend(others.iter().filter(|row| !is_in(row)));
+        self.adopted = self.order.len().saturating_sub(order.len());
+        self.order = order;
+        Ok(())
     }
 
     fn graph(&self) -> Edges<'_> {
@@ -171,10 +207,13 @@ impl<'a> Growth<'a> {
         let quick = BuildParams { ef: self.params.ef / 3, alpha: 1.0, ..self.params };
         let params = if last { self.params } else { quick };
         let count = self.order.len();
-        let mut done = 0;
+        let all = self.adopted + count;
+        let batches = if self.adopted > 0 { 200 } else { 50 };
+        let mut done = if number == 0 { self.present } else { 0 };
         while done < count {
             // As many rows as are there already, but never so many that they miss each other.
-            let most = if number > 0 { count / 25 } else { done.min(count / 50) };
+            let present = self.adopted + done;
+            let most = if number > 0 { count / 25 } else { present.min(all / batches) };
             let batch = done..count.min(done + most.max(1));
             let starts = if number == 0 { done.min(self.entries) } else { self.entries };
             self.insert(batch.clone(), starts.max(1), params, progress)?;
@@ -201,7 +240,7 @@ impl<'a> Growth<'a> {
         for (rows, out) in rows.chunks(step).zip(self.forward.chunks_mut(step * params.degree)) {
             insert(self.job, graph, starts, rows, params, out);
             done += rows.len();
-            if !progress(done) {
+            if !progress(self.adopted + done) {
                 return Err(Cancelled);
             }
         }

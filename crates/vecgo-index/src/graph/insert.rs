@@ -101,16 +101,22 @@ impl Worker {
         self.candidates.extend_from_slice(&self.scratch.path);
         self.score(job, graph.list(row));
         self.candidates.retain(|candidate| candidate.row() != row);
-        self.prune(job, row, params)
+        self.prune(job, row, 0, params)
     }
 
-    /// The neighbours of a row among those in `self.list`.
-    pub(super) fn reprune(&mut self, job: &Job<'_>, row: u32, params: BuildParams) -> &[u32] {
+    /// The neighbours of a row among those in `self.list`: the first `chosen` in any case.
+    pub(super) fn reprune(
+        &mut self,
+        job: &Job<'_>,
+        row: u32,
+        chosen: usize,
+        params: BuildParams,
+    ) -> &[u32] {
         self.begin(&job.points, row);
         let list = std::mem::take(&mut self.list);
-        self.score(job, &list);
+        self.score(job, list.get(chosen..).unwrap_or_default());
         self.list = list;
-        self.prune(job, row, params)
+        self.prune(job, row, chosen, params)
     }
 
     /// Adds rows to the candidates.
@@ -129,12 +135,12 @@ impl Worker {
         }
     }
 
-    fn prune(&mut self, job: &Job<'_>, row: u32, params: BuildParams) -> &[u32] {
+    fn prune(&mut self, job: &Job<'_>, row: u32, chosen: usize, params: BuildParams) -> &[u32] {
         self.candidates.sort_unstable();
         // One row's distance is the same however it was found.
         self.candidates.dedup();
         let squared = job.points.factors(row).squared;
-        let (degree, alpha) = (params.degree, params.alpha);
-        self.pruner.prune(job.kernels, &job.points, &self.candidates, squared, degree, alpha)
+        let chosen = self.list.get(..chosen).unwrap_or_default();
+        self.pruner.prune(job, chosen, &self.candidates, squared, params)
     }
 }

@@ -1,3 +1,4 @@
+mod adopt;
 mod back;
 mod build;
 mod insert;
@@ -11,6 +12,7 @@ mod visited;
 
 use vecgo_kernels::prefetch_range;
 
+pub use adopt::OldGraph;
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
 pub use search::{Codes, Near, Reach, Scratch, Width};

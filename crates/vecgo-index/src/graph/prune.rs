@@ -1,7 +1,6 @@
-use vecgo_kernels::Kernels;
 use vecgo_quant::CodeQuery;
 
-use super::build::Points;
+use super::build::{BuildParams, Job};
 use super::pool::Neighbour;
 
 /// Memory that pruning uses again.
@@ -16,21 +15,23 @@ pub(super) struct Pruner {
 const CHUNK: usize = 8;
 
 impl Pruner {
-    /// Chooses at most `degree` of the candidates, nearest first: one is left out if a row chosen
-    /// before it is nearer to it, by the factor `alpha`, than the point is (Fu and others, VLDB
-    /// 2019; Subramanya and others, NeurIPS 2019). `candidates` are sorted, with true distances.
+    /// Chooses at most `params.degree` rows: `chosen`, and of the candidates the nearest first. One
+    /// is left out if a row chosen before it is nearer to it, by the factor `params.alpha`, than the
+    /// point is (Fu and others, VLDB 2019; Subramanya and others, NeurIPS 2019). `candidates` are
+    /// sorted, with true distances.
     pub(super) fn prune(
         &mut self,
-        kernels: Kernels,
-        points: &Points<'_>,
+        job: &Job<'_>,
+        chosen: &[u32],
         candidates: &[Neighbour],
         squared: f32,
-        degree: usize,
-        alpha: f32,
+        params: BuildParams,
     ) -> &[u32] {
+        let points = &job.points;
         self.kept.clear();
+        self.kept.extend_from_slice(chosen);
         for candidate in candidates {
-            if self.kept.len() == degree {
+            if self.kept.len() >= params.degree {
                 break;
             }
             let limit = candidate.distance() + squared;
@@ -40,12 +41,12 @@ impl Pruner {
             let mut occluded = false;
             for kept in self.kept.chunks(CHUNK) {
                 points.codes.distances(
-                    kernels,
+                    job.kernels,
                     &self.query,
                     kept,
                     &mut self.packed,
                     |_, distance| {
-                        occluded |= (distance + own) * alpha <= limit;
+                        occluded |= (distance + own) * params.alpha <= limit;
                     },
                 );
                 if occluded {

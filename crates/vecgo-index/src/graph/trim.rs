@@ -27,7 +27,7 @@ pub(super) fn trim(
                 if list.len() > degree {
                     worker.list.clear();
                     worker.list.extend_from_slice(list);
-                    fill(places, worker.reprune(job, row, params));
+                    fill(places, worker.reprune(job, row, 0, params));
                 } else {
                     fill(places, list);
                 }

@@ -17,8 +17,8 @@ pub(super) struct Twins {
     rows: Vec<u32>,
     /// Where each group ends.
     ends: Vec<usize>,
-    /// The rows that another stands for, sorted.
-    later: Vec<u32>,
+    /// The rows that another stands for, each with that one, sorted.
+    later: Vec<(u32, u32)>,
 }
 
 impl Twins {
@@ -57,13 +57,20 @@ impl Twins {
         }
         let place = group.iter().position(|row| entries.binary_search(row).is_ok());
         group[..=place.unwrap_or(0)].rotate_right(1);
-        self.later.extend_from_slice(&group[1..]);
+        let first = group[0];
+        self.later.extend(group[1..].iter().map(|row| (*row, first)));
         self.ends.push(self.rows.len());
     }
 
     /// Whether a row is alone or stands for others.
     pub(super) fn is_first(&self, row: u32) -> bool {
-        self.later.binary_search(&row).is_err()
+        self.first_of(row) == row
+    }
+
+    /// The row that stands for it: itself if it is alone.
+    pub(super) fn first_of(&self, row: u32) -> u32 {
+        let place = self.later.binary_search_by_key(&row, |(row, _)| *row);
+        place.ok().and_then(|place| self.later.get(place)).map_or(row, |(_, first)| *first)
     }
 
     /// Hangs the rows left out on those that stand for them, in lists of `degree` places.

@@ -11,13 +11,13 @@ fn progress_goes_up_by_small_steps_to_all_rows() {
     let set = Set::new(Random(1).clustered(5000, 8, 10), 8);
     let mut reports = Vec::new();
     let entries = set.entries();
-    build(Kernels::best(), set.points(), &entries, params(8), &Serial, |done| {
+    build(Kernels::best(), set.points(), &entries, params(8), None, &Serial, |done| {
         reports.push(done);
         true
     })
     .unwrap();
     assert!(reports.is_sorted(), "{reports:?}");
-    assert_eq!(reports.last(), Some(&10_000));
+    assert_eq!(reports.last(), Some(&5000));
     let steps = reports.windows(2).map(|pair| pair[1] - pair[0]);
     assert!(steps.max() <= Some(50), "{reports:?}");
 }
@@ -28,10 +28,11 @@ fn a_build_ends_with_the_first_no() {
     let entries = set.entries();
     let count = |most: usize| {
         let mut asked = 0;
-        let built = build(Kernels::best(), set.points(), &entries, params(8), &Threads(2), |_| {
-            asked += 1;
-            asked < most
-        });
+        let built =
+            build(Kernels::best(), set.points(), &entries, params(8), None, &Threads(2), |_| {
+                asked += 1;
+                asked < most
+            });
         (built.map(|_| ()), asked)
     };
     let (built, all) = count(usize::MAX);

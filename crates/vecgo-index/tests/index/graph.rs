@@ -8,7 +8,7 @@ use vecgo_index::{BuildParams, Parallel, Serial, Threads, build, cluster};
 use vecgo_kernels::{Kernels, Level};
 
 /// Sets that mislead a builder.
-fn adversarial() -> Vec<(&'static str, Set)> {
+pub(crate) fn adversarial() -> Vec<(&'static str, Set)> {
     let mut random = Random(7);
     let dim = 8;
     let all_same = vec![0.5; 3000 * dim];
@@ -110,7 +110,7 @@ fn parameters_at_their_ends() {
 }
 
 /// Work in another order than it comes, on as many threads.
-struct Backwards(usize);
+pub(crate) struct Backwards(pub(crate) usize);
 
 impl Parallel for Backwards {
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
@@ -131,7 +131,8 @@ fn threads_and_levels_make_no_difference() {
     let users: [&dyn Parallel; 5] = [&Serial, &Threads(0), &Threads(2), &Threads(5), &Backwards(3)];
     for kernels in Level::ALL.into_iter().filter_map(|level| Kernels::new(level).ok()) {
         for (number, parallel) in users.into_iter().enumerate() {
-            let built = build(kernels, set.points(), &entries, params(16), parallel, |_| true);
+            let built =
+                build(kernels, set.points(), &entries, params(16), None, parallel, |_| true);
             let what = format!("{kernels:?}, {number}");
             assert!(built.unwrap().edges == expected, "edges differ: {what}");
             let clusters = cluster(kernels, set.points(), 5, parallel, &|| true).unwrap();

@@ -2,5 +2,6 @@
 
 mod cancel;
 mod graph;
+mod old;
 mod points;
 mod recall;

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests, over few rows")]
 
 use vecgo_index::{
-    BuildParams, Codes, Edges, NO_EDGE, Neighbour, Points, Reach, Scratch, Serial, Width, build,
-    cluster,
+    BuildParams, Codes, Edges, NO_EDGE, Neighbour, OldGraph, Points, Reach, Scratch, Serial, Width,
+    build, cluster,
 };
 use vecgo_kernels::{CodeRows, Factors, Kernels};
 use vecgo_quant::{CodeQuery, Kind, Space, encode, split};
@@ -111,7 +111,18 @@ impl Set {
     }
 
     pub(crate) fn build(&self, entries: &[u32], params: BuildParams) -> Vec<u32> {
-        build(Kernels::best(), self.points(), entries, params, &Serial, |_| true).unwrap().edges
+        self.build_on(entries, params, None)
+    }
+
+    pub(crate) fn build_on(
+        &self,
+        entries: &[u32],
+        params: BuildParams,
+        old: Option<OldGraph<'_>>,
+    ) -> Vec<u32> {
+        build(Kernels::best(), self.points(), entries, params, old, &Serial, |_| true)
+            .unwrap()
+            .edges
     }
 
     /// Rows that a walk over the codes finds, nearest first by the codes.

@@ -7,7 +7,13 @@ use vecgo_index::{BuildParams, NO_EDGE, Serial, cluster};
 use vecgo_kernels::Kernels;
 
 /// Mean share of the true ten nearest among those a walk finds and exact distances choose from.
-fn recall(set: &Set, edges: &[u32], degree: usize, entries: &[u32], queries: &[f32]) -> f64 {
+pub(crate) fn recall(
+    set: &Set,
+    edges: &[u32],
+    degree: usize,
+    entries: &[u32],
+    queries: &[f32],
+) -> f64 {
     let mut hits = 0;
     for query in queries.chunks_exact(set.dim) {
         let truth = set.nearest(query, 0..set.rows() as u32, 10);

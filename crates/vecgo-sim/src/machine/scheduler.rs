@@ -27,6 +27,9 @@ pub(crate) struct Scheduler {
 
 struct State {
     tasks: BTreeMap<u64, (u32, BoxFuture<'static, ()>)>,
+    /// Those that get the time that others leave: none, unless this is a machine that has it so.
+    background: BTreeSet<u64>,
+    has_background: bool,
     /// Processes that get no time.
     paused: BTreeSet<u32>,
     spawned: u64,
@@ -68,8 +71,16 @@ impl Wake for TaskWaker {
 impl Scheduler {
     pub(crate) fn new(clock: SimClock, mut random: Random) -> Self {
         let parallelism = 1 + random.below(3);
-        let (tasks, paused) = (BTreeMap::new(), BTreeSet::new());
-        let state = State { tasks, paused, spawned: 0, random, parallelism };
+        let has_background = random.one_in(2);
+        let state = State {
+            tasks: BTreeMap::new(),
+            background: BTreeSet::new(),
+            has_background,
+            paused: BTreeSet::new(),
+            spawned: 0,
+            random,
+            parallelism,
+        };
         Self { state: Mutex::new(state), ready: Arc::default(), clock }
     }
 
@@ -103,7 +114,11 @@ impl Scheduler {
         let mut ready = self.ready.0.lock();
         let mut state = self.state.lock();
         let awake = |place: &usize| !state.paused.contains(&ready[*place].0);
-        let places: Vec<usize> = (0..ready.len()).filter(awake).collect();
+        let mut places: Vec<usize> = (0..ready.len()).filter(awake).collect();
+        let in_front = |place: &usize| !state.background.contains(&ready[*place].1);
+        if places.iter().any(in_front) {
+            places.retain(in_front);
+        }
         match places.len() {
             0 => None,
             1 => Some(ready.remove(places[0])),
@@ -115,8 +130,12 @@ impl Scheduler {
         // Taken out while it runs: it may spawn others.
         let future = self.state.lock().tasks.remove(&task);
         let Some((process, mut future)) = future else { return };
-        if future.as_mut().poll(context).is_pending() {
-            self.state.lock().tasks.insert(task, (process, future));
+        let pending = future.as_mut().poll(context).is_pending();
+        let mut state = self.state.lock();
+        if pending {
+            state.tasks.insert(task, (process, future));
+        } else {
+            state.background.remove(&task);
         }
     }
 
@@ -147,11 +166,14 @@ impl Scheduler {
         };
     }
 
-    /// Starts a task of a process.
-    pub(crate) fn spawn(&self, process: u32, task: BoxFuture<'static, ()>) {
+    /// Starts a task of a process, in the background if it may be there.
+    pub(crate) fn spawn(&self, process: u32, background: bool, task: BoxFuture<'static, ()>) {
         let mut state = self.state.lock();
         state.spawned += 1;
         let number = state.spawned;
+        if background && state.has_background {
+            state.background.insert(number);
+        }
         state.tasks.insert(number, (process, task));
         drop(state);
         self.ready.add((process, number));
@@ -170,7 +192,11 @@ pub(crate) struct Threads {
 
 impl Spawn for Threads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.scheduler.spawn(self.process, task);
+        self.scheduler.spawn(self.process, false, task);
+    }
+
+    fn spawn_background(&self, task: BoxFuture<'static, ()>) {
+        self.scheduler.spawn(self.process, true, task);
     }
 
     fn parallelism(&self) -> usize {

@@ -10,6 +10,7 @@
 
 mod fixture;
 mod graph;
+mod merged;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod short_codes;

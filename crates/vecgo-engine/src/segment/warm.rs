@@ -1,0 +1,61 @@
+//! A segment that was just written is loaded before anybody sees it, as far as those were whose
+//! rows it holds: then no search and no write waits for that.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vecgo_format::{SectionKind, SegmentRef};
+
+use super::{Segment, SegmentSource};
+use crate::Result;
+use crate::collection::Shared;
+use crate::manifest::written_is_missing;
+use crate::short_codes::{CHUNK_ROWS, ShortCodes};
+
+impl Segment {
+    /// Opens a segment that `writer` wrote in place of others, or of a memtable if those are none.
+    pub(crate) async fn open_written(
+        shared: &Shared,
+        named: &SegmentRef,
+        writer: &str,
+        others: &[&Segment],
+    ) -> Result<Arc<Self>> {
+        let source = SegmentSource {
+            store: Arc::clone(&shared.env.store),
+            cache: Arc::clone(&shared.env.cache),
+            names: shared.names,
+        };
+        let segment = Self::open(source, named).await;
+        let segment =
+            segment.map_err(|error| written_is_missing(&*shared.env.store, error, writer))?;
+        // Whoever needs what cannot be loaded now meets the error, and who does not need not know.
+        let _ = segment.warm(shared, others).await;
+        Ok(Arc::new(segment))
+    }
+
+    async fn warm(&self, shared: &Shared, others: &[&Segment]) -> Result<()> {
+        if others.is_empty() || others.iter().any(|other| other.lookup.is_initialized()) {
+            self.lookup().await?;
+        }
+        if !shared.searched.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.has_graph() {
+            let given_up = others.iter().filter_map(|other| other.held.get()?.as_ref());
+            let given_up = given_up.map(vecgo_io::Held::bytes).sum();
+            let (_, vectors) = self.section(SectionKind::Vectors)?;
+            let held = || async { self.cache.hold(vectors.length, given_up) };
+            self.held.get_or_init(held).await;
+            return self.load_graph(&shared.config).await;
+        }
+        self.load(shared.config.metric(), &shared.kernels).await?;
+        if ShortCodes::are_for(&shared.config) {
+            for _ in 0..self.rows() as usize / CHUNK_ROWS {
+                self.short_codes.grow(&shared.config, shared.kernels, |first| {
+                    self.resident_rows(u32::try_from(first).ok()?, CHUNK_ROWS)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Versions that the writer commits by itself.
+
+use std::time::Duration;
+
+use super::flush::Backoff;
+use super::writer::Writer;
+use crate::{AutoCommit, Error};
+
+/// Longest pause between tries of a commit that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What has been acknowledged that no version holds.
+#[derive(Debug, Default)]
+pub(super) struct Uncommitted {
+    /// When the first of it was.
+    since: Option<Duration>,
+    /// Bytes of it in the log.
+    bytes: u64,
+    backoff: Backoff,
+}
+
+impl Uncommitted {
+    /// More was acknowledged.
+    pub(super) fn add(&mut self, now: Duration, bytes: u64) {
+        self.since.get_or_insert(now);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Writer {
+    /// The last write that a version holds.
+    pub(super) fn committed_sequence(&self) -> u64 {
+        self.committed.as_ref().map_or(0, |last| last.manifest.sequence)
+    }
+
+    /// A version was committed.
+    pub(super) fn is_committed(&mut self) {
+        if self.committed_sequence() == self.sequence {
+            self.uncommitted = Uncommitted::default();
+            *self.shared.commit_failure.lock() = None;
+        }
+    }
+
+    /// How long until a commit is due if nobody writes.
+    pub(super) fn until_commit(&self, now: Duration) -> Option<Duration> {
+        self.check_alive().ok()?;
+        let AutoCommit { interval, bytes } = self.shared.options.auto_commit;
+        let Uncommitted { since, bytes: found, backoff } = &self.uncommitted;
+        let since = (*since)?;
+        let by_time = interval.map(|interval| since.saturating_add(interval));
+        let by_size = bytes.filter(|bytes| found >= bytes).map(|_| now);
+        let due = by_time.into_iter().chain(by_size).min()?;
+        Some(due.max(backoff.until).saturating_sub(now))
+    }
+
+    /// Commits if that is due. A failure is told by `stats`, and tried again.
+    pub(super) async fn commit_if_due(&mut self) {
+        let now = self.shared.env.clock.monotonic();
+        if self.until_commit(now) != Some(Duration::ZERO) {
+            return;
+        }
+        if let Err(error) = self.commit().await {
+            self.uncommitted.backoff.failed(now, LONGEST_PAUSE);
+            let error: Error = error.context("commit failed");
+            *self.shared.commit_failure.lock() = Some(error);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Graphs that go on from others when segments are merged, and memtables beside graphs.
+
+use crate::fixture::{Fixture, clustered, combinations, ids};
+use vecgo::{Config, Metric, Quantization, Record};
+
+/// A third of the rows is replaced by others and a tenth deleted, each time from what is left.
+#[test]
+fn rows_that_come_and_go_are_found_merge_after_merge() {
+    const ROWS: usize = 2000;
+    for (metric, quantization) in combinations() {
+        let rows = clustered(1, 3 * ROWS, 100);
+        let mut docs = Fixture::of(metric, quantization, &rows[..ROWS]);
+        let queries = clustered(2, 40, 100);
+        for round in 0..5 {
+            let first = round * 300;
+            docs.put(first as u64, &rows[ROWS + round * 600..][..600]);
+            docs.delete(ids(1700..2000).skip(round).step_by(7));
+            docs.merge();
+            let recall = docs.usual_recall(&queries);
+            assert!(recall >= 0.95, "{}: recall {recall} after round {round}", docs.what());
+            docs.is_exact(&queries[round], 10, &docs.full(&queries[round], 10));
+        }
+        docs.reopen();
+        let own = docs.model.iter().step_by(97).map(|(id, row)| (id.clone(), row.clone()));
+        for (id, row) in own.filter(|_| metric != Metric::Dot).collect::<Vec<_>>() {
+            assert_eq!(docs.search(&row, 1)[0].id, id, "{}", docs.what());
+        }
+    }
+}
+
+/// What a search of the new segment reads is there before the first search of it.
+#[test]
+fn a_merged_segment_is_loaded_before_it_is_searched() {
+    let rows = clustered(1, 3000, 100);
+    let mut docs = Fixture::of(Metric::L2, Quantization::RaBitQ { bits: 4 }, &rows[..2000]);
+    docs.put(2000, &rows[2000..]);
+    docs.merge();
+    let bytes = docs.docs.stats().resident_bytes;
+    assert!(bytes < 300_000, "nobody has searched, so that {bytes} bytes are held for nobody");
+    docs.search(&rows[0], 10);
+    let loaded = docs.docs.stats().resident_bytes;
+    docs.put(0, &rows[2900..]);
+    docs.merge();
+    let merged = docs.docs.stats().resident_bytes;
+    assert!(merged * 10 > loaded * 9, "{merged} bytes are held, before the merge {loaded}");
+    docs.put(0, &rows[..1500]);
+    docs.docs.flush().wait().unwrap();
+    let flushed = docs.docs.stats().resident_bytes - merged;
+    assert!(flushed > 1500 * 400, "{flushed} bytes are held of a segment just flushed");
+}
+
+/// Whoever searches goes through all rows of a memtable.
+#[test]
+fn a_memtable_beside_graphs_holds_few_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(100);
+    let db = db.wal_sync(vecgo::WalSync::OnCommit).wait().unwrap();
+    let graph = Config::new(4, Metric::L2);
+    let flat = graph.with_index(vecgo::Index::Flat).with_quantization(Quantization::None);
+    for (name, config, most) in [("graph", graph, 800), ("flat", flat, 5000)] {
+        let docs = db.open_or_create(name, config).wait().unwrap();
+        for n in 0..5000u64 {
+            docs.upsert([Record::new(n, vec![n as f32, 0.0, 1.0, 2.0])]).wait().unwrap();
+            // One is being flushed while the next fills.
+            let rows = docs.stats().memtable_rows;
+            assert!(rows <= 2 * most, "{name}: {rows} rows in memory");
+        }
+        let segments = docs.stats().segments.len();
+        assert_eq!(segments > 0, name == "graph", "{name}: {segments} segments");
+        assert_eq!(docs.count(), 5000);
+    }
+}
