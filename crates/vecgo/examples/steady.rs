@@ -250,9 +250,8 @@ impl Steady<'_> {
         for number in 0..schedule.count {
             let due = schedule.wait(number);
             let ids = (number * BATCH..(number + 1) * BATCH).map(|n| mixed(n) % self.records);
-            let next = self.records + number * BATCH;
             let others = self.vectors.rows() - QUERIES - self.records;
-            let row = |place: u64| self.records + (next + place) % others;
+            let row = |place: u64| self.records + (number * BATCH + place) % others;
             let batch = ids.zip(0..).map(|(id, place)| self.vectors.record(id, row(place)));
             self.docs.upsert(batch.collect::<Vec<_>>()).wait()?;
             times.add(due);

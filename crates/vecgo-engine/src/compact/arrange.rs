@@ -5,6 +5,11 @@ use crate::collection::Shared;
 use crate::graph::{Old, make};
 use crate::segment::{Arrangement, Stop};
 
+/// Whether a merged segment of so many rows has a graph.
+pub(super) fn has_graph(shared: &Shared, rows: usize) -> bool {
+    shared.config.index() != Index::Flat && rows >= shared.options.graph_rows
+}
+
 /// Decides in which order the rows of a merged segment stand and makes the sections that follow
 /// from its vectors, which are given row after row in the order in which they were read.
 ///
@@ -18,9 +23,7 @@ pub(super) fn arrange(
     stop: &Stop,
 ) -> Result<Arrangement> {
     stop.check()?;
-    let config = &shared.config;
-    let rows = vectors.len() / config.dim();
-    if config.index() == Index::Flat || rows < shared.options.graph_rows {
+    if !has_graph(shared, vectors.len() / shared.config.dim()) {
         return Ok(Arrangement::default());
     }
     make(shared, number, vectors, old, stop)

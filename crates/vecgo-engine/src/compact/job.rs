@@ -3,22 +3,23 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use vecgo_format::{ObjectName, SegmentRef};
 
-use super::arrange::arrange;
-use crate::Result;
+use super::arrange::{arrange, has_graph};
 use crate::collection::Shared;
 use crate::graph::{GraphPart, Old};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
+use crate::{ErrorKind, Result};
 
 /// A merge in the making: everything it needs, so that it shares nothing with the writer.
 #[derive(Debug)]
 pub(crate) struct Merge {
     pub(crate) shared: Arc<Shared>,
     pub(crate) inputs: Vec<LiveSegment>,
-    /// Rows that were dead at this write are left out. No version to come reaches less far: it is
-    /// the position through which everything is flushed, which never goes back.
-    pub(crate) sequence: u64,
+    /// The rows of each input that are left out: those that were dead at a write that no version to
+    /// come reaches less far than. Found by the writer: who asks for all of them holds a lock, which
+    /// a task that gives way must not.
+    pub(crate) dead: Vec<RoaringBitmap>,
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) stop: Stop,
@@ -61,9 +62,8 @@ impl Output {
 impl Merge {
     /// Writes the segment; `None` if no row of the inputs lives.
     pub(crate) async fn run(self) -> Result<Option<Output>> {
-        let dead = |live: &LiveSegment| live.dead.rows_at(self.sequence);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
-            self.inputs.iter().map(|live| (&*live.segment, dead(live))).collect();
+            self.inputs.iter().map(|live| &*live.segment).zip(self.dead.clone()).collect();
         let read = SegmentRows::read(&inputs, self.shared.config.dim(), &self.stop).await?;
         if read.vectors().is_empty() {
             return Ok(None);
@@ -71,7 +71,10 @@ impl Merge {
         let old = self.old_graph(&inputs, &read).await?;
         let arrangement = arrange(&self.shared, self.number, read.vectors(), old, &self.stop)?;
         let named = self.write(read, &arrangement).await?;
-        self.output(named, inputs, &arrangement.order).await.map(Some)
+        let Arrangement { order, extra } = arrangement;
+        // What is loaded of the new segment is as large.
+        drop(extra);
+        self.output(named, inputs, &order).await.map(Some)
     }
 
     /// The graph of an input that the new one goes on from: one that half of the rows are in, if half
@@ -87,10 +90,14 @@ impl Merge {
             let live = rows.saturating_sub(usize::try_from(dead.len()).unwrap_or(rows));
             segment.has_graph() && live * 2 >= rows.max(all)
         };
-        let Some(number) = inputs.iter().position(goes_on) else { return Ok(None) };
-        let input = inputs[number].0;
-        let edges = GraphPart::edges_of(input, &self.shared.config).await?;
-        Ok(Some(Old { edges, rows: read.rows_of(number) }))
+        let number = inputs.iter().position(goes_on).filter(|_| has_graph(&self.shared, all));
+        let Some(number) = number else { return Ok(None) };
+        match GraphPart::edges_of(inputs[number].0, &self.shared.config).await {
+            Ok(edges) => Ok(Some(Old { edges, rows: read.rows_of(number) })),
+            // The rows are whole, and a graph can be made of them.
+            Err(error) if error.kind() == ErrorKind::Corruption => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn write(&self, rows: SegmentRows<'_>, arrangement: &Arrangement) -> Result<SegmentRef> {
@@ -181,7 +188,7 @@ mod tests {
             let merge = Merge {
                 shared: Arc::clone(&docs.shared),
                 inputs: view.segments.clone(),
-                sequence: u64::MAX,
+                dead: view.segments.iter().map(|live| live.dead.rows_at(u64::MAX)).collect(),
                 number: 9,
                 epoch: 1,
                 stop: Stop::default(),
@@ -244,7 +251,7 @@ mod tests {
             let merge = Merge {
                 shared: Arc::clone(&docs.shared),
                 inputs: view.segments.clone(),
-                sequence: 0,
+                dead: vec![RoaringBitmap::new(); view.segments.len()],
                 number: 9,
                 epoch: 1,
                 stop: stop.clone(),

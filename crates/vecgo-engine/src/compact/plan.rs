@@ -25,6 +25,13 @@ const MOST_BYTES: u64 = 8 << 30;
 /// of the smallest of the larger segments; `graph_rows` is how many rows are worth a graph, if the
 /// collection is to have any.
 pub(crate) fn plan(segments: &[Summary], base: u64, graph_rows: Option<u64>) -> Vec<usize> {
+    // First: the longer it waits, the less is left to go on from, and all that is smaller comes along.
+    let is_worn =
+        |place: &usize| segments[*place].dead.saturating_mul(ONE_IN_DEAD) > segments[*place].rows;
+    let worn = (0..segments.len()).filter(is_worn).max_by_key(|place| segments[*place].bytes);
+    if let Some(worn) = worn {
+        return with_smaller(segments, worn);
+    }
     let scanned = graph_rows.map_or_else(Vec::new, |rows| scanned(segments, rows));
     if !scanned.is_empty() {
         return scanned;
@@ -32,11 +39,6 @@ pub(crate) fn plan(segments: &[Summary], base: u64, graph_rows: Option<u64>) -> 
     let small = smallest_alike(segments);
     if !small.is_empty() {
         return small;
-    }
-    let worn = (0..segments.len())
-        .find(|place| segments[*place].dead.saturating_mul(ONE_IN_DEAD) > segments[*place].rows);
-    if let Some(worn) = worn {
-        return with_smaller(segments, worn);
     }
     larger_alike(segments, base)
 }
@@ -67,11 +69,12 @@ fn scanned(segments: &[Summary], graph_rows: u64) -> Vec<usize> {
     if bounded.is_empty() { one.into_iter().collect() } else { bounded }
 }
 
-/// A segment that is written again, and all that are smaller: their rows cost no more than they
+/// A segment that is written again, and all that are not larger: their rows cost no more than they
 /// would among others, and less is left to search through.
 fn with_smaller(segments: &[Summary], worn: usize) -> Vec<usize> {
-    let smaller = |place: &usize| segments[*place].bytes < segments[worn].bytes;
-    let smaller = (0..segments.len()).filter(smaller);
+    let joins = |place: &usize| *place != worn && segments[*place].bytes <= segments[worn].bytes;
+    let mut smaller: Vec<usize> = (0..segments.len()).filter(joins).collect();
+    smaller.sort_by_key(|place| segments[*place].bytes);
     let places = bounded(segments, std::iter::once(worn).chain(smaller).collect());
     if places.is_empty() { vec![worn] } else { places }
 }
@@ -196,9 +199,19 @@ mod tests {
     #[test]
     fn a_segment_that_is_dead_by_a_fifth_is_written_again() {
         let worn = Summary { dead: 21, ..of(50_000) };
-        assert_eq!(planned(&[of(50_000), worn]), [1]);
+        assert_eq!(planned(&[of(50_001), worn]), [1]);
         assert_eq!(planned(&[of(10), of(50_001), worn, of(49_999)]), [0, 2, 3]);
         assert_eq!(planned(&[of(10), Summary { bytes: 9 << 30, ..worn }]), [1]);
+        let large = Summary { bytes: 7 << 30, ..worn };
+        assert_eq!(
+            planned(&[of(2 << 30), of(1 << 20), large]),
+            [1, 2],
+            "as many as there is room for"
+        );
+        // The largest that is worn, before what has no graph yet and what there is too much of.
+        assert_eq!(planned(&[worn, of(60_000), Summary { bytes: 55_000, ..worn }]), [0, 2]);
+        let graph = Summary { has_graph: true, ..worn };
+        assert_eq!(plan(&[of(60_000), graph], BASE, Some(50)), [1]);
         assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
         assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
     }

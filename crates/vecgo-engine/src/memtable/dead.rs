@@ -59,7 +59,7 @@ impl Numbers {
         }
     }
 
-    /// Those that were ever set, and others.
+    /// All numbers of the buckets that were made, with their places.
     fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
         self.buckets.iter().enumerate().flat_map(|(bucket, numbers)| {
             let first = ((1usize << bucket) - 1) * FIRST;
@@ -93,6 +93,7 @@ impl DeadRows {
         }
         let place = kills.later.partition_point(|(at, _)| *at <= sequence);
         kills.later.insert(place, (sequence, row));
+        // It was 0.
         self.times.set_bits(row as usize, sequence);
         self.newest.fetch_max(sequence, Ordering::Release);
         // Last: whoever sees the bit also sees when.
@@ -169,5 +170,7 @@ mod tests {
         dead.kill(4, 9);
         assert!(dead.is_dead(3, 0) && dead.is_dead(70_000, 0) && !dead.is_dead(4, 8));
         assert_eq!(dead.rows_at(0).iter().collect::<Vec<_>>(), [3, 70_000]);
+        assert_eq!([dead.count_at(0), dead.count_at(8), dead.count_at(9)], [2, 2, 3]);
+        assert_eq!(dead.after(0), [(9, 4)]);
     }
 }

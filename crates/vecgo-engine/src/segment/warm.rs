@@ -1,5 +1,5 @@
-//! A segment that was just written is loaded before anybody sees it, as far as those were whose
-//! rows it holds: then no search and no write waits for that.
+//! A segment that was just written is loaded before anybody sees it: its lookup where that of a
+//! segment that it replaces was, the rest where anybody searches. Then nobody waits for that.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -90,14 +90,14 @@ struct Flush {
     segments: Vec<(LiveSegment, u32)>,
 }
 
-/// Walks through graphs that take as long as to go through a full memtable.
-const MOST_WALKS: usize = 8;
+/// Rows of a memtable beside graphs: to go through them takes as long as eight walks.
+const MOST_SCANNED: usize = 16_384;
 
 impl Writer {
     /// Rows that fill a memtable. Every search goes through all of them, so where the others have a
     /// graph there are not so many that this takes most of the time.
-    fn most_rows(&self) -> usize {
-        let scanned = self.graph_rows().unwrap_or(usize::MAX).saturating_mul(MOST_WALKS);
+    pub(super) fn most_rows(&self) -> usize {
+        let scanned = self.graph_rows().map_or(usize::MAX, |_| MOST_SCANNED);
         self.shared.options.memtable_rows.min(scanned)
     }
 

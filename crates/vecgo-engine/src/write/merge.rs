@@ -22,7 +22,7 @@ pub(super) type Waiter = oneshot::Sender<Result<u64>>;
 /// Longest pause between tries of a merge that fails: each may read much before it does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Flushes during one merge after which the next is in a hurry.
+/// Flushes during a merge after which it is begun again in a hurry.
 const MOST_BEHIND: usize = 8;
 
 /// The merges of a writer.
@@ -35,13 +35,15 @@ pub(super) struct Merges {
     /// Each is answered when none is running or due.
     settling: Vec<Waiter>,
     backoff: Backoff,
-    /// The segment that the last merge made or was to make.
-    last: u64,
+    /// Whether the next one gives way to nobody.
+    hurries: bool,
 }
 
 #[derive(Debug)]
 struct Running {
     inputs: Vec<LiveSegment>,
+    /// Of the segment that it makes.
+    number: u64,
     began: Duration,
     /// Whether it gives way to all else that runs on the machine.
     gives_way: bool,
@@ -55,11 +57,6 @@ struct Running {
 }
 
 impl Merges {
-    /// None yet; the next segment to be made has this number.
-    pub(super) fn begin(next_segment: u64) -> Self {
-        Self { last: next_segment.saturating_sub(1), ..Self::default() }
-    }
-
     pub(super) fn want(&mut self, waiter: Waiter) {
         self.wanted.push(waiter);
     }
@@ -73,13 +70,8 @@ impl Writer {
     /// Starts a merge if somebody asked for one or the policy says so, and answers those who have
     /// nothing to wait for.
     pub(super) fn merge_if_due(&mut self) {
-        let is_behind = self.is_behind();
-        if let Some(running) = &mut self.merges.running {
-            if is_behind && running.gives_way {
-                running.again = true;
-                running.stop.stop();
-            }
-            return;
+        if self.merges.running.is_some() {
+            return self.hurry_if_behind();
         }
         if let Err(error) = self.check_alive() {
             let merges = &mut self.merges;
@@ -109,11 +101,15 @@ impl Writer {
         self.start_merge(planned, Vec::new());
     }
 
-    /// Whether merges do not keep up with flushes: others leave them no time. Searches would only get
-    /// slower, the more the longer.
-    fn is_behind(&self) -> bool {
-        let newer = self.segments.iter().filter(|(_, named)| named.number > self.merges.last);
-        newer.count() >= MOST_BEHIND
+    /// Has a merge begun again in a hurry if flushes do not wait for it: others leave it no time.
+    /// Searches would get slower, the more the longer.
+    fn hurry_if_behind(&mut self) {
+        let Some(running) = &mut self.merges.running else { return };
+        let newer = self.segments.iter().filter(|(_, named)| named.number > running.number);
+        if running.gives_way && newer.count() >= MOST_BEHIND {
+            running.again = true;
+            running.stop.stop();
+        }
     }
 
     /// Whether one segment holds all, with a graph if it is worth one, and none of its rows is dead.
@@ -135,7 +131,7 @@ impl Writer {
         if !options.auto_compact && self.merges.settling.is_empty() {
             return Vec::new();
         }
-        let (rows, bytes) = (options.memtable_rows as u64, options.memtable_bytes as u64);
+        let (rows, bytes) = (self.most_rows() as u64, options.memtable_bytes as u64);
         let summaries = self.segments.iter().map(|(live, named)| Summary {
             rows: live.segment.rows().into(),
             dead: named.dead_rows.into(),
@@ -154,18 +150,17 @@ impl Writer {
         let number = self.next_segment;
         self.next_segment += 1;
         let stop = Stop::default();
-        let gives_way = !self.is_behind();
-        self.merges.last = number;
+        let gives_way = !std::mem::take(&mut self.merges.hurries);
         let merge = Merge {
             shared: Arc::clone(&self.shared),
             inputs: inputs.clone(),
-            sequence,
+            dead: inputs.iter().map(|live| live.dead.rows_at(sequence)).collect(),
             number,
             epoch: self.epoch,
             stop: stop.clone(),
         };
         let (began, again) = (self.shared.env.clock.monotonic(), false);
-        let running = Running { inputs, began, gives_way, again, sequence, stop, waiters };
+        let running = Running { inputs, number, began, gives_way, again, sequence, stop, waiters };
         self.merges.running = Some(running);
         let start = if gives_way { <dyn Spawn>::spawn_background } else { <dyn Spawn>::spawn };
         self.beside(start, Ended::Merge, merge.run());
@@ -174,24 +169,26 @@ impl Writer {
     /// Names what a merge made in a new version.
     pub(super) async fn merged(&mut self, merged: Result<Option<Output>>) {
         let Some(running) = self.merges.running.take() else { return };
-        let now = self.shared.env.clock.monotonic();
         let installed = match merged {
-            Ok(output) => {
-                let named = output.as_ref().map(|output| &output.named);
-                let took = now.saturating_sub(running.began);
-                let written = named.map(|named| SegmentWritten::of(named, took));
-                let installed = self.install_merge(&running, output).await;
-                installed.inspect(|_| *self.shared.last_merge.lock() = written)
-            }
+            Ok(output) => self.install_merge(&running, output).await,
             Err(error) => Err(error),
         };
+        let now = self.shared.env.clock.monotonic();
         match installed {
             Ok(version) => {
+                let made = self.segments.iter().find(|(_, named)| named.number == running.number);
+                if let Some((_, named)) = made {
+                    let took = now.saturating_sub(running.began);
+                    *self.shared.last_merge.lock() = Some(SegmentWritten::of(named, took));
+                }
                 self.merges.backoff = Backoff::default();
                 *self.shared.merge_failure.lock() = None;
                 answer(running.waiters, &Ok(version));
             }
-            Err(_) if running.again => self.merges.wanted.extend(running.waiters),
+            Err(_) if running.again => {
+                self.merges.hurries = true;
+                self.merges.wanted.extend(running.waiters);
+            }
             // It was told to stop; whoever waits learns that the collection is closed.
             Err(_) if running.stop.check().is_err() => {}
             // The inputs are still named: the policy tries again.

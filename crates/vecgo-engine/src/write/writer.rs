@@ -105,7 +105,7 @@ impl Writer {
             flush_waiters: Vec::new(),
             backoff: Backoff::default(),
             uncommitted: Uncommitted::default(),
-            merges: Merges::begin(next_segment),
+            merges: Merges::default(),
             vacuums,
             failed: None,
         };

@@ -2,8 +2,8 @@
 //!
 //! A row that led to one that is gone may now lead to where that one led (Singh and others,
 //! "FreshDiskANN", 2021): a walk that went through the row that is gone finds its way around it. But
-//! edges that are left are not pruned again: rows would lose most of those that others gave them, and
-//! after a few rounds the same recall takes a sixth more distances.
+//! edges that are left are not pruned for that: rows would lose most of those that others gave them,
+//! and after a few rounds the same recall takes a sixth more distances.
 
 use super::build::{BuildParams, Cancelled, Job};
 use super::twins::Twins;
@@ -78,17 +78,20 @@ pub(super) fn adopt(
         if now.is_empty() {
             return Ok(());
         }
-        let rows = now.iter().flat_map(|((_, olds), _)| *olds);
-        done += rows.filter(|old| **old != NO_EDGE).count();
-        job.workers.map(job.parallel, now, |worker, ((lists, olds), first)| {
+        let filled = job.workers.map(job.parallel, now, |worker, ((lists, olds), first)| {
+            let mut filled = 0;
             for ((row, places), from) in (first..).zip(lists.chunks_exact_mut(slack)).zip(olds) {
                 if *from == NO_EDGE || !twins.is_first(row) {
                     continue;
                 }
                 let kept = old.list(*from, twins, &mut worker.list);
-                fill(places, worker.reprune(job, row, kept, params));
+                let list = worker.reprune(job, row, kept, params);
+                filled += usize::from(!list.is_empty());
+                fill(places, list);
             }
+            filled
         });
+        done += filled.into_iter().sum::<usize>();
         if !go_on(done) {
             return Err(Cancelled);
         }

@@ -208,7 +208,8 @@ impl<'a> Growth<'a> {
         let params = if last { self.params } else { quick };
         let count = self.order.len();
         let all = self.adopted + count;
-        let batches = if self.adopted > 0 { 200 } else { 50 };
+        // Rows that are inserted once only must miss fewer of each other.
+        let batches = if self.params.passes > 1 { 50 } else { 200 };
         let mut done = if number == 0 { self.present } else { 0 };
         while done < count {
             // As many rows as are there already, but never so many that they miss each other.

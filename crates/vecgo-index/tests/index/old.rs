@@ -67,6 +67,17 @@ fn every_row_is_reached_whatever_came_and_went() {
 }
 
 #[test]
+fn where_nothing_came_or_went_the_edges_stay() {
+    let set = Set::new(Random(6).clustered(2000, 24, 20), 24);
+    let change = Change::of(&set, |_| true, |_| true);
+    let before = change.before.entries();
+    let old = change.before.build(&before, params(16));
+    let entries: Vec<u32> = before.iter().map(|row| change.rows[*row as usize]).collect();
+    let expected = reordered(&old, 16, &change.before, &change.after);
+    assert!(change.build(&old, &entries, params(16)) == expected);
+}
+
+#[test]
 fn as_much_is_found_after_many_rounds() {
     let (dim, rows, degree) = (24, 3000, 24);
     let mut random = Random(31);
