@@ -150,7 +150,9 @@ impl Writer {
         let number = self.next_segment;
         self.next_segment += 1;
         let stop = Stop::default();
-        let gives_way = !std::mem::take(&mut self.merges.hurries);
+        // Whoever waits for it would wait for as long as others keep the machine busy.
+        let is_awaited = !waiters.is_empty() || !self.merges.settling.is_empty();
+        let gives_way = !std::mem::take(&mut self.merges.hurries) && !is_awaited;
         let merge = Merge {
             shared: Arc::clone(&self.shared),
             inputs: inputs.clone(),
@@ -185,10 +187,8 @@ impl Writer {
                 *self.shared.merge_failure.lock() = None;
                 answer(running.waiters, &Ok(version));
             }
-            Err(_) if running.again => {
-                self.merges.hurries = true;
-                self.merges.wanted.extend(running.waiters);
-            }
+            // Nobody waits for one that gives way.
+            Err(_) if running.again => self.merges.hurries = true,
             // It was told to stop; whoever waits learns that the collection is closed.
             Err(_) if running.stop.check().is_err() => {}
             // The inputs are still named: the policy tries again.
@@ -252,6 +252,7 @@ fn with_later_kills(running: &Running, output: Output) -> Result<(LiveSegment, S
             kills.push((killed, place));
         }
     }
+    // Ascending, so that each goes behind the others.
     kills.sort_unstable();
     let dead = DeadRows::default();
     kills.into_iter().for_each(|(killed, row)| dead.kill(row, killed));
