@@ -33,7 +33,8 @@ pub struct Options {
     pub auto_commit: AutoCommit,
     /// A memtable is flushed to a segment when it holds so many bytes. Two may exist at a time.
     pub memtable_bytes: usize,
-    /// A memtable is flushed when it holds so many rows.
+    /// A memtable is flushed when it holds so many rows, or 16,384 if others have a graph: every
+    /// search goes through all of them.
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
     pub auto_compact: bool,

@@ -62,7 +62,8 @@ impl Open {
         self
     }
 
-    /// Bytes of the cache of blocks that all collections share (64 MiB).
+    /// Bytes of the cache of blocks that all collections share, and as many again for vectors of
+    /// segments that are kept whole because they fit (256 MiB).
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.options.cache_bytes = bytes;
         self

@@ -25,7 +25,7 @@ pub struct Stats {
     pub memtable_rows: u64,
     /// Bytes in memtables, the codes that searches made of their rows included.
     pub memtable_bytes: u64,
-    /// Bytes of the log that whoever opens the collection next reads; 0 for a reader.
+    /// Bytes that this writer has put into the log and that no segment holds yet.
     pub log_bytes: u64,
     /// Bytes of segments held in memory.
     pub resident_bytes: u64,
@@ -70,7 +70,8 @@ pub struct SegmentWritten {
     pub rows: u64,
     /// Its bytes in the store.
     pub bytes: u64,
-    /// How long it took, from when it was due until a version named the segment.
+    /// How long it took, from when the memtable was full or the merge began until a version named
+    /// the segment.
     pub took: Duration,
 }
 

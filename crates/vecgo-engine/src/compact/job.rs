@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use vecgo_format::{ObjectName, SegmentRef};
+use vecgo_format::{Index, ObjectName, SegmentRef};
+use vecgo_index::NO_EDGE;
 
-use super::arrange::{arrange, has_graph};
 use crate::collection::Shared;
-use crate::graph::{GraphPart, Old};
+use crate::graph::{GraphPart, Old, make};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
@@ -43,15 +43,33 @@ struct Input {
     left_out: RoaringBitmap,
 }
 
+impl Input {
+    /// Those of all inputs, in their order.
+    fn all(inputs: &[(&Segment, RoaringBitmap)]) -> Vec<Self> {
+        let mut next = 0u32;
+        let input = |(segment, left_out): &(&Segment, RoaringBitmap)| {
+            let kept = u64::from(segment.rows()).saturating_sub(left_out.len());
+            let first = next;
+            next = next.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX));
+            Self { first, left_out: left_out.clone() }
+        };
+        inputs.iter().map(input).collect()
+    }
+
+    /// The place of a row among all that were read; `None` if it was left out.
+    fn place(&self, row: u32) -> Option<u32> {
+        if self.left_out.contains(row) {
+            return None;
+        }
+        let before = u32::try_from(self.left_out.rank(row)).ok()?;
+        self.first.checked_add(row)?.checked_sub(before)
+    }
+}
+
 impl Output {
     /// The merged segment's row that is this one of the n-th input; `None` if it was left out.
     pub(crate) fn place(&self, input: usize, row: u32) -> Option<u32> {
-        let input = self.inputs.get(input)?;
-        if input.left_out.contains(row) {
-            return None;
-        }
-        let before = u32::try_from(input.left_out.rank(row)).ok()?;
-        let read = input.first.checked_add(row)?.checked_sub(before)?;
+        let read = self.inputs.get(input)?.place(row)?;
         match &self.rows {
             None => Some(read),
             Some(rows) => rows.get(read as usize).copied(),
@@ -61,20 +79,40 @@ impl Output {
 
 impl Merge {
     /// Writes the segment; `None` if no row of the inputs lives.
-    pub(crate) async fn run(self) -> Result<Option<Output>> {
+    pub(crate) async fn run(mut self) -> Result<Option<Output>> {
+        let dead = std::mem::take(&mut self.dead);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
-            self.inputs.iter().map(|live| &*live.segment).zip(self.dead.clone()).collect();
+            self.inputs.iter().map(|live| &*live.segment).zip(dead).collect();
         let read = SegmentRows::read(&inputs, self.shared.config.dim(), &self.stop).await?;
         if read.vectors().is_empty() {
             return Ok(None);
         }
-        let old = self.old_graph(&inputs, &read).await?;
-        let arrangement = arrange(&self.shared, self.number, read.vectors(), old, &self.stop)?;
+        let arrangement = self.arrange(&inputs, read.vectors()).await?;
         let named = self.write(read, &arrangement).await?;
         let Arrangement { order, extra } = arrangement;
         // What is loaded of the new segment is as large.
         drop(extra);
-        self.output(named, inputs, &order).await.map(Some)
+        self.output(named, &inputs, &order).await.map(Some)
+    }
+
+    /// Decides in which order the rows stand and makes the sections that follow from their vectors,
+    /// which are given row after row in the order in which they were read.
+    ///
+    /// The number of the segment is the seed of all that is drawn: the same inputs make the same
+    /// segment.
+    async fn arrange(
+        &self,
+        inputs: &[(&Segment, RoaringBitmap)],
+        vectors: &[f32],
+    ) -> Result<Arrangement> {
+        self.stop.check()?;
+        let config = &self.shared.config;
+        let rows = vectors.len() / config.dim();
+        if config.index() == Index::Flat || rows < self.shared.options.graph_rows {
+            return Ok(Arrangement::default());
+        }
+        let old = self.old_graph(inputs, rows).await?;
+        make(&self.shared, self.number, vectors, old, &self.stop)
     }
 
     /// The graph of an input that the new one goes on from: one that half of the rows are in, if half
@@ -82,18 +120,20 @@ impl Merge {
     async fn old_graph(
         &self,
         inputs: &[(&Segment, RoaringBitmap)],
-        read: &SegmentRows<'_>,
+        all: usize,
     ) -> Result<Option<Old>> {
-        let all = read.vectors().len() / self.shared.config.dim();
         let goes_on = |(segment, dead): &(&Segment, RoaringBitmap)| {
             let rows = segment.rows() as usize;
             let live = rows.saturating_sub(usize::try_from(dead.len()).unwrap_or(rows));
             segment.has_graph() && live * 2 >= rows.max(all)
         };
-        let number = inputs.iter().position(goes_on).filter(|_| has_graph(&self.shared, all));
-        let Some(number) = number else { return Ok(None) };
-        match GraphPart::edges_of(inputs[number].0, &self.shared.config).await {
-            Ok(edges) => Ok(Some(Old { edges, rows: read.rows_of(number) })),
+        let Some(number) = inputs.iter().position(goes_on) else { return Ok(None) };
+        let (segment, input) = (inputs[number].0, &Input::all(inputs)[number]);
+        match GraphPart::edges_of(segment, &self.shared.config).await {
+            Ok(edges) => {
+                let rows = (0..segment.rows()).map(|row| input.place(row).unwrap_or(NO_EDGE));
+                Ok(Some(Old { edges, rows: rows.collect() }))
+            }
             // The rows are whole, and a graph can be made of them.
             Err(error) if error.kind() == ErrorKind::Corruption => Ok(None),
             Err(error) => Err(error),
@@ -116,19 +156,12 @@ impl Merge {
     async fn output(
         &self,
         named: SegmentRef,
-        inputs: Vec<(&Segment, RoaringBitmap)>,
+        inputs: &[(&Segment, RoaringBitmap)],
         order: &Order,
     ) -> Result<Output> {
         let others: Vec<&Segment> = inputs.iter().map(|(segment, _)| *segment).collect();
         let segment = Segment::open_written(&self.shared, &named, "the merge", &others).await?;
-        let mut first = 0u32;
-        let inputs = inputs.into_iter().map(|(input, left_out)| {
-            let kept = u64::from(input.rows()).saturating_sub(left_out.len());
-            let before = first;
-            first = first.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX));
-            Input { first: before, left_out }
-        });
-        Ok(Output { segment, named, inputs: inputs.collect(), rows: order.inverse() })
+        Ok(Output { segment, named, inputs: Input::all(inputs), rows: order.inverse() })
     }
 }
 
@@ -206,7 +239,7 @@ mod tests {
                 extra: vec![ExtraSection { kind, required: false, bytes }],
             };
             let named = merge.write(read, &arrangement).await.unwrap();
-            let output = merge.output(named, inputs, &arrangement.order).await.unwrap();
+            let output = merge.output(named, &inputs, &arrangement.order).await.unwrap();
             assert_eq!(output.named.directory.section(kind).unwrap().length, 100_000);
             assert!(!output.named.directory.section(kind).unwrap().required);
             output.segment.verify().await.unwrap();

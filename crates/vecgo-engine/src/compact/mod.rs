@@ -1,8 +1,6 @@
-//! Merging segments, off the write path: which ones (`plan.rs`), how the rows of the new one are
-//! arranged (`arrange.rs`), and the work itself (`job.rs`). The writer starts it and names what it
-//! made (`write/merge.rs`).
+//! Merging segments, off the write path: which ones (`plan.rs`), and the work itself (`job.rs`). The
+//! writer starts it and names what it made (`write/merge.rs`).
 
-mod arrange;
 mod job;
 mod plan;
 

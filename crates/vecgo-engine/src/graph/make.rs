@@ -43,7 +43,7 @@ struct Encoded {
 #[derive(Debug)]
 pub(crate) struct Old {
     pub(crate) edges: PageBuf<u32>,
-    /// Where each of its rows stands among the vectors; `u32::MAX` for those that are gone.
+    /// Where each of its rows stands among the vectors; [`NO_EDGE`] for those that are gone.
     pub(crate) rows: Vec<u32>,
 }
 

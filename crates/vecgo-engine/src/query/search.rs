@@ -58,7 +58,7 @@ impl Snapshot {
         }
         for live in &self.view.segments {
             match self.walks(live, params) {
-                true => live.segment.load_graph(&self.shared.config).await?,
+                true => live.segment.load_graph(&self.shared.config, 0).await?,
                 false => {
                     live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
                 }

@@ -168,11 +168,6 @@ impl<'a> BlobReader<'a> {
         Ok(Self { segment, spans, blobs: Some(SectionReader::open(segment, blobs, stop)?) })
     }
 
-    /// Rows of its segment.
-    pub(super) fn rows(&self) -> u32 {
-        self.segment.rows()
-    }
-
     fn range(&self, row: u32) -> Result<Option<std::ops::Range<u64>>> {
         let row = row as usize;
         let Some([first, next]) = self.spans.get(row..row + 2).and_then(|s| s.first_chunk()) else {

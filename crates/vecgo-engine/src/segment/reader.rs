@@ -37,7 +37,7 @@ pub(crate) struct Segment {
     names: CollectionNames,
     pub(super) key: String,
     pub(super) object: Box<dyn Object>,
-    pub(super) cache: Arc<BlockCache>,
+    cache: Arc<BlockCache>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
     tables: Vec<OnceCell<Vec<u8>>>,
@@ -220,15 +220,21 @@ impl Segment {
         GraphPart::is_in(&self.directory)
     }
 
-    /// Loads what a walk through its graph reads.
-    pub(crate) async fn load_graph(&self, config: &Config) -> Result<()> {
+    /// Loads what a walk through its graph reads. Others are about to give up `given_up` bytes of
+    /// vectors that are held whole.
+    pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
         let graph = self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
         if graph.needs_vectors() {
             self.vectors().await?;
             self.norms().await?;
         }
         let (_, vectors) = self.section(SectionKind::Vectors)?;
-        if self.held.get_or_init(|| async { self.cache.hold(vectors.length, 0) }).await.is_some() {
+        if self
+            .held
+            .get_or_init(|| async { self.cache.hold(vectors.length, given_up) })
+            .await
+            .is_some()
+        {
             self.vectors().await?;
         }
         if !self.has(SectionKind::IdKinds) {

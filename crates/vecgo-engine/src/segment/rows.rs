@@ -204,20 +204,6 @@ impl<'a> SegmentRows<'a> {
         &self.vectors
     }
 
-    /// Where each row of the n-th segment stands among all; `u32::MAX` if it was left out.
-    pub(crate) fn rows_of(&self, segment: usize) -> Vec<u32> {
-        let rows = self.documents.get(segment).map_or(0, BlobReader::rows);
-        let mut places = vec![u32::MAX; rows as usize];
-        for (place, (number, row)) in (0..u32::MAX).zip(&self.places) {
-            if *number as usize == segment
-                && let Some(slot) = places.get_mut(*row as usize)
-            {
-                *slot = place;
-            }
-        }
-        places
-    }
-
     fn vector(&self, row: u32) -> Option<&[f32]> {
         let start = (row as usize).checked_mul(self.dim)?;
         self.vectors.get(start..start.checked_add(self.dim)?)

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use vecgo_format::{SectionKind, SegmentRef};
+use vecgo_format::SegmentRef;
+use vecgo_io::Held;
 
 use super::{Segment, SegmentSource};
 use crate::Result;
@@ -42,11 +43,7 @@ impl Segment {
         }
         if self.has_graph() {
             let given_up = others.iter().filter_map(|other| other.held.get()?.as_ref());
-            let given_up = given_up.map(vecgo_io::Held::bytes).sum();
-            let (_, vectors) = self.section(SectionKind::Vectors)?;
-            let held = || async { self.cache.hold(vectors.length, given_up) };
-            self.held.get_or_init(held).await;
-            return self.load_graph(&shared.config).await;
+            return self.load_graph(&shared.config, given_up.map(Held::bytes).sum()).await;
         }
         self.load(shared.config.metric(), &shared.kernels).await?;
         if ShortCodes::are_for(&shared.config) {

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use super::flush::Backoff;
+use super::flush::{Backoff, LONGEST_PAUSE};
 use super::writer::Writer;
-use crate::{AutoCommit, Error};
-
-/// Longest pause between tries of a commit that fails.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::AutoCommit;
 
 /// What has been acknowledged that no version holds.
 #[derive(Debug, Default)]
@@ -61,8 +58,7 @@ impl Writer {
         }
         if let Err(error) = self.commit().await {
             self.uncommitted.backoff.failed(now, LONGEST_PAUSE);
-            let error: Error = error.context("commit failed");
-            *self.shared.commit_failure.lock() = Some(error);
+            *self.shared.commit_failure.lock() = Some(error.context("commit failed"));
         }
     }
 }

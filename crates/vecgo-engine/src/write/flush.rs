@@ -44,9 +44,9 @@ const MOST_LOG_BYTES: u64 = 8 << 20;
 
 /// Pauses between tries of a flush that fails, each twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// When a flush or a merge that failed may be tried again.
+/// When what failed may be tried again.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     pause: Duration,

@@ -47,8 +47,6 @@ struct Running {
     began: Duration,
     /// Whether it gives way to all else that runs on the machine.
     gives_way: bool,
-    /// Stopped, to be begun again in a hurry.
-    again: bool,
     /// Rows dead at this write are left out.
     sequence: u64,
     stop: Stop,
@@ -103,11 +101,10 @@ impl Writer {
 
     /// Has a merge begun again in a hurry if flushes do not wait for it: others leave it no time.
     /// Searches would get slower, the more the longer.
-    fn hurry_if_behind(&mut self) {
-        let Some(running) = &mut self.merges.running else { return };
+    fn hurry_if_behind(&self) {
+        let Some(running) = &self.merges.running else { return };
         let newer = self.segments.iter().filter(|(_, named)| named.number > running.number);
         if running.gives_way && newer.count() >= MOST_BEHIND {
-            running.again = true;
             running.stop.stop();
         }
     }
@@ -161,8 +158,8 @@ impl Writer {
             epoch: self.epoch,
             stop: stop.clone(),
         };
-        let (began, again) = (self.shared.env.clock.monotonic(), false);
-        let running = Running { inputs, number, began, gives_way, again, sequence, stop, waiters };
+        let began = self.shared.env.clock.monotonic();
+        let running = Running { inputs, number, began, gives_way, sequence, stop, waiters };
         self.merges.running = Some(running);
         let start = if gives_way { <dyn Spawn>::spawn_background } else { <dyn Spawn>::spawn };
         self.beside(start, Ended::Merge, merge.run());
@@ -187,10 +184,9 @@ impl Writer {
                 *self.shared.merge_failure.lock() = None;
                 answer(running.waiters, &Ok(version));
             }
-            // Nobody waits for one that gives way.
-            Err(_) if running.again => self.merges.hurries = true,
-            // It was told to stop; whoever waits learns that the collection is closed.
-            Err(_) if running.stop.check().is_err() => {}
+            // It was told to stop: to be begun again, and then nobody waits for it; or because the
+            // collection is closed, which whoever waits learns.
+            Err(_) if running.stop.check().is_err() => self.merges.hurries = true,
             // The inputs are still named: the policy tries again.
             Err(error) => {
                 self.merges.backoff.failed(now, LONGEST_PAUSE);

@@ -227,7 +227,6 @@ impl Writer {
             }
         }
         self.acknowledge(pending, !commits.is_empty()).await;
-        self.tell_log_bytes();
         if !commits.is_empty() {
             let version = self.commit().await;
             for reply in commits {
@@ -316,6 +315,7 @@ impl Writer {
             }
             return;
         }
+        self.tell_log_bytes();
         self.visible.store(self.sequence, Ordering::Release);
         let durable = self.tail.is_synced();
         self.unsynced_since = match (durable, self.unsynced_since) {

@@ -136,10 +136,10 @@ struct Growth<'a> {
     /// from is connected before anything else is.
     order: Vec<u32>,
     /// How many of them searches start from.
-    entries: usize,
-    /// How many of those are in the graph.
-    present: usize,
-    /// How many others are.
+    starts: usize,
+    /// How many of those an old graph had.
+    starts_adopted: usize,
+    /// How many others it had.
     adopted: usize,
     /// `slack` places a row: a few more than are kept, so that not every edge back prunes.
     edges: Vec<u32>,
@@ -162,11 +162,22 @@ impl<'a> Growth<'a> {
         }
         let is_entry = |row: &u32| is_entry.get(*row as usize).is_some_and(|is| *is);
         order.sort_by_key(|row| !is_entry(row));
-        let entries = order.partition_point(is_entry);
+        let starts = order.partition_point(is_entry);
         let slack = params.degree + params.degree / 4;
         let edges = vec![NO_EDGE; count * slack];
         let (forward, back) = (Vec::new(), Vec::new());
-        Growth { job, params, order, entries, present: 0, adopted: 0, edges, slack, forward, back }
+        Growth {
+            job,
+            params,
+            order,
+            starts,
+            starts_adopted: 0,
+            adopted: 0,
+            edges,
+            slack,
+            forward,
+            back,
+        }
     }
 
     /// Takes over what an old graph knows of the rows.
@@ -179,14 +190,14 @@ impl<'a> Growth<'a> {
         adopt(self.job, old, twins, (&mut self.edges, self.slack), self.params, progress)?;
         let graph = Edges::new(&self.edges, self.slack);
         let is_in = |row: &u32| !graph.list(*row).is_empty();
-        let (entries, others) = self.order.split_at(self.entries);
+        let (entries, others) = self.order.split_at(self.starts);
         let (mut order, new): (Vec<u32>, Vec<u32>) = entries.iter().partition(|row| is_in(row));
         if order.is_empty() {
             order.extend(others.iter().filter(|row| is_in(row)).take(STARTS));
         }
-        self.present = order.len();
+        self.starts_adopted = order.len();
         order.extend(new);
-        self.entries = order.len();
+        self.starts = order.len();
         order.extend(others.iter().filter(|row| !is_in(row)));
         self.adopted = self.order.len().saturating_sub(order.len());
         self.order = order;
@@ -210,13 +221,13 @@ impl<'a> Growth<'a> {
         let all = self.adopted + count;
         // Rows that are inserted once only must miss fewer of each other.
         let batches = if self.params.passes > 1 { 50 } else { 200 };
-        let mut done = if number == 0 { self.present } else { 0 };
+        let mut done = if number == 0 { self.starts_adopted } else { 0 };
         while done < count {
             // As many rows as are there already, but never so many that they miss each other.
             let present = self.adopted + done;
             let most = if number > 0 { count / 25 } else { present.min(all / batches) };
             let batch = done..count.min(done + most.max(1));
-            let starts = if number == 0 { done.min(self.entries) } else { self.entries };
+            let starts = if number == 0 { done.min(self.starts) } else { self.starts };
             self.insert(batch.clone(), starts.max(1), params, progress)?;
             self.link(batch.clone(), params);
             done = batch.end;
