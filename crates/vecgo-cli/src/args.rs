@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// The collection.
     #[arg(long, global = true, default_value = "default", value_name = "NAME")]
     pub(crate) collection: String,
+    /// Most memory to take; most of what the machine has, or this process may take, without it.
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub(crate) memory_limit: Option<u64>,
 }
 
 /// What a verb works on.
@@ -25,6 +28,18 @@ pub(crate) struct Args {
 pub(crate) struct Target {
     pub(crate) uri: PathBuf,
     pub(crate) collection: String,
+    pub(crate) memory_limit: Option<u64>,
+}
+
+impl Target {
+    /// The database, about to be opened.
+    pub(crate) fn open(&self) -> vecgo::Open {
+        let open = vecgo::open(&self.uri);
+        match self.memory_limit {
+            Some(bytes) => open.memory_limit(bytes),
+            None => open,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,6 +280,7 @@ impl Args {
             | Verb::DemoWriter { uri } => uri.clone(),
             Verb::Demo(_) | Verb::Completions { .. } => PathBuf::new(),
         };
-        Target { uri, collection: self.collection.clone() }
+        let (collection, memory_limit) = (self.collection.clone(), self.memory_limit);
+        Target { uri, collection, memory_limit }
     }
 }

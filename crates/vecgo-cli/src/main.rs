@@ -80,7 +80,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Tag { tag, version, .. } => verbs::versions::tag(&target, tag, version, out),
         Verb::Untag { tag, .. } => verbs::versions::untag(&target, tag, out),
         Verb::Doctor { .. } => verbs::doctor::run(&target, out),
-        Verb::Demo(demo) => verbs::demo::run(demo, out),
+        Verb::Demo(demo) => verbs::demo::run(&target, demo, out),
         Verb::DemoWriter { .. } => verbs::demo::write_until_killed(&target, out),
         Verb::Completions { shell } => verbs::completions(shell, out),
     }

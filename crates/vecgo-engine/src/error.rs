@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vecgo_format::{ConfigError, DocumentError, FormatError, IdError};
-use vecgo_io::{OpenError, StoreError, StoreErrorKind};
+use vecgo_io::{OpenError, OutOfMemory, StoreError, StoreErrorKind};
 use vecgo_kernels::AllocError;
 
 /// What every fallible call of the engine returns.
@@ -225,10 +225,17 @@ impl From<OpenError> for Error {
     fn from(source: OpenError) -> Self {
         match source {
             OpenError::Store(source) => source.into(),
+            OpenError::Limit(_) => Self::invalid(source.to_string()),
             OpenError::System(_) => {
                 Self::caused(ErrorKind::ResourceExhausted, source.to_string(), source)
             }
         }
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(source: OutOfMemory) -> Self {
+        Self::caused(ErrorKind::ResourceExhausted, source.to_string(), source)
     }
 }
 

@@ -40,6 +40,8 @@ pub use vacuum::{Pin, PinStats, Retention, Vacuumed};
 pub use verify::{Damage, VerifyReport};
 pub use write::Ack;
 
+pub use vecgo_io::MemoryStats;
+
 pub use vecgo_format::{
     Config, ConfigError, Document, Id, Index, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
     MAX_ID_BYTES, Metric, Quantization,

@@ -31,7 +31,8 @@ pub struct Options {
     pub wal_sync: WalSync,
     /// When a version is committed that nobody asked for.
     pub auto_commit: AutoCommit,
-    /// A memtable is flushed to a segment when it holds so many bytes. Two may exist at a time.
+    /// A memtable is flushed to a segment when it holds so many bytes, or an eighth of the memory
+    /// that there may be. Two may exist at a time.
     pub memtable_bytes: usize,
     /// A memtable is flushed when it holds so many rows, or 16,384 if others have a graph: every
     /// search goes through all of them.
@@ -49,9 +50,6 @@ pub struct Options {
     /// A segment of fewer rows gets no graph: to go through all its rows takes no longer than to
     /// walk one.
     pub graph_rows: usize,
-    /// Bytes of verified blocks kept in memory, and as many again for vectors of segments that are
-    /// kept whole because they fit.
-    pub cache_bytes: u64,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
     pub simd: Option<String>,
 }
@@ -68,7 +66,6 @@ impl Default for Options {
             auto_vacuum: true,
             vacuum_grace: None,
             graph_rows: 2048,
-            cache_bytes: 256 << 20,
             simd: None,
         }
     }
@@ -80,6 +77,13 @@ const MIN_MEMTABLE_BYTES: usize = 64 << 10;
 const MAX_MEMTABLE_BYTES: usize = 4 << 30;
 
 impl Options {
+    /// As they are where there may be so many bytes of memory.
+    pub(crate) fn within(mut self, memory: u64) -> Self {
+        let part = usize::try_from(memory / 8).unwrap_or(usize::MAX);
+        self.memtable_bytes = self.memtable_bytes.min(part.max(MIN_MEMTABLE_BYTES));
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.memtable_bytes < MIN_MEMTABLE_BYTES {
             let found = self.memtable_bytes;
@@ -113,7 +117,7 @@ impl Options {
         if row > limit / 2 {
             return Err(Error::invalid(format!(
                 "a vector of {dim} dimensions takes {row} bytes; expected memtable_bytes of {} or \
-                 more, found {}",
+                 more and a memory_limit of eight times as many, found {}",
                 row * 4,
                 self.memtable_bytes
             )));

@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use vecgo_format::{Config, Index, Metric, Quantization};
 use vecgo_index::{Codes, Width};
+use vecgo_io::{Charge, Use};
 use vecgo_kernels::{CodeRows, Factors, Kernels, PageBuf};
 use vecgo_quant::{Kind, Space, encode, split};
 
+use crate::collection::Shared;
 use crate::{Error, Result};
 
 /// Rows that are encoded at a time, by a search, which then takes longer: by a millisecond or two
@@ -17,6 +19,8 @@ use crate::{Error, Result};
 pub(crate) const CHUNK_ROWS: usize = 1024;
 /// Vectors of fewer dimensions are scored as soon as codes, which have 128 places at least.
 const LEAST_DIM: usize = 64;
+/// What a row takes beside its code.
+const CODE_OVERHEAD: usize = 12;
 /// What rounding a query to 8 bits adds to the deviation of estimates, as a part of the lengths over
 /// the root of the dimensions: a step of 1/127 of the largest coordinate, of five deviations, over
 /// the root of 12.
@@ -30,7 +34,8 @@ const SEED: u64 = 0x5ca9;
 pub(crate) struct ShortCodes {
     space: OnceLock<Space>,
     chunks: ArcSwap<Vec<Arc<Chunk>>>,
-    making: Mutex<()>,
+    /// Held by who makes another: memory for all.
+    making: Mutex<Vec<Charge>>,
 }
 
 /// The codes of [`CHUNK_ROWS`] rows.
@@ -70,28 +75,33 @@ impl ShortCodes {
         self.chunks.load().len() * CHUNK_ROWS
     }
 
-    /// Encodes one more chunk, if nobody else is about it. `rows` gives the vectors of
+    /// Encodes one more chunk, if nobody else is about it and there is memory for it. `rows` gives the vectors of
     /// [`CHUNK_ROWS`] rows from one on; `None` if there are not so many yet.
     pub(crate) fn grow<'a>(
         &self,
-        config: &Config,
-        kernels: Kernels,
+        shared: &Shared,
         rows: impl FnOnce(usize) -> Option<&'a [f32]>,
     ) -> Result<()> {
-        let Some(_making) = self.making.try_lock() else { return Ok(()) };
+        let (config, kernels) = (&shared.config, shared.kernels);
+        let Some(mut charges) = self.making.try_lock() else { return Ok(()) };
         let Some(vectors) = rows(self.rows()) else { return Ok(()) };
+        let bytes = (Self::row_bytes(config) + CODE_OVERHEAD) * CHUNK_ROWS;
+        let Some(charge) = shared.env.memory.try_take(Use::Segments, bytes as u64) else {
+            return Ok(());
+        };
         let space = self.space.get_or_init(|| train(config, kernels, vectors));
         let chunk = Chunk::encode(config, kernels, space, vectors)?;
         let mut chunks = self.chunks.load().to_vec();
         chunks.push(Arc::new(chunk));
         self.chunks.store(Arc::new(chunks));
+        charges.push(charge);
         Ok(())
     }
 
     /// Bytes that they take.
     pub(crate) fn memory_bytes(&self) -> usize {
         let chunks = self.chunks.load();
-        chunks.iter().map(|chunk| chunk.codes.len() + chunk.deviations.len() * 12).sum()
+        chunks.iter().map(|chunk| chunk.codes.len() + chunk.deviations.len() * CODE_OVERHEAD).sum()
     }
 }
 

@@ -246,6 +246,7 @@ impl Check<'_> {
         let source = SegmentSource {
             store: Arc::clone(&self.env.store),
             cache: Arc::clone(&self.env.cache),
+            memory: Arc::clone(&self.env.memory),
             names: self.names,
         };
         Segment::open(source, named).await?.verify().await

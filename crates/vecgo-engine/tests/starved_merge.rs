@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
 use vecgo_engine::{Config, Database, Metric, Options, Record};
-use vecgo_io::{Access, BoxFuture, Env, Spawn, ThreadPool};
+use vecgo_io::{Access, BoxFuture, Env, Limits, Spawn, ThreadPool};
 
 /// Threads that leave nothing to the background.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ fn it_is_begun_again_in_front() {
     let background = Background::default();
     let busy = Busy { threads: ThreadPool::new().unwrap(), background: Arc::clone(&background) };
     let busy: Arc<dyn Spawn> = Arc::new(busy);
-    let env = Env { spawn: Arc::clone(&busy), ..Env::memory(1 << 20).unwrap() };
+    let env = Env { spawn: Arc::clone(&busy), ..Env::memory(Limits::default()).unwrap() };
     let options = Options::default();
     block_on(async {
         let database = Database::new(env, Access::Write, options).unwrap();

@@ -1,12 +1,14 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::memory::memory_of_machine;
 use crate::{
-    Access, BlockCache, Clock, DirectoryStore, LocalDisk, Logs, MemoryStore, Rand, Spawn, Store,
-    StoreError, SystemClock, SystemRand, ThreadPool,
+    Access, BlockCache, Clock, DirectoryStore, LocalDisk, Logs, Memory, MemoryStore, Rand, Spawn,
+    Store, StoreError, SystemClock, SystemRand, ThreadPool,
 };
 
 /// One of each seam: all that an engine sees of the machine.
@@ -24,6 +26,40 @@ pub struct Env {
     pub spawn: Arc<dyn Spawn>,
     /// Blocks read before.
     pub cache: Arc<BlockCache>,
+    /// Memory under a limit.
+    pub memory: Arc<Memory>,
+}
+
+/// What a database may take of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory; what the machine, its control groups and the limits of the process leave if
+    /// absent.
+    pub memory: Option<u64>,
+    /// How long to wait for memory.
+    pub wait: Duration,
+    /// Bytes of it for blocks: a quarter of all at most.
+    pub cache: u64,
+}
+
+impl Limits {
+    /// The least limit: below it nothing could be kept.
+    pub const LEAST_MEMORY: u64 = 16 << 20;
+
+    /// The cache and the memory.
+    pub fn begin(self, clock: &Arc<dyn Clock>) -> (Arc<BlockCache>, Arc<Memory>) {
+        let of_machine = || memory_of_machine().max(Self::LEAST_MEMORY);
+        let limit = self.memory.unwrap_or_else(of_machine);
+        let cache = self.cache.min(limit / 4);
+        let memory = Memory::new(limit, cache, self.wait, Arc::clone(clock));
+        (Arc::new(BlockCache::new(cache)), Arc::new(memory))
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: None, wait: Duration::from_secs(10), cache: 256 << 20 }
+    }
 }
 
 /// Why the machine's seams could not be had.
@@ -32,6 +68,12 @@ pub enum OpenError {
     /// The directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The limit is too low for anything.
+    #[error(
+        "memory_limit is {0} bytes; expected {least} or more",
+        least = Limits::LEAST_MEMORY
+    )]
+    Limit(u64),
     /// The machine gives no threads or no randomness.
     #[error("the system gives no threads or randomness: {0}")]
     System(#[source] io::Error),
@@ -42,7 +84,7 @@ impl Env {
     ///
     /// # Errors
     /// [`OpenError`] names the directory that cannot be used.
-    pub fn local(root: &Path, access: Access, cache_bytes: u64) -> Result<Self, OpenError> {
+    pub fn local(root: &Path, access: Access, limits: Limits) -> Result<Self, OpenError> {
         let disk = match access {
             Access::Write => LocalDisk::create(root),
             Access::Read => LocalDisk::open(root),
@@ -51,28 +93,31 @@ impl Env {
         let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
         let store = DirectoryStore::new(Arc::new(disk), Arc::clone(&rand) as Arc<dyn Rand>, access);
         let store = Arc::new(store);
-        Self::of_machine(Arc::clone(&store) as Arc<dyn Store>, Some(store), rand, cache_bytes)
+        Self::of_machine(Arc::clone(&store) as Arc<dyn Store>, Some(store), rand, limits)
     }
 
     /// Memory of this process, gone when the last handle is dropped.
     ///
     /// # Errors
     /// [`OpenError::System`].
-    pub fn memory(cache_bytes: u64) -> Result<Self, OpenError> {
+    pub fn memory(limits: Limits) -> Result<Self, OpenError> {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
         let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
-        Self::of_machine(store, None, rand, cache_bytes)
+        Self::of_machine(store, None, rand, limits)
     }
 
     fn of_machine(
         store: Arc<dyn Store>,
         logs: Option<Arc<dyn Logs>>,
         rand: Arc<dyn Rand>,
-        cache_bytes: u64,
+        limits: Limits,
     ) -> Result<Self, OpenError> {
+        if let Some(limit) = limits.memory.filter(|limit| *limit < Limits::LEAST_MEMORY) {
+            return Err(OpenError::Limit(limit));
+        }
         let spawn = Arc::new(ThreadPool::new().map_err(OpenError::System)?);
-        let clock = Arc::new(SystemClock::default());
-        let cache = Arc::new(BlockCache::new(cache_bytes));
-        Ok(Self { store, logs, clock, rand, spawn, cache })
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let (cache, memory) = limits.begin(&clock);
+        Ok(Self { store, logs, clock, rand, spawn, cache, memory })
     }
 }

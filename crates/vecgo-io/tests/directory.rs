@@ -16,7 +16,7 @@ use rustix::fs::Mode;
 use rustix::process::{getuid, umask};
 use tempfile::TempDir;
 use vecgo_io::{
-    Access, DirectoryStore, Env, LocalDisk, Logs, OpenError, PutOutcome, Store, StoreError,
+    Access, DirectoryStore, Env, Limits, LocalDisk, Logs, OpenError, PutOutcome, Store, StoreError,
     StoreErrorKind, StoreExt, SystemRand,
 };
 
@@ -164,7 +164,7 @@ fn reads_a_directory_that_cannot_be_written() {
         }
     };
     set_mode(0o500);
-    let env = Env::local(root.path(), Access::Read, 1 << 20).expect("open");
+    let env = Env::local(root.path(), Access::Read, Limits::default()).expect("open");
     assert_eq!(block_on(env.store.get(key)).expect("get"), b"bytes");
     assert_eq!(block_on(env.store.list("catalogue/")).expect("list").len(), 1);
     if !getuid().is_root() {
@@ -202,9 +202,9 @@ fn root_that_is_no_directory() {
     let dangling = parent.path().join("dangling");
     std::os::unix::fs::symlink(parent.path().join("nothing"), &dangling).expect("a link");
     for access in [Access::Read, Access::Write] {
-        assert!(Env::local(&file, access, 0).is_err(), "{access:?}");
-        assert!(Env::local(&file.join("below"), access, 0).is_err(), "{access:?}");
-        assert!(Env::local(&dangling, access, 0).is_err(), "{access:?}");
+        assert!(Env::local(&file, access, Limits::default()).is_err(), "{access:?}");
+        assert!(Env::local(&file.join("below"), access, Limits::default()).is_err(), "{access:?}");
+        assert!(Env::local(&dangling, access, Limits::default()).is_err(), "{access:?}");
     }
     let error = LocalDisk::open(&file).expect_err("a file");
     assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
@@ -212,10 +212,16 @@ fn root_that_is_no_directory() {
     assert!(!parent.path().join("nothing").exists());
 
     let missing = parent.path().join("missing/root");
-    assert_eq!(kind_of(Env::local(&missing, Access::Read, 0)), StoreErrorKind::NotFound);
+    assert_eq!(
+        kind_of(Env::local(&missing, Access::Read, Limits::default())),
+        StoreErrorKind::NotFound
+    );
     assert!(!parent.path().join("missing").exists(), "a reader makes no directory");
     for _ in 0..2 {
-        assert!(Env::local(&missing, Access::Write, 0).is_ok(), "a writer makes it once");
+        assert!(
+            Env::local(&missing, Access::Write, Limits::default()).is_ok(),
+            "a writer makes it once"
+        );
     }
 }
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use vecgo_engine::{AutoCommit, Config, Index, Metric, Options, Quantization, Retention, WalSync};
 
+use crate::machine::PLENTY_BYTES;
 use crate::random::Random;
 
 /// How a run's database is set up.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub kept_versions: u64,
     /// Whether tasks give way to each other at every call to the store.
     pub busy: bool,
+    /// Bytes of memory: so few at times that a memtable has to be flushed before the next grows.
+    pub memory: u64,
     /// Whether merged segments have graphs.
     pub graph: Option<Graph>,
 }
@@ -50,6 +53,7 @@ impl Default for Settings {
             auto_commit: AutoCommit::default(),
             kept_versions: 2,
             busy: false,
+            memory: PLENTY_BYTES,
             graph: None,
         }
     }
@@ -77,6 +81,7 @@ impl Settings {
             },
             kept_versions: [16, 1, 2, 3, 5, u64::MAX][(drawn / 640 % 6) as usize],
             busy: random.one_in(2),
+            memory: [256 << 10, PLENTY_BYTES][usize::from(!(drawn / 61_440).is_multiple_of(4))],
             graph: Graph::of(drawn / 20),
         }
     }

@@ -39,6 +39,11 @@ impl Collection {
         self.inner.config()
     }
 
+    /// Bytes of the largest batch that it takes: half a memtable.
+    pub fn largest_batch(&self) -> usize {
+        self.inner.largest_batch()
+    }
+
     /// Writes records; one whose id is there already is replaced. Of two with one id the last
     /// wins. An empty batch does nothing.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vecgo_engine::Options;
-use vecgo_io::{Access, Env, Spawn};
+use vecgo_io::{Access, Env, Limits, Spawn};
 
 use crate::call::awaitable;
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
 /// address that this build does not know; `InvalidArgument` for an option or a `VECGO_SIMD` that
 /// cannot be had.
 pub fn open(uri: impl AsRef<Path>) -> Open {
-    Open { uri: uri.as_ref().to_owned(), access: Access::Write, options: Options::default() }
+    let (limits, options) = (Limits::default(), Options::default());
+    Open { uri: uri.as_ref().to_owned(), access: Access::Write, limits, options }
 }
 
 /// Options of a database about to be opened.
@@ -31,6 +32,7 @@ pub fn open(uri: impl AsRef<Path>) -> Open {
 pub struct Open {
     uri: PathBuf,
     access: Access,
+    limits: Limits,
     options: Options,
 }
 
@@ -55,17 +57,35 @@ impl Open {
         self
     }
 
-    /// Bytes at which a memtable is flushed to a segment (64 MiB). Each open collection may hold
-    /// two, and half of one is the largest batch.
+    /// Bytes at which a memtable is flushed to a segment (64 MiB), an eighth of the memory limit at
+    /// most. Each open collection may hold two, and half of one is the largest batch.
     pub fn memtable_bytes(mut self, bytes: usize) -> Self {
         self.options.memtable_bytes = bytes;
         self
     }
 
     /// Bytes of the cache of blocks that all collections share, and as many again for vectors of
-    /// segments that are kept whole because they fit (256 MiB).
+    /// segments that are kept whole because they fit (256 MiB); a quarter of the memory limit at
+    /// most.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.options.cache_bytes = bytes;
+        self.limits.cache = bytes;
+        self
+    }
+
+    /// Bytes that memtables, graphs and vectors in memory, merges, answers and the cache of all
+    /// collections take together. Without it three quarters of the memory that the machine has and
+    /// its control groups allow, or half of the address space that the process may have if that is
+    /// less. Writes and searches for which there is not enough wait, see [`Open::memory_wait`];
+    /// segments for whose merge there is not enough stay apart.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
+        self
+    }
+
+    /// How long a write, a search or a merge waits for memory (10 seconds). Then it fails with
+    /// `ResourceExhausted`.
+    pub fn memory_wait(mut self, wait: Duration) -> Self {
+        self.limits.wait = wait;
         self
     }
 
@@ -123,11 +143,10 @@ impl Open {
     }
 
     fn env(&self) -> Result<Env> {
-        let cache = self.options.cache_bytes;
         match self.uri.to_str().and_then(|uri| uri.split_once("://")) {
-            None => Ok(Env::local(&self.uri, self.access, cache)?),
-            Some(("memory", "")) => Ok(Env::memory(cache)?),
-            Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, cache)?),
+            None => Ok(Env::local(&self.uri, self.access, self.limits)?),
+            Some(("memory", "")) => Ok(Env::memory(self.limits)?),
+            Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, self.limits)?),
             Some((scheme, _)) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{scheme}:// is not in this build; expected a path, file:// or memory://"),

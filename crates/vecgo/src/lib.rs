@@ -56,8 +56,8 @@ pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
     GraphBuild, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
-    MAX_ID_BYTES, Metric, PinStats, Quantization, Record, Result, Retention, SegmentStats,
-    SegmentWritten, Stats, Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
+    MAX_ID_BYTES, MemoryStats, Metric, PinStats, Quantization, Record, Result, Retention,
+    SegmentStats, SegmentWritten, Stats, Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
 };
 
 /// The programs of README.md and of the walk through the library are compiled and run.

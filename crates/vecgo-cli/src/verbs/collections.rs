@@ -12,7 +12,7 @@ pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<An
         return Err(Failure::new(ErrorKind::Unsupported, "schemas are not in this version"));
     }
     let config = configuration(&create)?;
-    let db = vecgo::open(&target.uri).wait()?;
+    let db = target.open().wait()?;
     let created = match db.create(&target.collection, config).wait() {
         Ok(()) => true,
         Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
@@ -113,5 +113,5 @@ pub(crate) fn rename(target: &Target, to: String, out: &Output) -> Result<Answer
 /// A database to change, which a wrong path must not make.
 fn existing(target: &Target) -> Result<vecgo::Database, Failure> {
     reading(target)?;
-    Ok(vecgo::open(&target.uri).wait()?)
+    Ok(target.open().wait()?)
 }

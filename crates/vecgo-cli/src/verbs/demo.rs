@@ -33,24 +33,24 @@ const SIGKILL: i32 = 9;
 /// Least share of the nearest that the index has to find.
 const MIN_RECALL: f64 = 0.95;
 
-pub(crate) fn run(demo: Demo, out: &Output) -> Result<Answer, Failure> {
+pub(crate) fn run(target: &Target, demo: Demo, out: &Output) -> Result<Answer, Failure> {
     if demo.license {
         out.always(LICENSE.trim_end());
         return Ok(Answer::Yes);
     }
     let temporary = tempfile::tempdir().map_err(|error| Failure::file(Path::new("."), &error))?;
     let root = demo.dir.clone().unwrap_or_else(|| temporary.path().join("database"));
-    let target = Target { uri: root.clone(), collection: "words".to_owned() };
+    let target = &Target { uri: root.clone(), collection: "words".to_owned(), ..target.clone() };
     out.line("Vecgo demo: 4,000 words of WordNet 3.0, found by what they mean.");
     out.line("(WordNet 3.0 Copyright 2006 by Princeton University; `vecgo demo --license`)\n");
 
     let queries = unpack(temporary.path())?;
-    load(&target, temporary.path(), out)?;
-    let words = reopen(&target, out)?;
+    load(target, temporary.path(), out)?;
+    let words = reopen(target, out)?;
     show_searches(&words, &queries, out)?;
     let enough = measure(&words, &queries, out)?;
-    let lost = kill_a_writer(&target, out)?;
-    sizes(&words, &target, out)?;
+    let lost = kill_a_writer(target, out)?;
+    sizes(&words, target, out)?;
     if demo.dir.is_some() {
         out.line(format!("\nThe database is in {}; try:", root.display()));
         out.line(format!("  vecgo stats {} --collection words", root.display()));
@@ -92,7 +92,7 @@ fn unpack(dir: &Path) -> Result<Vec<Query>, Failure> {
 }
 
 fn load(target: &Target, files: &Path, out: &Output) -> Result<(), Failure> {
-    let db = vecgo::open(&target.uri).wait()?;
+    let db = target.open().wait()?;
     let config = Config::new(DIM, Metric::Cosine);
     db.create(&target.collection, config).wait()?;
     drop(db);
@@ -217,7 +217,7 @@ fn kill_a_writer(target: &Target, out: &Output) -> Result<u64, Failure> {
         let message = format!("the process that wrote ended by itself: {ended}");
         return Err(Failure::new(vecgo::ErrorKind::Internal, message));
     }
-    let db = vecgo::open(&target.uri).wait()?;
+    let db = target.open().wait()?;
     let survived = db.collection(CHILD_COLLECTION).wait()?;
     let mut lost = 0;
     for id in 0..acknowledged {
@@ -234,7 +234,7 @@ fn kill_a_writer(target: &Target, out: &Output) -> Result<u64, Failure> {
 
 /// The child of the demo: writes batches, each synced, and prints how many records are safe.
 pub(crate) fn write_until_killed(target: &Target, out: &Output) -> Result<Answer, Failure> {
-    let db = vecgo::open(&target.uri).wait()?;
+    let db = target.open().wait()?;
     let config = Config::new(CHILD_DIM, Metric::L2);
     let collection = db.open_or_create(CHILD_COLLECTION, config).wait()?;
     let mut next = 0u64;

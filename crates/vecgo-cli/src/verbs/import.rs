@@ -34,18 +34,17 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let there = collections.iter().find(|info| info.name == target.collection);
     let total = check_files(&args, there.map(|info| info.config.dim()))?;
     // Nobody waits for merges then, and the end of the command would end them half-way.
-    let open = vecgo::open(&target.uri).auto_compact(false);
+    let open = target.open().auto_compact(false);
     let mut open = open.wal_sync(wal_sync(&args.wal_sync)?);
     if let Some(bytes) = args.memtable_bytes {
         open = open.memtable_bytes(bytes);
     }
-    let batch_bytes = BATCH_BYTES.min(args.memtable_bytes.map_or(BATCH_BYTES, |bytes| bytes / 4));
     let collection = open.wait()?.collection(&target.collection).wait()?;
     let mut import = Importer {
         ids: Numbering::new(&args, &collection),
         progress: Progress::new("import", total),
         metadata: args.metadata.as_deref().map(Lines::open).transpose()?,
-        batch_bytes,
+        batch_bytes: BATCH_BYTES.min(collection.largest_batch() / 2),
         batch: Vec::new(),
         places: Vec::new(),
         pending_bytes: 0,

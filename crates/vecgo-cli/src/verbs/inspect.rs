@@ -37,6 +37,7 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         "sequence": stats.sequence,
         "memtable_rows": stats.memtable_rows,
         "memtable_bytes": stats.memtable_bytes,
+        "memory_limit": stats.memory.limit,
         "segment_bytes": segment_bytes,
         "segments": segments,
         "simd": stats.simd,
@@ -51,6 +52,7 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         let (number, rows, dead) = (segment.number, segment.rows, segment.dead_rows);
         out.line(format!("  {number:>6}  {rows} rows, {dead} dead, {}", bytes(segment.bytes)));
     }
+    out.line(format!("memory limit  {}", bytes(stats.memory.limit)));
     out.line(format!("kernels       {}", stats.simd));
     Ok(Answer::Yes)
 }

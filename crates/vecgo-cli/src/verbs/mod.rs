@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 fn reading(target: &Target) -> Result<Database, Failure> {
-    Ok(vecgo::open(&target.uri).read_only(true).wait()?)
+    Ok(target.open().read_only(true).wait()?)
 }
 
 /// Opens the target's collection for reading: no lock, no background work.
@@ -33,7 +33,7 @@ fn reader(target: &Target) -> Result<Collection, Failure> {
 /// whoever owns the data to say, and for `vacuum`.
 fn writer(target: &Target) -> Result<Collection, Failure> {
     reading(target)?;
-    let database = vecgo::open(&target.uri).auto_vacuum(false).wait()?;
+    let database = target.open().auto_vacuum(false).wait()?;
     Ok(database.collection(&target.collection).wait()?)
 }
 

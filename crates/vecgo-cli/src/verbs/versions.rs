@@ -58,7 +58,7 @@ pub(crate) fn vacuum(target: &Target, keep: Option<u64>, out: &Output) -> Result
     let mut retention = Retention::default();
     retention.versions = keep.unwrap_or(retention.versions);
     reading(target)?;
-    let database = vecgo::open(&target.uri).retention(retention).wait()?;
+    let database = target.open().retention(retention).wait()?;
     let collection = database.collection(&target.collection).wait()?;
     let deleted = collection.vacuum().wait()?;
     collection.close().wait()?;

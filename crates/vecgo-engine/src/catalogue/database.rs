@@ -40,6 +40,7 @@ impl Database {
     /// `InvalidArgument` or `Unsupported` for options that cannot be had.
     pub fn new(env: Env, access: Access, options: Options) -> Result<Self> {
         options.check()?;
+        let options = options.within(env.memory.limit());
         let level = Level::select(options.simd.as_deref());
         let kernels = level
             .and_then(Kernels::new)

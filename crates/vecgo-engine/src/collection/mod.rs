@@ -120,6 +120,11 @@ impl Collection {
         &self.shared.config
     }
 
+    /// Bytes of the largest batch that it takes: half a memtable.
+    pub fn largest_batch(&self) -> usize {
+        self.shared.options.batch_bytes()
+    }
+
     /// The database's threads.
     pub fn threads(&self) -> Arc<dyn Spawn> {
         Arc::clone(&self.shared.env.spawn)

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::{Config, SegmentRef};
+use vecgo_io::MemoryStats;
 
 use super::Collection;
 use crate::graph::GraphBuild;
@@ -31,6 +32,8 @@ pub struct Stats {
     pub resident_bytes: u64,
     /// Bytes in the block cache, which all collections share.
     pub cache_bytes: u64,
+    /// Memory of all collections of the database, by what it is used for.
+    pub memory: MemoryStats,
     /// Distances that walks through graphs have estimated since the collection was opened.
     pub estimates: u64,
     /// Rows whose edges they followed.
@@ -116,7 +119,7 @@ impl Collection {
                 bytes: live.segment.length(),
             })
             .collect();
-        let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes() as u64);
+        let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes());
         let counts = self.shared.walkers.counts();
         Stats {
             config: self.shared.config,
@@ -129,6 +132,7 @@ impl Collection {
             log_bytes: self.shared.log_bytes.load(Ordering::Relaxed),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
+            memory: self.shared.env.memory.stats(),
             estimates: counts.estimates,
             hops: counts.hops,
             graph_build: self.shared.progress.now(),

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use vecgo_format::{Index, ObjectName, SegmentRef};
 use vecgo_index::NO_EDGE;
+use vecgo_io::{Charge, Use};
 
+use super::plan::row_bytes;
 use crate::collection::Shared;
 use crate::graph::{GraphPart, Old, make};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A merge in the making: everything it needs, so that it shares nothing with the writer.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Output {
 impl Merge {
     /// Writes the segment; `None` if no row of the inputs lives.
     pub(crate) async fn run(mut self) -> Result<Option<Output>> {
+        let charge = self.stop.or(self.take_memory()).await?;
         let dead = std::mem::take(&mut self.dead);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
             self.inputs.iter().map(|live| &*live.segment).zip(dead).collect();
@@ -91,8 +94,18 @@ impl Merge {
         let named = self.write(read, &arrangement).await?;
         let Arrangement { order, extra } = arrangement;
         // What is loaded of the new segment is as large.
-        drop(extra);
+        drop((extra, charge));
         self.output(named, &inputs, &order).await.map(Some)
+    }
+
+    async fn take_memory(&self) -> Result<Charge> {
+        let live = |(live, dead): (&LiveSegment, &RoaringBitmap)| {
+            u64::from(live.segment.rows()).saturating_sub(dead.len())
+        };
+        let rows: u64 = self.inputs.iter().zip(&self.dead).map(live).sum();
+        let bytes = rows.saturating_mul(row_bytes(&self.shared.config));
+        let taken = self.shared.env.memory.take(Use::Merges, bytes).await;
+        taken.map_err(|error| Error::from(error).context(format!("to merge {rows} rows")))
     }
 
     /// Decides in which order the rows stand and makes the sections that follow from their vectors,
@@ -169,7 +182,7 @@ impl Merge {
 mod tests {
     use futures_lite::future::block_on;
     use vecgo_format::{SectionKind, decode_document};
-    use vecgo_io::{Access, Env};
+    use vecgo_io::{Access, Env, Limits};
 
     use super::*;
     use crate::segment::ExtraSection;
@@ -194,7 +207,7 @@ mod tests {
     async fn collection() -> Collection {
         let options = Options { auto_compact: false, ..Options::default() };
         let database =
-            Database::new(Env::memory(1 << 20).unwrap(), Access::Write, options).unwrap();
+            Database::new(Env::memory(Limits::default()).unwrap(), Access::Write, options).unwrap();
         database.create("docs", Config::new(DIM, Metric::Cosine)).await.unwrap();
         let docs = database.collection("docs").await.unwrap();
         for (mark, first) in [(0, 0), (1, 20), (2, 45)] {

@@ -5,4 +5,4 @@ mod job;
 mod plan;
 
 pub(crate) use job::{Merge, Output};
-pub(crate) use plan::{Summary, plan};
+pub(crate) use plan::{Policy, Summary, plan, row_bytes};

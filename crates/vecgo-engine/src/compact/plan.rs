@@ -1,3 +1,5 @@
+use vecgo_format::{Config, Index};
+
 /// A segment as the plan sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
@@ -5,9 +7,37 @@ pub(crate) struct Summary {
     /// Rows of it that are dead at the position through which everything is flushed.
     pub(crate) dead: u64,
     pub(crate) bytes: u64,
+    /// About what merging it takes of memory.
+    pub(crate) memory: u64,
     /// Whether it is no larger than what a flush makes.
     pub(crate) level_0: bool,
     pub(crate) has_graph: bool,
+}
+
+/// What a plan is made by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// Bytes of the smallest of the larger segments.
+    pub(crate) base: u64,
+    /// How many rows are worth a graph, if the collection is to have any.
+    pub(crate) graph_rows: Option<u64>,
+    /// Memory that a merge may take.
+    pub(crate) most_memory: u64,
+}
+
+/// About how much memory a row takes while its segment is made of others.
+pub(crate) fn row_bytes(config: &Config) -> u64 {
+    let dim = config.dim() as u64;
+    // Its vector; norm, id, place and where its document and payload are.
+    let read = dim * 4 + 128;
+    match config.index() {
+        Index::Graph { m, .. } => {
+            // Codes in two orders or two forms; edges with slack, trimmed, as bytes and from before.
+            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
+            read + places * 2 + u64::from(m) * 18 + 64
+        }
+        Index::Flat => read,
+    }
 }
 
 /// Segments of a memtable's size that are left alone: each costs a search.
@@ -16,37 +46,42 @@ const MOST_LEVEL_0: usize = 4;
 const FACTOR: u64 = 4;
 /// A segment is written again when more than one row in so many is dead.
 const ONE_IN_DEAD: u64 = 5;
-/// What one merge takes at most, so that it comes to an end and what it holds in memory is
-/// bounded. Segments that are larger together stay apart.
+/// What one merge takes at most, so that it comes to an end. Segments that are larger together stay apart.
 const MOST_INPUTS: usize = 64;
 const MOST_BYTES: u64 = 8 << 30;
 
-/// Which segments are to be merged now, by their places; none if all is well. `base` is the size
-/// of the smallest of the larger segments; `graph_rows` is how many rows are worth a graph, if the
-/// collection is to have any.
-pub(crate) fn plan(segments: &[Summary], base: u64, graph_rows: Option<u64>) -> Vec<usize> {
+/// Which segments are to be merged now, by their places; none if all is well. Those stay as they are
+/// for which there can never be memory.
+pub(crate) fn plan(segments: &[Summary], policy: Policy) -> Vec<usize> {
+    let fits = |place: &usize| segments[*place].memory <= policy.most_memory;
+    let places: Vec<usize> = (0..segments.len()).filter(fits).collect();
+    let segments: Vec<Summary> = places.iter().map(|place| segments[*place]).collect();
+    choose(&segments, policy).into_iter().map(|chosen| places[chosen]).collect()
+}
+
+fn choose(segments: &[Summary], policy: Policy) -> Vec<usize> {
     // First: the longer it waits, the less is left to go on from, and all that is smaller comes along.
     let is_worn =
         |place: &usize| segments[*place].dead.saturating_mul(ONE_IN_DEAD) > segments[*place].rows;
     let worn = (0..segments.len()).filter(is_worn).max_by_key(|place| segments[*place].bytes);
     if let Some(worn) = worn {
-        return with_smaller(segments, worn);
+        return with_smaller(segments, worn, policy);
     }
-    let scanned = graph_rows.map_or_else(Vec::new, |rows| scanned(segments, rows));
+    let scanned = policy.graph_rows.map_or_else(Vec::new, |rows| scanned(segments, rows, policy));
     if !scanned.is_empty() {
         return scanned;
     }
-    let small = smallest_alike(segments);
+    let small = smallest_alike(segments, policy);
     if !small.is_empty() {
         return small;
     }
-    larger_alike(segments, base)
+    larger_alike(segments, policy)
 }
 
 /// All segments without a graph, if they have rows enough for one, and those with a graph that are
 /// not larger than what comes to them: so a row is written again about as often as the collection
 /// doubles.
-fn scanned(segments: &[Summary], graph_rows: u64) -> Vec<usize> {
+fn scanned(segments: &[Summary], graph_rows: u64, policy: Policy) -> Vec<usize> {
     let (mut places, mut others): (Vec<usize>, Vec<usize>) =
         (0..segments.len()).partition(|place| !segments[*place].has_graph);
     let rows = |places: &[usize]| -> u64 {
@@ -65,23 +100,23 @@ fn scanned(segments: &[Summary], graph_rows: u64) -> Vec<usize> {
         places.push(place);
     }
     let one = places.first().copied();
-    let bounded = bounded(segments, places);
+    let bounded = bounded(segments, places, policy);
     if bounded.is_empty() { one.into_iter().collect() } else { bounded }
 }
 
 /// A segment that is written again, and all that are not larger: their rows cost no more than they
 /// would among others, and less is left to search through.
-fn with_smaller(segments: &[Summary], worn: usize) -> Vec<usize> {
+fn with_smaller(segments: &[Summary], worn: usize, policy: Policy) -> Vec<usize> {
     let joins = |place: &usize| *place != worn && segments[*place].bytes <= segments[worn].bytes;
     let mut smaller: Vec<usize> = (0..segments.len()).filter(joins).collect();
     smaller.sort_by_key(|place| segments[*place].bytes);
-    let places = bounded(segments, std::iter::once(worn).chain(smaller).collect());
+    let places = bounded(segments, std::iter::once(worn).chain(smaller).collect(), policy);
     if places.is_empty() { vec![worn] } else { places }
 }
 
 /// The smallest of too many small segments. A larger one joins when it is not much larger than
 /// those before it together, so that what many flushes have made is not written again each time.
-fn smallest_alike(segments: &[Summary]) -> Vec<usize> {
+fn smallest_alike(segments: &[Summary], policy: Policy) -> Vec<usize> {
     let mut small: Vec<usize> = (0..segments.len()).filter(|p| segments[*p].level_0).collect();
     if small.len() <= MOST_LEVEL_0 {
         return Vec::new();
@@ -95,19 +130,19 @@ fn smallest_alike(segments: &[Summary]) -> Vec<usize> {
         joins
     });
     let alike = alike.map(|(_, place)| *place).collect();
-    bounded(segments, alike)
+    bounded(segments, alike, policy)
 }
 
 /// Segments of one size, once there are enough of them.
-fn larger_alike(segments: &[Summary], base: u64) -> Vec<usize> {
-    let size = |bytes: u64| (bytes / base.max(1)).max(1).ilog(FACTOR);
+fn larger_alike(segments: &[Summary], policy: Policy) -> Vec<usize> {
+    let size = |bytes: u64| (bytes / policy.base.max(1)).max(1).ilog(FACTOR);
     let large: Vec<usize> = (0..segments.len()).filter(|p| !segments[*p].level_0).collect();
     let sizes = large.iter().map(|place| size(segments[*place].bytes));
     for step in sizes.collect::<std::collections::BTreeSet<_>>() {
         let alike = large.iter().copied().filter(|place| size(segments[*place].bytes) == step);
         let alike: Vec<usize> = alike.collect();
         if alike.len() as u64 >= FACTOR {
-            let bounded = bounded(segments, alike);
+            let bounded = bounded(segments, alike, policy);
             if !bounded.is_empty() {
                 return bounded;
             }
@@ -117,11 +152,12 @@ fn larger_alike(segments: &[Summary], base: u64) -> Vec<usize> {
 }
 
 /// As many of them as one merge may take, in their order in the collection; none if that is one.
-fn bounded(segments: &[Summary], places: Vec<usize>) -> Vec<usize> {
-    let mut bytes = 0u64;
+fn bounded(segments: &[Summary], places: Vec<usize>, policy: Policy) -> Vec<usize> {
+    let (mut bytes, mut memory) = (0u64, 0u64);
     let within = places.into_iter().take(MOST_INPUTS).take_while(|place| {
         bytes = bytes.saturating_add(segments[*place].bytes);
-        bytes <= MOST_BYTES
+        memory = memory.saturating_add(segments[*place].memory);
+        bytes <= MOST_BYTES && memory <= policy.most_memory
     });
     let mut within: Vec<usize> = within.collect();
     within.sort_unstable();
@@ -135,11 +171,29 @@ mod tests {
     const BASE: u64 = 1000;
 
     fn of(bytes: u64) -> Summary {
-        Summary { rows: 100, dead: 0, bytes, level_0: bytes <= BASE, has_graph: false }
+        let level_0 = bytes <= BASE;
+        Summary { rows: 100, dead: 0, bytes, memory: bytes, level_0, has_graph: false }
+    }
+
+    fn policy(graph_rows: Option<u64>) -> Policy {
+        Policy { base: BASE, graph_rows, most_memory: u64::MAX }
     }
 
     fn planned(segments: &[Summary]) -> Vec<usize> {
-        plan(segments, BASE, None)
+        plan(segments, policy(None))
+    }
+
+    #[test]
+    fn merges_take_no_more_memory_than_there_is() {
+        let within = |most_memory, segments: &[Summary]| {
+            plan(segments, Policy { most_memory, ..policy(Some(250)) })
+        };
+        assert_eq!(within(50, &[of(10); 5]), [0, 1, 2, 3, 4]);
+        assert_eq!(within(35, &[of(10); 5]), [0, 1, 2]);
+        // What can never be merged is left out, and nothing else.
+        let worn = Summary { dead: 21, ..of(50_000) };
+        assert_eq!(within(49_999, &[worn, of(10), of(10), of(10)]), [1, 2, 3]);
+        assert!(within(9, &[worn, of(10), Summary { rows: 300, ..of(10) }]).is_empty());
     }
 
     #[test]
@@ -211,7 +265,7 @@ mod tests {
         // The largest that is worn, before what has no graph yet and what there is too much of.
         assert_eq!(planned(&[worn, of(60_000), Summary { bytes: 55_000, ..worn }]), [0, 2]);
         let graph = Summary { has_graph: true, ..worn };
-        assert_eq!(plan(&[of(60_000), graph], BASE, Some(50)), [1]);
+        assert_eq!(plan(&[of(60_000), graph], policy(Some(50))), [1]);
         assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
         assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
     }
@@ -219,7 +273,7 @@ mod tests {
     #[test]
     fn rows_enough_for_a_graph_get_one() {
         let graph = |bytes| Summary { has_graph: true, ..of(bytes) };
-        let planned = |segments: &[Summary]| plan(segments, BASE, Some(250));
+        let planned = |segments: &[Summary]| plan(segments, policy(Some(250)));
         assert!(planned(&[of(10), of(10)]).is_empty());
         assert_eq!(planned(&[of(10), of(10), of(10)]), [0, 1, 2]);
         assert_eq!(planned(&[Summary { rows: 300, ..of(10) }]), [0]);
@@ -228,8 +282,8 @@ mod tests {
         assert_eq!(planned(&[graph(61), of(10), of(10), graph(30), of(10)]), [1, 2, 3, 4]);
         assert_eq!(planned(&[of(10), of(10), graph(31), of(10)]), [0, 1, 3]);
         let dead = Summary { rows: 300, dead: 61, ..of(10) };
-        assert!(plan(&[dead], BASE, Some(250)).len() == 1, "written again for its dead rows");
-        assert!(scanned(&[dead], 250).is_empty());
+        assert!(plan(&[dead], policy(Some(250))).len() == 1, "written again for its dead rows");
+        assert!(scanned(&[dead], 250, policy(None)).is_empty());
     }
 
     #[test]

@@ -52,6 +52,18 @@ fn degree(segment: &Segment, config: &Config) -> Result<usize> {
 }
 
 impl GraphPart {
+    /// The sections that it may be made of.
+    pub(crate) const SECTIONS: [SectionKind; 8] = [
+        SectionKind::Edges,
+        SectionKind::Entries,
+        SectionKind::FullCodes,
+        SectionKind::FullFactors,
+        SectionKind::UpperCodes,
+        SectionKind::UpperFactors,
+        SectionKind::LowerCodes,
+        SectionKind::LowerFactors,
+    ];
+
     /// Whether a segment has one.
     pub(crate) fn is_in(directory: &Directory) -> bool {
         directory.section(SectionKind::Edges).is_some()
@@ -102,12 +114,6 @@ impl GraphPart {
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()
     }
-
-    /// Bytes that it takes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.coded.as_ref().map_or(0, Coded::memory_bytes)
-            + (self.edges.len() + self.entries.len()) * 4
-    }
 }
 
 impl Coded {
@@ -134,12 +140,6 @@ impl Coded {
     /// The codes of the entries: row n is that of the n-th entry.
     pub(super) fn entry_codes(&self) -> Result<Codes<'_>> {
         codes(&self.entry_codes, Some(&self.entry_factors), self.walked.stride, self.walked.width)
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let planes = [Some(&self.walked), self.lower.as_ref()].into_iter().flatten();
-        let planes = planes.map(|p| p.codes.len() + p.factors.as_ref().map_or(0, |f| f.len()));
-        planes.sum::<usize>() + self.entry_codes.len() + self.entry_factors.len()
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashTable;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use vecgo_format::Id;
+use vecgo_io::Charge;
 use vecgo_kernels::{Appended, Appender, append_only};
 
 pub(crate) use dead::DeadRows;
@@ -20,7 +21,9 @@ const FIRST_ROWS: usize = 1024;
 /// Enough for 2^32 rows.
 const BLOCKS: usize = 22;
 /// What a row costs beside its vector, document and payload.
-const ROW_OVERHEAD: usize = 96;
+pub(crate) const ROW_OVERHEAD: usize = 96;
+/// Memory is taken so many bytes at a time.
+const CHARGED: u64 = 64 << 10;
 
 /// What a row carries beside its vector.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub(crate) struct Memtable {
     pub(crate) dead: DeadRows,
     pub(crate) short_codes: ShortCodes,
     bytes: AtomicUsize,
+    /// Memory for them and for what is about to be added.
+    charge: Mutex<Charge>,
     /// Bits of the largest norm; those of positive floats are in their order.
     largest_norm: AtomicU32,
     /// Number of the first log that these rows are in.
@@ -180,7 +185,8 @@ struct OpenBlock {
 }
 
 impl MemtableWriter {
-    pub(crate) fn new(dim: usize, first_log: u64) -> Self {
+    /// A memtable without rows; `charge` grows with it.
+    pub(crate) fn new(dim: usize, first_log: u64, charge: Charge) -> Self {
         let table = Memtable {
             dim,
             blocks: std::array::from_fn(|_| OnceLock::new()),
@@ -188,6 +194,7 @@ impl MemtableWriter {
             dead: DeadRows::default(),
             short_codes: ShortCodes::default(),
             bytes: AtomicUsize::new(0),
+            charge: Mutex::new(charge),
             largest_norm: AtomicU32::new(0),
             first_log,
         };
@@ -200,6 +207,22 @@ impl MemtableWriter {
 
     pub(crate) fn rows(&self) -> usize {
         self.rows as usize
+    }
+
+    /// What has to be taken of memory before so many bytes more are added, if anything.
+    pub(crate) fn lacks(&self, bytes: usize) -> u64 {
+        let wanted = (self.table.bytes().saturating_add(bytes) as u64).next_multiple_of(CHARGED);
+        wanted.saturating_sub(self.charged())
+    }
+
+    /// What has been taken of memory.
+    pub(crate) fn charged(&self) -> u64 {
+        self.table.charge.lock().bytes()
+    }
+
+    /// Takes up what was taken of memory.
+    pub(crate) fn charge(&self, charge: Charge) {
+        self.table.charge.lock().add(charge);
     }
 
     /// Makes room for so many rows, so that adding them cannot fail half-way.

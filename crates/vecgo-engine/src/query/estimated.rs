@@ -39,7 +39,7 @@ impl Snapshot {
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
         let not_scanned = self.rows_not_scanned(&coded);
-        let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned))?;
+        let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned)).await?;
         scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
         let mut walker = self.shared.walkers.take();
         let mut rows = Vec::new();

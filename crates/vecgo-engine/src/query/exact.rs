@@ -9,6 +9,7 @@ use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
 use super::view::{Address, RowSource, Snapshot};
 use crate::memtable::DeadRows;
+use crate::segment::Stop;
 use crate::{Error, Result};
 
 /// Rows scored before any is looked at: their distances stay in the first-level cache.
@@ -63,10 +64,6 @@ impl Which<'_> {
     }
 }
 
-fn not_loaded() -> Error {
-    Error::internal("a segment's vectors are not loaded")
-}
-
 /// Some queries, and the nearest rows found for each.
 struct Scan<'a> {
     kernels: Kernels,
@@ -79,9 +76,9 @@ struct Scan<'a> {
 }
 
 impl Snapshot {
-    /// The k nearest live rows of each query, nearest first. `queries` are end to end. The vectors
-    /// of every segment that is read must be resident.
-    pub(super) fn exact_search(
+    /// The k nearest live rows of each query, nearest first. `queries` are end to end. Segments whose
+    /// vectors are not resident are read through.
+    pub(super) async fn exact_search(
         &self,
         queries: &[f32],
         k: usize,
@@ -93,7 +90,8 @@ impl Snapshot {
         let config = &self.shared.config;
         let dim = config.dim();
         let k = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let longest = self.longest(which)?;
+        let longest = self.longest(which).await?;
+        let stop = Stop::default();
         let exact: Vec<_> = queries
             .chunks_exact(dim)
             .map(|query| ExactQuery::new(self.shared.kernels, config.metric(), query))
@@ -122,7 +120,15 @@ impl Snapshot {
                     }
                 }
                 RowSource::Segment(live) => {
-                    let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
+                    let Some((vectors, norms)) = live.segment.resident() else {
+                        let mut rows = live.segment.read_through(skipped, &stop)?;
+                        while let Some((vectors, norms)) = rows.next().await? {
+                            scan.rows(first, vectors, norms, &live.dead, self.sequence);
+                            let read = vectors.len() / dim;
+                            first.row += u32::try_from(read).unwrap_or(u32::MAX);
+                        }
+                        continue;
+                    };
                     let vectors = vectors.get(skipped * dim..).unwrap_or_default();
                     let norms = norms.get(skipped..).unwrap_or_default();
                     scan.rows(first, vectors, norms, &live.dead, self.sequence);
@@ -130,7 +136,11 @@ impl Snapshot {
             }
         }
         let tops = std::mem::take(&mut scan.tops);
-        exact.iter().zip(tops).map(|(query, top)| self.score_again(query, top, k)).collect()
+        let mut answers = Vec::with_capacity(exact.len());
+        for (query, top) in exact.iter().zip(tops) {
+            answers.push(self.score_again(query, top, k).await?);
+        }
+        Ok(answers)
     }
 
     fn scanned(&self, which: Which<'_>) -> impl Iterator<Item = (u32, RowSource<'_>)> {
@@ -139,23 +149,32 @@ impl Snapshot {
     }
 
     /// The length of the longest vector, where the kernels' error depends on it.
-    fn longest(&self, which: Which<'_>) -> Result<f32> {
+    async fn longest(&self, which: Which<'_>) -> Result<f32> {
         let mut longest = 0.0f32;
         if self.shared.config.metric() == Metric::Dot {
             for (_, rows) in self.scanned(which) {
-                longest = longest.max(rows.longest().ok_or_else(not_loaded)?);
+                longest = longest.max(match rows {
+                    RowSource::Memtable(table) => table.largest_norm(),
+                    RowSource::Segment(live) => {
+                        live.segment.find_longest(&self.shared.kernels).await?
+                    }
+                });
             }
         }
         Ok(longest)
     }
 
-    fn score_again(&self, query: &ExactQuery<'_>, top: Top, k: usize) -> Result<Vec<Scored>> {
+    async fn score_again(&self, query: &ExactQuery<'_>, top: Top, k: usize) -> Result<Vec<Scored>> {
         let mut nearest = Nearest::new(k);
         for Candidate { address, .. } in top.into_candidates() {
             let Address { source, row } = address;
-            let vector = self.source(source).and_then(|rows| rows.resident_rows(row, 1));
-            let vector = vector.ok_or_else(|| Error::internal("a scored row has no vector"))?;
-            let (distance, score) = query.score(vector);
+            let gone = || Error::internal("a scored row has no vector");
+            let (distance, score) = match self.source(source).ok_or_else(gone)? {
+                RowSource::Memtable(table) => query.score(table.vector(row).ok_or_else(gone)?),
+                RowSource::Segment(live) => {
+                    live.segment.with_vector(row, |vector| query.score(vector)).await?
+                }
+            };
             nearest.push(Scored { distance, score, address });
         }
         Ok(nearest.into_sorted())

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use vecgo_format::Id;
-use vecgo_io::SpawnExt;
+use vecgo_io::{SpawnExt, Use};
 
 use super::exact::{Scored, Which};
 use super::fetch::Fetch;
@@ -35,6 +35,11 @@ const SHORT_SCAN_BYTES: u64 = 8 << 20;
 /// Hits that one call may ask for in all, about 2 GiB of them.
 const MAX_HITS: u64 = 1 << 24;
 
+/// About what a hit takes beside its vector, document and payload, while it is looked for too.
+const HIT_BYTES: u64 = 192;
+/// Answers of fewer bytes ask for no memory.
+const UNCHARGED_BYTES: u64 = 1 << 20;
+
 impl Snapshot {
     /// The nearest records of each query, by nearness and then by id. `queries` are checked and
     /// end to end.
@@ -50,6 +55,12 @@ impl Snapshot {
             let message = format!("a search for {hits} hits; at most {MAX_HITS} are held at once");
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
+        let vector = if params.fetch.vector { self.shared.config.dim() as u64 * 4 } else { 0 };
+        let bytes = hits.saturating_mul(HIT_BYTES + vector);
+        let _charge = match bytes > UNCHARGED_BYTES {
+            true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
+            false => None,
+        };
         if params.k == 0 {
             return Ok(vec![Vec::new(); count]);
         }
@@ -126,7 +137,7 @@ impl Snapshot {
             }
             return Ok(answers);
         }
-        for scored in self.exact_search(queries, params.k, Which::All)? {
+        for scored in self.exact_search(queries, params.k, Which::All).await? {
             answers.push(self.hits(scored, params.fetch).await?);
         }
         Ok(answers)

@@ -85,7 +85,7 @@ impl Snapshot {
                 continue;
             }
             let (codes, seen) = (rows.short_codes(), rows.count(self.sequence));
-            codes.grow(&self.shared.config, self.shared.kernels, |first| {
+            codes.grow(&self.shared, |first| {
                 let row = u32::try_from(first).ok()?;
                 (first + CHUNK_ROWS <= seen).then(|| rows.resident_rows(row, CHUNK_ROWS))?
             })?;

@@ -12,7 +12,7 @@ use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
     Previous, SegmentRef,
 };
-use vecgo_io::{Env, StoreExt};
+use vecgo_io::{Env, StoreExt, Use};
 
 pub(crate) use chain::check_owner;
 
@@ -92,7 +92,11 @@ impl Source<'_> {
         let first = range.map_or(1, |range| range.first);
         let mut recovered = Recovered {
             segments,
-            memtable: MemtableWriter::new(self.config.dim(), first),
+            memtable: MemtableWriter::new(
+                self.config.dim(),
+                first,
+                self.env.memory.take_anyhow(Use::Memtables, 0),
+            ),
             sequence: range.map_or(0, |range| range.flushed),
             // Where no log is left to replay, the next one still follows the last.
             durable: range.map_or(Durable::default(), |range| Durable {
@@ -125,6 +129,7 @@ impl Source<'_> {
         let source = SegmentSource {
             store: Arc::clone(&self.env.store),
             cache: Arc::clone(&self.env.cache),
+            memory: Arc::clone(&self.env.memory),
             names: self.names,
         };
         let opened = Segment::open(source, named).await;

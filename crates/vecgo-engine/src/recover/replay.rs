@@ -4,7 +4,7 @@ use vecgo_format::{
     FormatError, Frame, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, Previous,
     vector_of,
 };
-use vecgo_io::{Object, read_range};
+use vecgo_io::{Object, Use, read_range};
 
 use super::{Bound, Durable, Recovered, Source};
 use crate::memtable::Row;
@@ -46,6 +46,11 @@ impl Source<'_> {
             recovered.memtable.reserve(ops.len())?;
             for (sequence, op) in (first..).zip(ops) {
                 self.apply(op, sequence, recovered).await?;
+            }
+            let lacks = recovered.memtable.lacks(0);
+            if lacks > 0 {
+                let charge = self.env.memory.take_anyhow(Use::Memtables, lacks);
+                recovered.memtable.charge(charge);
             }
             recovered.sequence = frame.last_sequence();
             reach(log.position());

@@ -3,7 +3,9 @@
 mod build;
 mod pieces;
 mod reader;
+mod resident;
 mod rows;
+mod through;
 mod warm;
 
 use std::sync::Arc;

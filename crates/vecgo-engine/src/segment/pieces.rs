@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use event_listener::Event;
 use vecgo_format::{FormatError, Id, IdColumn, Section, SectionKind, Spans};
 
 use super::Segment;
@@ -13,18 +14,30 @@ const PIECE_BYTES: u64 = 4 << 20;
 
 /// Tells work that takes long to come to an end.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<(AtomicBool, Event)>);
 
 impl Stop {
     pub(crate) fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify(usize::MAX);
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.0.load(Ordering::Acquire) {
             true => Err(Error::closed()),
             false => Ok(()),
         }
+    }
+
+    /// Waits for something, unless there is to be an end.
+    pub(crate) async fn or<T>(&self, result: impl Future<Output = Result<T>>) -> Result<T> {
+        let stopped = async {
+            let told = self.0.1.listen();
+            self.check()?;
+            told.await;
+            Err(Error::closed())
+        };
+        futures_lite::future::or(stopped, result).await
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    CollectionNames, Config, Directory, FormatError, Id, IdColumn, Lookup, Metric,
-    SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
+    CollectionNames, Directory, FormatError, Id, IdColumn, SEGMENT_HEADER_BYTES, Section,
+    SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
-use vecgo_io::{BlockCache, BlockKey, Held, Object, Store};
-use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range, with_floats};
+use vecgo_io::{BlockCache, BlockKey, Memory, Object, Store};
+use vecgo_kernels::{PageBuf, with_floats};
 
+use super::resident::Resident;
 use crate::graph::GraphPart;
 use crate::short_codes::ShortCodes;
 use crate::{Error, Result};
@@ -22,6 +23,7 @@ const HEADER: usize = SEGMENT_HEADER_BYTES as usize;
 pub(crate) struct SegmentSource {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Arc<BlockCache>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) names: CollectionNames,
 }
 
@@ -37,20 +39,13 @@ pub(crate) struct Segment {
     names: CollectionNames,
     pub(super) key: String,
     pub(super) object: Box<dyn Object>,
-    cache: Arc<BlockCache>,
+    pub(super) cache: Arc<BlockCache>,
+    pub(super) memory: Arc<Memory>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
     tables: Vec<OnceCell<Vec<u8>>>,
-    vectors: OnceCell<PageBuf<f32>>,
-    norms: OnceCell<PageBuf<f32>>,
-    longest: OnceCell<f32>,
-    pub(super) lookup: OnceCell<Lookup>,
-    graph: OnceCell<GraphPart>,
+    pub(super) resident: Resident,
     pub(crate) short_codes: ShortCodes,
-    /// Room for the vectors, if they are held whole although walks read few of them.
-    pub(super) held: OnceCell<Option<Held>>,
-    /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
-    numbers: OnceCell<PageBuf<u64>>,
 }
 
 impl Segment {
@@ -75,14 +70,9 @@ impl Segment {
             cache: source.cache,
             checked: OnceCell::new(),
             tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
-            vectors: OnceCell::new(),
-            norms: OnceCell::new(),
-            longest: OnceCell::new(),
-            lookup: OnceCell::new(),
-            graph: OnceCell::new(),
+            memory: source.memory,
+            resident: Resident::default(),
             short_codes: ShortCodes::default(),
-            held: OnceCell::new(),
-            numbers: OnceCell::new(),
         })
     }
 
@@ -95,22 +85,12 @@ impl Segment {
         self.directory.rows
     }
 
-    fn dim(&self) -> usize {
+    pub(super) fn dim(&self) -> usize {
         self.directory.dim as usize
     }
 
     pub(crate) fn length(&self) -> u64 {
         self.object.length()
-    }
-
-    /// Bytes that loaded sections take.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let floats = [&self.vectors, &self.norms].into_iter().filter_map(OnceCell::get);
-        floats.map(|values| values.len() * 4).sum::<usize>()
-            + self.lookup.get().map_or(0, Lookup::memory_bytes)
-            + self.graph.get().map_or(0, GraphPart::memory_bytes)
-            + self.short_codes.memory_bytes()
-            + self.numbers.get().map_or(0, |numbers| numbers.len() * 8)
     }
 
     pub(super) fn section(&self, kind: SectionKind) -> Result<(usize, &Section)> {
@@ -175,7 +155,7 @@ impl Segment {
     }
 
     /// Reads and verifies a whole section into `out`, which has its length.
-    async fn read_section(&self, kind: SectionKind, out: &mut [u8]) -> Result<()> {
+    pub(super) async fn read_section(&self, kind: SectionKind, out: &mut [u8]) -> Result<()> {
         let (index, section) = self.section(kind)?;
         let table = self.table(index).await?;
         self.read_object(section.offset, out).await?;
@@ -202,7 +182,7 @@ impl Segment {
     }
 
     /// How many items of a size fill a section.
-    fn items(&self, section: &Section, size: u64) -> Result<usize> {
+    pub(super) fn items(&self, section: &Section, size: u64) -> Result<usize> {
         let items = usize::try_from(section.length / size).ok();
         items.filter(|_| section.length.is_multiple_of(size)).ok_or_else(|| {
             let detail = format!("section {:?} of {} bytes", section.kind, section.length);
@@ -218,108 +198,6 @@ impl Segment {
     /// Whether it is searched by walking a graph.
     pub(crate) fn has_graph(&self) -> bool {
         GraphPart::is_in(&self.directory)
-    }
-
-    /// Loads what a walk through its graph reads. Others are about to give up `given_up` bytes of
-    /// vectors that are held whole.
-    pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
-        let graph = self.graph.get_or_try_init(|| GraphPart::load(self, config)).await?;
-        if graph.needs_vectors() {
-            self.vectors().await?;
-            self.norms().await?;
-        }
-        let (_, vectors) = self.section(SectionKind::Vectors)?;
-        if self
-            .held
-            .get_or_init(|| async { self.cache.hold(vectors.length, given_up) })
-            .await
-            .is_some()
-        {
-            self.vectors().await?;
-        }
-        if !self.has(SectionKind::IdKinds) {
-            let numbers = self.numbers.get_or_try_init(|| async {
-                let (_, section) = self.section(SectionKind::Ids)?;
-                let mut numbers = PageBuf::<u64>::zeroed(self.items(section, 8)?)?;
-                self.read_section(SectionKind::Ids, numbers.as_bytes_mut()).await?;
-                Ok::<_, Error>(numbers)
-            });
-            numbers.await?;
-        }
-        Ok(())
-    }
-
-    /// The graph, if it has been loaded.
-    pub(crate) fn graph(&self) -> Option<&GraphPart> {
-        self.graph.get()
-    }
-
-    async fn floats(&self, kind: SectionKind) -> Result<PageBuf<f32>> {
-        let (_, section) = self.section(kind)?;
-        let mut values = PageBuf::<f32>::zeroed(usize::try_from(section.length / 4).unwrap_or(0))?;
-        self.read_section(kind, values.as_bytes_mut()).await?;
-        Ok(values)
-    }
-
-    /// All vectors, row after row.
-    pub(crate) async fn vectors(&self) -> Result<&[f32]> {
-        Ok(self.vectors.get_or_try_init(|| self.floats(SectionKind::Vectors)).await?)
-    }
-
-    /// One over each vector's length; empty where the metric needs none.
-    pub(crate) async fn norms(&self) -> Result<&[f32]> {
-        if self.directory.section(SectionKind::Norms).is_none() {
-            return Ok(&[]);
-        }
-        Ok(self.norms.get_or_try_init(|| self.floats(SectionKind::Norms)).await?)
-    }
-
-    /// Loads what a search under `metric` reads.
-    pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
-        let vectors = self.vectors().await?;
-        match metric {
-            Metric::L2 => {}
-            Metric::Cosine => drop(self.norms().await?),
-            Metric::Dot => {
-                let longest = || async {
-                    let rows = vectors.chunks_exact(self.dim());
-                    rows.map(|row| kernels.norm_squared(row)).fold(0.0, f32::max).sqrt()
-                };
-                self.longest.get_or_init(longest).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Length of the longest vector, if it has been loaded.
-    pub(crate) fn longest(&self) -> Option<f32> {
-        self.longest.get().copied()
-    }
-
-    /// The vectors and norms if both are loaded.
-    pub(crate) fn resident(&self) -> Option<(&[f32], &[f32])> {
-        let norms = match self.directory.section(SectionKind::Norms) {
-            Some(_) => self.norms.get()?,
-            None => [].as_slice(),
-        };
-        Some((self.vectors.get()?, norms))
-    }
-
-    /// The vectors of some rows, if they are loaded.
-    pub(crate) fn resident_rows(&self, first: u32, count: usize) -> Option<&[f32]> {
-        let start = (first as usize).checked_mul(self.dim())?;
-        self.vectors.get()?.get(start..start.checked_add(count.checked_mul(self.dim())?)?)
-    }
-
-    pub(super) async fn lookup(&self) -> Result<&Lookup> {
-        self.lookup
-            .get_or_try_init(|| async {
-                let (_, section) = self.section(SectionKind::Lookup)?;
-                let mut bytes = vec![0u8; usize::try_from(section.length).unwrap_or(0)];
-                self.read_section(SectionKind::Lookup, &mut bytes).await?;
-                Lookup::decode(&bytes, self.rows()).map_err(|e| Error::format(&self.key, e))
-            })
-            .await
     }
 
     /// The rows that have this id, dead ones included.
@@ -391,8 +269,8 @@ impl Segment {
 
     /// The id of a row.
     pub(crate) async fn id(&self, row: u32) -> Result<Id> {
-        if let Some(number) = self.numbers.get().and_then(|numbers| numbers.get(row as usize)) {
-            return Ok(Id::Number(*number));
+        if let Some(number) = self.resident_number(row) {
+            return Ok(Id::Number(number));
         }
         let entry = self.word(SectionKind::Ids, row).await?;
         if self.directory.section(SectionKind::IdKinds).is_none() {
@@ -415,19 +293,6 @@ impl Segment {
         let bytes = u64::from(row) * self.dim() as u64 * 4;
         let range = bytes..bytes + self.dim() as u64 * 4;
         Ok(vecgo_format::vector_of(&self.read(SectionKind::Vectors, range).await?))
-    }
-
-    /// Asks for what hits at these rows will be made of, where it is in memory.
-    pub(crate) fn prefetch(&self, rows: &[u32]) {
-        let (vectors, numbers) = (self.vectors.get(), self.numbers.get());
-        for row in rows {
-            if let Some(vectors) = vectors {
-                prefetch_range(vectors, *row as usize * self.dim(), self.dim());
-            }
-            if let Some(numbers) = numbers {
-                prefetch(numbers, *row as usize);
-            }
-        }
     }
 
     /// Does something with the vector of a row, without a copy of it where there is no need.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use vecgo_format::SegmentRef;
-use vecgo_io::Held;
 
 use super::{Segment, SegmentSource};
 use crate::Result;
@@ -24,6 +23,7 @@ impl Segment {
         let source = SegmentSource {
             store: Arc::clone(&shared.env.store),
             cache: Arc::clone(&shared.env.cache),
+            memory: Arc::clone(&shared.env.memory),
             names: shared.names,
         };
         let segment = Self::open(source, named).await;
@@ -35,20 +35,23 @@ impl Segment {
     }
 
     async fn warm(&self, shared: &Shared, others: &[&Segment]) -> Result<()> {
-        if others.is_empty() || others.iter().any(|other| other.lookup.is_initialized()) {
+        if !self.fits() {
+            return Ok(());
+        }
+        if others.is_empty() || others.iter().any(|other| other.has_lookup()) {
             self.lookup().await?;
         }
         if !shared.searched.load(Ordering::Relaxed) {
             return Ok(());
         }
         if self.has_graph() {
-            let given_up = others.iter().filter_map(|other| other.held.get()?.as_ref());
-            return self.load_graph(&shared.config, given_up.map(Held::bytes).sum()).await;
+            let given_up = others.iter().map(|other| other.held()).sum();
+            return self.load_graph(&shared.config, given_up).await;
         }
         self.load(shared.config.metric(), &shared.kernels).await?;
         if ShortCodes::are_for(&shared.config) {
             for _ in 0..self.rows() as usize / CHUNK_ROWS {
-                self.short_codes.grow(&shared.config, shared.kernels, |first| {
+                self.short_codes.grow(shared, |first| {
                     self.resident_rows(u32::try_from(first).ok()?, CHUNK_ROWS)
                 })?;
             }

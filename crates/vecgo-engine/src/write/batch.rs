@@ -7,6 +7,7 @@ use std::hash::BuildHasherDefault;
 use serde_json::Value;
 use vecgo_format::{Config, Document, Id, encode_document};
 
+use crate::memtable::ROW_OVERHEAD;
 use crate::query::{check_vector, norm};
 use crate::record::{Patch, Record, Update};
 use crate::{Error, Result};
@@ -109,6 +110,13 @@ impl Batch {
 
     pub(crate) fn of_deletes(limit: usize, ids: Vec<Id>) -> Result<Self> {
         Self::collect(limit, ids.len(), ids.into_iter().map(|id| Ok((id, Change::Delete))))
+    }
+
+    /// Bytes that it may take in a memtable, but for parts of documents that stay as they are.
+    pub(crate) fn memory_bytes(&self, dim: usize) -> usize {
+        let is_update = |change: &&(usize, Id, Change)| matches!(change.2, Change::Update { .. });
+        let updates = self.changes.iter().filter(is_update).count();
+        self.bytes + self.changes.len() * ROW_OVERHEAD + updates * dim * 4
     }
 
     /// Of two rows with one id the last wins.

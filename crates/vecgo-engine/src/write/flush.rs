@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::{ObjectName, SegmentRef};
-use vecgo_io::Spawn;
+use vecgo_io::{Spawn, Use};
 
 use super::beside::Ended;
 use super::deletes::Deletes;
@@ -165,12 +165,13 @@ impl Writer {
         self.sealed.as_ref().map_or(flushed, |sealed| sealed.sequence)
     }
 
-    async fn seal(&mut self) -> Result<()> {
+    pub(super) async fn seal(&mut self) -> Result<()> {
         self.check_alive()?;
         let log_bytes = self.tail.unsealed_bytes();
         self.vacuums.log_ends(self.active.table().first_log, log_bytes);
         self.tail.roll().await?;
-        let next = MemtableWriter::new(self.shared.config.dim(), self.tail.number());
+        let charge = self.shared.env.memory.take_anyhow(Use::Memtables, 0);
+        let next = MemtableWriter::new(self.shared.config.dim(), self.tail.number(), charge);
         let table = Arc::clone(std::mem::replace(&mut self.active, next).table());
         let since = self.shared.env.clock.monotonic();
         let (sequence, state) = (self.sequence, FlushState::Due);
@@ -180,7 +181,7 @@ impl Writer {
     }
 
     /// Starts the flush that is due, unless one that failed a moment ago is to be left alone.
-    async fn start_flush(&mut self) {
+    pub(super) async fn start_flush(&mut self) {
         let now = self.shared.env.clock.monotonic();
         if self.check_alive().is_err() || now < self.backoff.until {
             return;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use vecgo_format::{Index, SegmentRef};
-use vecgo_io::Spawn;
+use vecgo_io::{Spawn, Use};
 
 use super::beside::Ended;
 use super::flush::Backoff;
 use super::writer::Writer;
 use crate::collection::SegmentWritten;
-use crate::compact::{Merge, Output, Summary, plan};
+use crate::compact::{Merge, Output, Policy, Summary, plan, row_bytes};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
 use crate::{Error, Result};
@@ -133,11 +133,19 @@ impl Writer {
             rows: live.segment.rows().into(),
             dead: named.dead_rows.into(),
             bytes: named.object.length,
+            memory: u64::from(live.segment.rows().saturating_sub(named.dead_rows))
+                .saturating_mul(row_bytes(&self.shared.config)),
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
             has_graph: live.segment.has_graph(),
         });
-        let graph_rows = self.graph_rows().map(|rows| rows as u64);
-        plan(&summaries.collect::<Vec<_>>(), bytes, graph_rows)
+        let (summaries, memory) = (summaries.collect::<Vec<_>>(), &self.shared.env.memory);
+        let planned = |most_memory| {
+            let graph_rows = self.graph_rows().map(|rows| rows as u64);
+            plan(&summaries, Policy { base: bytes, graph_rows, most_memory })
+        };
+        // What there is memory for now, before what has to wait until others give theirs back.
+        let now = planned(memory.left(Use::Merges));
+        if now.is_empty() { planned(memory.attainable(Use::Merges)) } else { now }
     }
 
     fn start_merge(&mut self, places: Vec<usize>, waiters: Vec<Waiter>) {

@@ -11,6 +11,7 @@ mod inbox;
 mod merge;
 mod open;
 mod resolve;
+mod room;
 mod tail;
 mod vacuum;
 mod writer;

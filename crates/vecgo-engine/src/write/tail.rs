@@ -277,6 +277,8 @@ mod tests {
     use futures_lite::future::block_on;
     use vecgo_format::{Id, Identity, Kill};
 
+    use vecgo_io::Limits;
+
     use super::*;
 
     /// A version that names less than what is in the buffer takes nothing back: a seal would be a
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn what_is_put_whole_is_never_sealed() {
         block_on(async {
-            let env = Env { logs: None, ..Env::memory(0).unwrap() };
+            let env = Env { logs: None, ..Env::memory(Limits::default()).unwrap() };
             let mut tail =
                 LogTail::new(env, CollectionNames(Identity(1)), 1, Durable::default(), 1);
             let frame = |sequence| {

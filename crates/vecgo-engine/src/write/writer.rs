@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
+use futures_lite::future::{or, pending};
 use vecgo_format::{FrameBuilder, Kill, SegmentRef};
-use vecgo_io::StoreLock;
+use vecgo_io::{Env, StoreLock};
 
 use super::Ack;
 use super::auto_commit::Uncommitted;
@@ -56,6 +57,8 @@ pub(crate) struct Writer {
     pub(super) uncommitted: Uncommitted,
     pub(super) merges: Merges,
     pub(super) vacuums: Vacuums,
+    /// How often somebody had lacked memory when this writer last did something about it.
+    pub(super) pressure: u64,
     /// Why nothing can be written any more.
     failed: Option<Error>,
 }
@@ -73,6 +76,13 @@ enum Due {
     Seal,
     Commit,
     Vacuum,
+    Relief,
+}
+
+/// Why the writer wakes up.
+enum Wake {
+    Messages(Option<VecDeque<Message>>),
+    Due(Due),
 }
 
 /// A write that is applied but not acknowledged.
@@ -87,6 +97,7 @@ impl Writer {
         let range = newest.map(|newest| newest.log);
         let vacuums = Vacuums::begin(newest, shared.env.clock.monotonic());
         let next_segment = newest.map_or(1, |newest| newest.next_segment);
+        let pressure = shared.env.memory.pressure();
         let mut writer = Self {
             segments: segments.into_iter().zip(refs).collect(),
             inherited: range.map_or((1, 0), |range| (range.first, range.epoch)),
@@ -107,6 +118,7 @@ impl Writer {
             uncommitted: Uncommitted::default(),
             merges: Merges::default(),
             vacuums,
+            pressure,
             failed: None,
         };
         if writer.committed_sequence() < sequence {
@@ -147,23 +159,27 @@ impl Writer {
     /// seals the log once nobody has written for a while.
     async fn next_messages(&mut self) -> Option<VecDeque<Message>> {
         let inbox = Arc::clone(&self.inbox);
+        let Env { clock, memory, .. } = self.shared.env.clone();
         loop {
-            let Some((left, due)) = self.next_due() else { return inbox.take().await };
-            let sleep = self.shared.env.clock.sleep(left);
-            let taken = async { Some(inbox.take().await) };
+            let next = self.next_due();
             let slept = async {
-                sleep.await;
-                None
+                let Some((left, due)) = next else { return pending().await };
+                clock.sleep(left).await;
+                Wake::Due(due)
             };
+            let pressed = async {
+                memory.pressed(self.pressure).await;
+                Wake::Due(Due::Relief)
+            };
+            let taken = async { Wake::Messages(inbox.take().await) };
             // The sleeper first: a busy inbox must not put the sync off.
-            if let Some(messages) = futures_lite::future::or(slept, taken).await {
-                return messages;
-            }
-            match due {
-                Due::Sync => self.sync().await,
-                Due::Seal => self.seal_log().await,
-                Due::Commit => self.commit_if_due().await,
-                Due::Vacuum => self.vacuum_if_due().await,
+            match or(slept, or(pressed, taken)).await {
+                Wake::Messages(messages) => return messages,
+                Wake::Due(Due::Sync) => self.sync().await,
+                Wake::Due(Due::Seal) => self.seal_log().await,
+                Wake::Due(Due::Commit) => self.commit_if_due().await,
+                Wake::Due(Due::Vacuum) => self.vacuum_if_due().await,
+                Wake::Due(Due::Relief) => self.relieve_if_worth().await,
             }
         }
     }
@@ -206,7 +222,7 @@ impl Writer {
         for message in messages {
             match message {
                 Message::Write { batch, reply } => {
-                    if self.is_full() {
+                    if self.is_full() || !self.take_room(&batch) {
                         self.acknowledge(std::mem::take(&mut pending), false).await;
                         self.flush_if_due().await;
                     }
@@ -253,6 +269,7 @@ impl Writer {
             let failure = self.shared.flush_failure.lock().clone();
             return Err(failure.unwrap_or_else(|| Error::internal("no room in the memtable")));
         }
+        self.make_room(&batch).await?;
         let resolved = self.resolve(batch).await?;
         let puts = resolved.iter().filter(|change| change.put.is_some()).count();
         self.active.reserve(puts)?;

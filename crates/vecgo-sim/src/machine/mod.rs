@@ -8,9 +8,10 @@ mod trace;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vecgo_engine::{Database, Options};
-use vecgo_io::{Access, BlockCache, DirectoryStore, Env, Logs, Store};
+use vecgo_io::{Access, BlockCache, Clock, DirectoryStore, Env, Logs, Memory, Store};
 
 pub use clock::SimClock;
 pub(crate) use rand::SimRand;
@@ -24,6 +25,14 @@ use interleave::Interleaved;
 
 /// Bytes of blocks that a process keeps: little, so that reads reach the disk.
 const CACHE_BYTES: u64 = 16 << 10;
+/// More memory than any run needs.
+pub(crate) const PLENTY_BYTES: u64 = 1 << 30;
+const MEMORY_WAIT: Duration = Duration::from_secs(10);
+
+/// Memory of a process that has enough.
+pub(crate) fn plenty(clock: &Arc<dyn Clock>) -> Arc<Memory> {
+    Arc::new(Memory::new(PLENTY_BYTES, CACHE_BYTES, MEMORY_WAIT, Arc::clone(clock)))
+}
 
 /// A machine with a disk. It has a process at a time, which can be killed and started again.
 #[derive(Debug)]
@@ -78,15 +87,25 @@ impl Process {
         clock: &SimClock,
         access: Access,
     ) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        let memory = plenty(&clock);
         let env = Env {
             store,
             logs,
-            clock: Arc::new(clock.clone()),
+            clock,
             rand,
             spawn: Arc::new(threads.clone()),
             cache: Arc::new(BlockCache::new(CACHE_BYTES)),
+            memory,
         };
         Self { env, threads, access }
+    }
+
+    /// The same with so much memory.
+    pub(crate) fn within(mut self, bytes: u64) -> Self {
+        let clock = Arc::clone(&self.env.clock);
+        self.env.memory = Arc::new(Memory::new(bytes, CACHE_BYTES, MEMORY_WAIT, clock));
+        self
     }
 
     /// The engine.

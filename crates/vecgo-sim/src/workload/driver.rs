@@ -126,7 +126,8 @@ impl Driver {
         // I21: whatever the wall clock says, nothing but labels follows from it.
         let year = i64::from(self.random.one_in(4)) * 31_536_000_000;
         self.machine.clock.set_wall(if self.random.one_in(2) { year } else { -year });
-        let process = self.machine.start(Access::Write, self.settings.busy);
+        let process =
+            self.machine.start(Access::Write, self.settings.busy).within(self.settings.memory);
         let session = self.session(&process, phase.lanes.len())?;
         let ran = process.run(self.life(&session, phase))?;
         ran?;

@@ -8,6 +8,7 @@ use vecgo_engine::{Ack, Collection, Database, Error, ErrorKind, Result as Engine
 use vecgo_io::{Access, BlockCache, DirectoryStore, Env};
 
 use crate::disk::SimDisk;
+use crate::machine::plenty;
 use crate::oracle::{Names, Oracle, Row, Rows};
 use crate::violation::Failure;
 use crate::{Settings, Violation};
@@ -113,6 +114,7 @@ impl Session {
             logs: Some(Arc::clone(&store) as _),
             store,
             cache: Arc::new(BlockCache::new(0)),
+            memory: plenty(&self.env.clock),
             ..self.env.clone()
         };
         let database = Database::new(env, access, self.settings.options());

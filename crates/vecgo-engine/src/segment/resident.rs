@@ -1,0 +1,248 @@
+//! What of a segment is held in memory, under the limit for it: loaded once, whole and verified.
+
+use std::ops::Deref;
+
+use async_lock::OnceCell;
+use vecgo_format::{Config, Lookup, Metric, SectionKind};
+use vecgo_io::{Charge, Held, Use};
+use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
+
+use super::{Segment, Stop};
+use crate::graph::GraphPart;
+use crate::{Error, ErrorKind, Result};
+
+/// What has been loaded of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Resident {
+    vectors: OnceCell<Charged<PageBuf<f32>>>,
+    norms: OnceCell<Charged<PageBuf<f32>>>,
+    longest: OnceCell<f32>,
+    lookup: OnceCell<Charged<Lookup>>,
+    graph: OnceCell<Charged<GraphPart>>,
+    /// Room for the vectors, if they are held whole although walks read few of them.
+    held: OnceCell<Option<Held>>,
+    /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
+    numbers: OnceCell<Charged<PageBuf<u64>>>,
+}
+
+/// Something in memory, which was taken for it.
+#[derive(Debug)]
+struct Charged<T> {
+    value: T,
+    charge: Charge,
+}
+
+impl<T> Deref for Charged<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+fn bytes<T>(cell: &OnceCell<Charged<T>>) -> u64 {
+    cell.get().map_or(0, |loaded| loaded.charge.bytes())
+}
+
+impl Segment {
+    /// Bytes that loaded sections take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let Resident { vectors, norms, lookup, graph, numbers, .. } = &self.resident;
+        bytes(vectors)
+            + bytes(norms)
+            + bytes(lookup)
+            + bytes(graph)
+            + bytes(numbers)
+            + self.short_codes.memory_bytes() as u64
+    }
+
+    fn section_length(&self, kind: SectionKind) -> u64 {
+        self.section(kind).map_or(0, |(_, section)| section.length)
+    }
+
+    /// What loading some sections takes.
+    fn lengths(&self, kinds: &[SectionKind]) -> u64 {
+        kinds.iter().map(|kind| self.section_length(*kind)).sum()
+    }
+
+    /// Loads something once there is memory for it.
+    async fn charged<'a, T>(
+        &self,
+        cell: &'a OnceCell<Charged<T>>,
+        kinds: &[SectionKind],
+        load: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<&'a T> {
+        let loaded = cell.get_or_try_init(async || {
+            let charge = self.memory.take(Use::Segments, self.lengths(kinds)).await;
+            let charge =
+                charge.map_err(|e| Error::from(e).context(format!("to load {}", self.key)))?;
+            Ok::<_, Error>(Charged { value: load().await?, charge })
+        });
+        Ok(loaded.await?)
+    }
+
+    /// Loads what a walk through its graph reads. Others are about to give up `given_up` bytes of
+    /// vectors that are held whole.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` if there was no memory for it for too long.
+    pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
+        let Resident { graph, held, numbers, .. } = &self.resident;
+        let graph =
+            self.charged(graph, &GraphPart::SECTIONS, async || GraphPart::load(self, config).await);
+        if graph.await?.needs_vectors() {
+            self.vectors().await?;
+            self.norms().await?;
+        }
+        let vectors = self.section_length(SectionKind::Vectors);
+        let hold = || {
+            let there_is_room = self.memory.left(Use::Segments) >= vectors;
+            if there_is_room { self.cache.hold(vectors, given_up) } else { None }
+        };
+        if held.get_or_init(async || hold()).await.is_some() {
+            self.vectors().await?;
+        }
+        if !self.has(SectionKind::IdKinds) {
+            let load = async || {
+                let (_, section) = self.section(SectionKind::Ids)?;
+                let mut numbers = PageBuf::<u64>::zeroed(self.items(section, 8)?)?;
+                self.read_section(SectionKind::Ids, numbers.as_bytes_mut()).await?;
+                Ok(numbers)
+            };
+            self.charged(numbers, &[SectionKind::Ids], load).await?;
+        }
+        Ok(())
+    }
+
+    /// The graph, if it has been loaded.
+    pub(crate) fn graph(&self) -> Option<&GraphPart> {
+        self.resident.graph.get().map(|graph| &**graph)
+    }
+
+    /// Bytes of vectors that are held whole because there was room for them.
+    pub(super) fn held(&self) -> u64 {
+        self.resident.held.get().and_then(Option::as_ref).map_or(0, Held::bytes)
+    }
+
+    async fn floats(&self, kind: SectionKind) -> Result<PageBuf<f32>> {
+        let (_, section) = self.section(kind)?;
+        let mut values = PageBuf::<f32>::zeroed(self.items(section, 4)?)?;
+        self.read_section(kind, values.as_bytes_mut()).await?;
+        Ok(values)
+    }
+
+    async fn vectors(&self) -> Result<&[f32]> {
+        let kind = SectionKind::Vectors;
+        Ok(self.charged(&self.resident.vectors, &[kind], async || self.floats(kind).await).await?)
+    }
+
+    pub(crate) async fn norms(&self) -> Result<&[f32]> {
+        let kind = SectionKind::Norms;
+        if !self.has(kind) {
+            return Ok(&[]);
+        }
+        Ok(self.charged(&self.resident.norms, &[kind], async || self.floats(kind).await).await?)
+    }
+
+    /// Loads what a scan under `metric` reads, if there is memory for it: otherwise it is read anew
+    /// by each.
+    pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
+        let wanted = self.lengths(&[SectionKind::Vectors, SectionKind::Norms]);
+        if self.resident().is_none() && self.memory.left(Use::Segments) < wanted {
+            return Ok(());
+        }
+        match self.vectors().await {
+            // Somebody was faster.
+            Err(error) if error.kind() == ErrorKind::ResourceExhausted => return Ok(()),
+            vectors => drop(vectors?),
+        }
+        match metric {
+            Metric::L2 => {}
+            Metric::Cosine => drop(self.norms().await?),
+            Metric::Dot => drop(self.find_longest(kernels).await?),
+        }
+        Ok(())
+    }
+
+    /// Length of the longest vector, for which all are read if it is not known.
+    pub(crate) async fn find_longest(&self, kernels: &Kernels) -> Result<f32> {
+        let longest_of = |vectors: &[f32]| {
+            let rows = vectors.chunks_exact(self.dim());
+            rows.map(|row| kernels.norm_squared(row)).fold(0.0, f32::max).sqrt()
+        };
+        let find = async || {
+            if let Some(vectors) = self.resident.vectors.get() {
+                return Ok::<_, Error>(longest_of(vectors));
+            }
+            let stop = Stop::default();
+            let (mut longest, mut rows) = (0.0f32, self.read_through(0, &stop)?);
+            while let Some((vectors, _)) = rows.next().await? {
+                longest = longest.max(longest_of(vectors));
+            }
+            Ok(longest)
+        };
+        self.resident.longest.get_or_try_init(find).await.copied()
+    }
+
+    /// Length of the longest vector, if it is known.
+    pub(crate) fn longest(&self) -> Option<f32> {
+        self.resident.longest.get().copied()
+    }
+
+    /// The vectors and one over the length of each, which are none where the metric needs none; if
+    /// they are loaded.
+    pub(crate) fn resident(&self) -> Option<(&[f32], &[f32])> {
+        let norms = match self.has(SectionKind::Norms) {
+            true => self.resident.norms.get()?,
+            false => [].as_slice(),
+        };
+        Some((self.resident.vectors.get()?, norms))
+    }
+
+    /// The vectors of some rows, if they are loaded.
+    pub(crate) fn resident_rows(&self, first: u32, count: usize) -> Option<&[f32]> {
+        let start = (first as usize).checked_mul(self.dim())?;
+        let vectors = self.resident.vectors.get()?;
+        vectors.get(start..start.checked_add(count.checked_mul(self.dim())?)?)
+    }
+
+    /// The id of a row, if it has been loaded.
+    pub(super) fn resident_number(&self, row: u32) -> Option<u64> {
+        self.resident.numbers.get()?.get(row as usize).copied()
+    }
+
+    /// Asks for what hits at these rows will be made of, where it is in memory.
+    pub(crate) fn prefetch(&self, rows: &[u32]) {
+        let Resident { vectors, numbers, .. } = &self.resident;
+        for row in rows {
+            if let Some(vectors) = vectors.get() {
+                prefetch_range(vectors, *row as usize * self.dim(), self.dim());
+            }
+            if let Some(numbers) = numbers.get() {
+                prefetch(numbers, *row as usize);
+            }
+        }
+    }
+
+    pub(super) fn has_lookup(&self) -> bool {
+        self.resident.lookup.is_initialized()
+    }
+
+    pub(super) async fn lookup(&self) -> Result<&Lookup> {
+        let load = async || {
+            let mut bytes = self.section_bytes(SectionKind::Lookup).await?;
+            Lookup::decode(bytes.as_bytes_mut(), self.rows()).map_err(|error| self.damaged(error))
+        };
+        self.charged(&self.resident.lookup, &[SectionKind::Lookup], load).await
+    }
+
+    /// Whether there is memory for all that searches and writes load of it.
+    pub(super) fn fits(&self) -> bool {
+        let kinds = match self.has_graph() {
+            true => GraphPart::SECTIONS.as_slice(),
+            false => &[SectionKind::Vectors, SectionKind::Norms],
+        };
+        let always = self.lengths(&[SectionKind::Lookup, SectionKind::Ids]);
+        self.memory.left(Use::Segments) >= self.lengths(kinds) + always
+    }
+}

@@ -1,0 +1,296 @@
+//! One limit for all memory that grows with the data.
+
+mod machine;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use event_listener::{Event, EventListener};
+use thiserror::Error;
+
+use crate::Clock;
+
+pub(crate) use machine::memory_of_machine;
+
+/// What memory is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Writes that are in no segment yet.
+    Memtables,
+    /// What is held of segments.
+    Segments,
+    /// Making segments of others.
+    Merges,
+    /// Answers.
+    Queries,
+}
+
+const USES: [Use; 4] = [Use::Memtables, Use::Segments, Use::Merges, Use::Queries];
+
+/// Bytes in use, by what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// The limit for all of them.
+    pub limit: u64,
+    /// Writes that are in no segment yet.
+    pub memtables: u64,
+    /// What is held of segments: graphs, codes, lookups of ids, vectors.
+    pub segments: u64,
+    /// Making segments of others.
+    pub merges: u64,
+    /// Answers.
+    pub queries: u64,
+    /// Set aside for the cache of blocks.
+    pub cache: u64,
+}
+
+/// Memory under a limit: whoever needs much asks first, and waits for others to be done.
+#[derive(Debug)]
+pub struct Memory {
+    limit: u64,
+    /// Longest wait.
+    wait: Duration,
+    cache: u64,
+    clock: Arc<dyn Clock>,
+    taken: AtomicU64,
+    by_use: [AtomicU64; USES.len()],
+    /// How many hold memory for memtables.
+    memtables: AtomicU64,
+    freed: Event,
+    /// How often somebody found too little.
+    pressure: AtomicU64,
+    pressed: Event,
+}
+
+/// There is not so much left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: u64,
+    /// What there was.
+    pub stats: MemoryStats,
+}
+
+/// Memory taken for as long as this lives.
+#[derive(Debug)]
+pub struct Charge {
+    memory: Arc<Memory>,
+    used_for: Use,
+    bytes: u64,
+}
+
+impl Memory {
+    /// So many bytes, `cache` of which are set aside for blocks. Nobody waits longer than `wait`.
+    pub fn new(limit: u64, cache: u64, wait: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            limit,
+            wait,
+            cache,
+            clock,
+            taken: AtomicU64::new(cache),
+            by_use: Default::default(),
+            memtables: AtomicU64::new(0),
+            freed: Event::new(),
+            pressure: AtomicU64::new(0),
+            pressed: Event::new(),
+        }
+    }
+
+    /// The limit.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Up to how much may be in use for this to get more: so that searches and writes go on while
+    /// there is a merge, and writes while much is searched.
+    fn ceiling(&self, used_for: Use) -> u64 {
+        match used_for {
+            Use::Memtables | Use::Queries => self.limit,
+            Use::Segments => self.limit - self.limit / 8,
+            Use::Merges => self.limit - self.limit / 4,
+        }
+    }
+
+    /// The most that this could ever get.
+    pub fn most(&self, used_for: Use) -> u64 {
+        self.ceiling(used_for).saturating_sub(self.cache)
+    }
+
+    /// How much is there.
+    pub fn left(&self, used_for: Use) -> u64 {
+        self.ceiling(used_for).saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+
+    /// How much there will be once all is given back that is about to be: memtables, merges, answers.
+    pub fn attainable(&self, used_for: Use) -> u64 {
+        let segments = self.by_use[Use::Segments as usize].load(Ordering::Relaxed);
+        self.most(used_for).saturating_sub(segments)
+    }
+
+    /// Takes so much if it is there.
+    pub fn try_take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Option<Charge> {
+        let ceiling = self.ceiling(used_for);
+        let take = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= ceiling);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(self.charge(used_for, bytes))
+    }
+
+    /// Takes so much whether it is there or not: for what is in memory already.
+    pub fn take_anyhow(self: &Arc<Self>, used_for: Use, bytes: u64) -> Charge {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.charge(used_for, bytes)
+    }
+
+    fn charge(self: &Arc<Self>, used_for: Use, bytes: u64) -> Charge {
+        if used_for == Use::Memtables {
+            self.memtables.fetch_add(1, Ordering::Relaxed);
+        }
+        self.by_use[used_for as usize].fetch_add(bytes, Ordering::Relaxed);
+        Charge { memory: Arc::clone(self), used_for, bytes }
+    }
+
+    /// Takes so much, once it is there.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] if it is not there after the longest wait, or can never be.
+    pub async fn take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Result<Charge, OutOfMemory> {
+        if let Some(charge) = self.try_take(used_for, bytes) {
+            return Ok(charge);
+        }
+        let mut wait = self.wait();
+        loop {
+            let freed = self.freed();
+            if let Some(charge) = self.try_take(used_for, bytes) {
+                return Ok(charge);
+            }
+            self.press();
+            if bytes > self.most(used_for) || wait.until(freed).await.is_none() {
+                return Err(self.exhausted(bytes));
+            }
+        }
+    }
+
+    /// A wait that has its end.
+    pub fn wait(&self) -> Wait<'_> {
+        Wait { clock: &*self.clock, until: self.clock.monotonic().saturating_add(self.wait) }
+    }
+
+    /// Tells once some was given back after this call.
+    pub fn freed(&self) -> EventListener {
+        self.freed.listen()
+    }
+
+    /// Tells all who hold memory that they could do without that somebody waits for it.
+    pub fn press(&self) {
+        self.pressure.fetch_add(1, Ordering::Release);
+        self.pressed.notify(usize::MAX);
+    }
+
+    /// How often that was told.
+    pub fn pressure(&self) -> u64 {
+        self.pressure.load(Ordering::Acquire)
+    }
+
+    /// Returns once it was told more often than that.
+    pub async fn pressed(&self, before: u64) {
+        loop {
+            let pressed = self.pressed.listen();
+            if self.pressure() != before {
+                return;
+            }
+            pressed.await;
+        }
+    }
+
+    /// What a memtable holds at least that is worth giving back: all above that together are half
+    /// of what there is.
+    pub fn worth_freeing(&self) -> u64 {
+        let bytes = self.by_use[Use::Memtables as usize].load(Ordering::Relaxed);
+        bytes / self.memtables.load(Ordering::Relaxed).max(1) / 2
+    }
+
+    /// The failure to get so much.
+    pub fn exhausted(&self, bytes: u64) -> OutOfMemory {
+        OutOfMemory { bytes, stats: self.stats() }
+    }
+
+    /// What is in use.
+    pub fn stats(&self) -> MemoryStats {
+        let used = |used_for: Use| self.by_use[used_for as usize].load(Ordering::Relaxed);
+        let [memtables, segments, merges, queries] = USES.map(used);
+        MemoryStats { limit: self.limit, memtables, segments, merges, queries, cache: self.cache }
+    }
+}
+
+/// Until when somebody waits.
+#[derive(Debug)]
+pub struct Wait<'a> {
+    clock: &'a dyn Clock,
+    until: Duration,
+}
+
+impl Wait<'_> {
+    /// Waits for that; `None` if it is not there by the end.
+    pub async fn until<T>(&mut self, ready: impl Future<Output = T>) -> Option<T> {
+        let left = self.until.saturating_sub(self.clock.monotonic());
+        if left.is_zero() {
+            return None;
+        }
+        let over = async {
+            self.clock.sleep(left).await;
+            None
+        };
+        futures_lite::future::or(async { Some(ready.await) }, over).await
+    }
+}
+
+impl Charge {
+    /// How much.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds another for the same use.
+    pub fn add(&mut self, mut other: Self) {
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let Self { memory, used_for, bytes } = self;
+        if *used_for == Use::Memtables {
+            memory.memtables.fetch_sub(1, Ordering::Relaxed);
+        }
+        if *bytes > 0 {
+            memory.by_use[*used_for as usize].fetch_sub(*bytes, Ordering::Relaxed);
+            memory.taken.fetch_sub(*bytes, Ordering::Relaxed);
+            memory.freed.notify(usize::MAX);
+        }
+    }
+}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MemoryStats { limit, memtables, segments, merges, queries, cache } = self.stats;
+        let mega = |bytes: u64| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "{} MiB of memory were asked for; the limit is {} MiB, of which memtables hold {} MiB, \
+             segments {}, merges {}, answers {}, and {} are for the cache",
+            mega(self.bytes),
+            mega(limit),
+            mega(memtables),
+            mega(segments),
+            mega(merges),
+            mega(queries),
+            mega(cache)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

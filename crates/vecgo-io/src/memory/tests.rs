@@ -1,0 +1,71 @@
+use futures_lite::future::{block_on, zip};
+
+use super::*;
+use crate::SystemClock;
+
+fn memory(limit: u64, cache: u64, wait_ms: u64) -> Arc<Memory> {
+    let wait = Duration::from_millis(wait_ms);
+    Arc::new(Memory::new(limit, cache, wait, Arc::new(SystemClock::default())))
+}
+
+#[test]
+fn what_is_dropped_can_be_taken_again() {
+    let memory = memory(1000, 100, 0);
+    let mut first = memory.try_take(Use::Memtables, 500).unwrap();
+    assert!(memory.try_take(Use::Memtables, 401).is_none());
+    let second = memory.try_take(Use::Queries, 400).unwrap();
+    assert!(memory.try_take(Use::Queries, 1).is_none());
+    assert!(memory.try_take(Use::Queries, u64::MAX).is_none());
+    drop(second);
+    first.add(memory.try_take(Use::Memtables, 300).unwrap());
+    assert_eq!(first.bytes(), 800);
+    let stats = memory.stats();
+    assert_eq!((stats.memtables, stats.queries, stats.cache, stats.limit), (800, 0, 100, 1000));
+    drop(first);
+    assert!(memory.try_take(Use::Memtables, 900).is_some());
+}
+
+#[test]
+fn merges_leave_some_to_segments_and_segments_some_to_writes() {
+    let memory = memory(800, 0, 0);
+    assert_eq!(
+        [Use::Merges, Use::Segments, Use::Memtables].map(|u| memory.most(u)),
+        [600, 700, 800]
+    );
+    let _merge = memory.try_take(Use::Merges, 600).unwrap();
+    assert!(memory.try_take(Use::Merges, 1).is_none());
+    let _segment = memory.try_take(Use::Segments, 100).unwrap();
+    assert!(memory.try_take(Use::Segments, 1).is_none());
+    let _table = memory.try_take(Use::Memtables, 100).unwrap();
+    let _over = memory.take_anyhow(Use::Memtables, 50);
+    assert!(memory.try_take(Use::Queries, 1).is_none());
+    assert_eq!(memory.stats().memtables, 150);
+}
+
+#[test]
+fn who_waits_gets_what_is_given_back() {
+    let memory = memory(100, 0, 60_000);
+    let all = memory.try_take(Use::Memtables, 100).unwrap();
+    let waits = memory.take(Use::Queries, 60);
+    let gives = async {
+        memory.pressed(0).await;
+        drop(all);
+    };
+    let (taken, ()) = block_on(zip(waits, gives));
+    assert_eq!(taken.unwrap().bytes(), 60);
+    assert_eq!(memory.stats().queries, 0);
+}
+
+#[test]
+fn a_wait_ends_and_says_who_has_it() {
+    let memory = memory(100 << 20, 10 << 20, 20);
+    let _most = memory.try_take(Use::Memtables, 80 << 20).unwrap();
+    let error = block_on(memory.take(Use::Queries, 11 << 20)).unwrap_err();
+    let message = error.to_string();
+    for part in ["11 MiB", "100 MiB", "memtables hold 80 MiB", "10 are for the cache"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // What can never be had is refused at once.
+    let memory = self::memory(1000, 0, u64::MAX);
+    assert!(block_on(memory.take(Use::Segments, 876)).is_err());
+}
