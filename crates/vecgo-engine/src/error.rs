@@ -142,6 +142,11 @@ impl Error {
         Self::new(ErrorKind::Closed, "the collection is closed; open it again")
     }
 
+    /// What was being done by a task that panicked.
+    pub fn panicked() -> Self {
+        Self::internal("a task of the database panicked, which is a defect of Vecgo")
+    }
+
     /// The same failure seen from further up.
     pub(crate) fn context(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);

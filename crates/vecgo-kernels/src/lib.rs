@@ -50,7 +50,7 @@ pub use codes::{
 };
 pub use exact::with_floats;
 pub use level::{Level, SelectError};
-pub use memory::{AllocError, Appended, Appender, Full, PageBuf, Plain, append_only};
+pub use memory::{AllocError, Appended, Appender, Full, PageBuf, Pages, Plain, append_only};
 
 /// One pair: two vectors of equal length.
 type Pair = unsafe fn(a: &[f32], b: &[f32]) -> f32;

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 
-pub use append::{Appended, Appender, Full, append_only};
+pub use append::{Appended, Appender, Full, Pages, append_only};
 use region::Region;
 
 mod sealed {
@@ -64,7 +64,7 @@ impl<T: Plain> PageBuf<T> {
     ///
     /// [`AllocError`] if the size in bytes overflows or the system refuses the memory.
     pub fn zeroed(len: usize) -> Result<PageBuf<T>, AllocError> {
-        Ok(PageBuf { region: region_for::<T>(len)?, len, elements: PhantomData })
+        Ok(PageBuf { region: region_for::<T>(len, Region::zeroed)?, len, elements: PhantomData })
     }
 
     /// The bytes of all elements, in the machine's byte order.
@@ -116,10 +116,13 @@ impl<T: Plain> fmt::Debug for PageBuf<T> {
 }
 
 /// A zeroed region with room for `len` elements.
-fn region_for<T: Plain>(len: usize) -> Result<Region, AllocError> {
+fn region_for<T: Plain>(
+    len: usize,
+    make: fn(usize) -> Option<Region>,
+) -> Result<Region, AllocError> {
     // A region is aligned to at least a cache line; see `Plain`.
     const { assert!(align_of::<T>() <= region::MIN_ALIGN) };
     len.checked_mul(size_of::<T>())
-        .and_then(Region::zeroed)
+        .and_then(make)
         .ok_or(AllocError { len, element_size: size_of::<T>() })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use vecgo_kernels::{AllocError, Appended, Appender, Full, PageBuf, append_only};
+use vecgo_kernels::{AllocError, Appended, Appender, Full, PageBuf, Pages, append_only};
 
 const HUGE_PAGE: usize = 2 << 20;
 
@@ -43,7 +43,10 @@ fn sizes_beyond_memory_are_errors() {
     let beyond = [usize::MAX, usize::MAX / 2, usize::MAX / 8, usize::MAX / 8 + 1, usize::MAX / 16];
     for len in beyond {
         assert_eq!(PageBuf::<u64>::zeroed(len).err(), Some(AllocError { len, element_size: 8 }));
-        assert_eq!(append_only::<u64>(len).err(), Some(AllocError { len, element_size: 8 }));
+        assert_eq!(
+            append_only::<u64>(len, Pages::Huge).err(),
+            Some(AllocError { len, element_size: 8 })
+        );
     }
     assert!(PageBuf::<u8>::zeroed(usize::MAX).is_err());
     assert!(PageBuf::<u8>::zeroed(isize::MAX.unsigned_abs()).is_err());
@@ -51,7 +54,7 @@ fn sizes_beyond_memory_are_errors() {
 
 #[test]
 fn appending_publishes_until_full() {
-    let (mut appender, appended) = append_only::<u32>(5).unwrap();
+    let (mut appender, appended) = append_only::<u32>(5, Pages::Huge).unwrap();
     assert!(appended.is_empty() && appender.is_empty());
     assert_eq!(appender.remaining(), 5);
 
@@ -76,12 +79,12 @@ fn appending_publishes_until_full() {
 
 #[test]
 fn either_end_may_go_first() {
-    let (mut appender, appended) = append_only::<f32>(2).unwrap();
+    let (mut appender, appended) = append_only::<f32>(2, Pages::Huge).unwrap();
     appender.extend_from_slice(&[1.5]).unwrap();
     drop(appender);
     assert_eq!(appended.as_slice(), [1.5]);
 
-    let (mut appender, appended) = append_only::<f32>(2).unwrap();
+    let (mut appender, appended) = append_only::<f32>(2, Pages::Huge).unwrap();
     drop(appended);
     appender.extend_from_slice(&[1.5]).unwrap();
     assert_eq!(appender.len(), 1);
@@ -89,7 +92,7 @@ fn either_end_may_go_first() {
 
 #[test]
 fn no_room_is_still_a_buffer() {
-    let (mut appender, appended) = append_only::<u8>(0).unwrap();
+    let (mut appender, appended) = append_only::<u8>(0, Pages::Huge).unwrap();
     assert_eq!(appender.extend_from_slice(&[1]), Err(Full { requested: 1, remaining: 0 }));
     assert!(appended.as_slice().is_empty());
 }
@@ -99,7 +102,7 @@ fn readers_see_whole_batches_only() {
     const BATCH: usize = 7;
     let batches: usize = if cfg!(miri) { 50 } else { 200_000 };
     let capacity = BATCH * batches;
-    let (mut appender, appended) = append_only::<u64>(capacity).unwrap();
+    let (mut appender, appended) = append_only::<u64>(capacity, Pages::Huge).unwrap();
     thread::scope(|scope| {
         for _ in 0..3 {
             let appended = Arc::clone(&appended);

@@ -52,7 +52,12 @@ impl<T: Send + 'static> IntoFuture for Call<T> {
     fn into_future(self) -> Self::IntoFuture {
         let Some(threads) = self.threads else { return self.future };
         let task = threads.start(self.future);
-        Box::pin(async move { task.await.unwrap_or_else(|| Err(vecgo_engine::Error::closed())) })
+        Box::pin(async move {
+            let answer = task.await;
+            // Held until then, so that only a panic keeps the task from its end.
+            drop(threads);
+            answer.unwrap_or_else(|| Err(vecgo_engine::Error::panicked()))
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use vecgo_io::{Access, Env, Listed, Spawn};
 use vecgo_kernels::{Kernels, Level};
 
 use super::probe::probe;
-use super::{CollectionInfo, change, newest};
+use super::{Chain, CollectionInfo};
 use crate::collection::{Collection, WeakCollection, lock};
 use crate::verify::{VerifyReport, verify};
 use crate::{Error, ErrorKind, Options, Result};
@@ -24,6 +24,7 @@ pub struct Database {
 #[derive(Debug)]
 struct Inner {
     env: Env,
+    chain: Chain,
     access: Access,
     kernels: Kernels,
     options: Arc<Options>,
@@ -47,7 +48,10 @@ impl Database {
             .map_err(|error| Error::invalid(format!("`simd`, or VECGO_SIMD: {error}")))?;
         let (options, writers) = (Arc::new(options), AsyncMutex::default());
         let probed = OnceCell::new();
-        Ok(Self { inner: Arc::new(Inner { env, access, kernels, options, writers, probed }) })
+        let chain = Chain::new(env.clone());
+        Ok(Self {
+            inner: Arc::new(Inner { env, chain, access, kernels, options, writers, probed }),
+        })
     }
 
     /// The database's threads.
@@ -72,11 +76,11 @@ impl Database {
     /// # Errors
     /// What reading the store can meet.
     pub async fn collections(&self) -> Result<Vec<CollectionInfo>> {
-        let (catalogue, _) = newest(&self.inner.env).await?;
-        let entries = catalogue.collections.into_iter();
+        let (catalogue, _) = self.inner.chain.newest().await?;
+        let entries = catalogue.collections.iter();
         Ok(entries
             .map(|(name, entry)| CollectionInfo {
-                name,
+                name: name.clone(),
                 config: entry.config,
                 created_ms: entry.created_ms,
             })
@@ -94,15 +98,17 @@ impl Database {
         let env = &self.inner.env;
         let identity = Identity(env.rand.next_u128());
         let entry = Entry { identity, config, created_ms: env.clock.wall_ms() };
-        change(env, |catalogue| {
-            if catalogue.collections.contains_key(name) {
-                let message = format!("collection `{name}` is there already");
-                return Err(Error::new(ErrorKind::AlreadyExists, message));
-            }
-            catalogue.collections.insert(name.to_owned(), entry);
-            Ok(())
-        })
-        .await
+        self.inner
+            .chain
+            .change(|catalogue| {
+                if catalogue.collections.contains_key(name) {
+                    let message = format!("collection `{name}` is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                }
+                catalogue.collections.insert(name.to_owned(), entry);
+                Ok(())
+            })
+            .await
     }
 
     /// Opens a collection, creating it if it is not there.
@@ -112,7 +118,7 @@ impl Database {
     pub async fn open_or_create(&self, name: &str, config: Config) -> Result<Collection> {
         check_name(name)?;
         config.check()?;
-        let (catalogue, _) = newest(&self.inner.env).await?;
+        let (catalogue, _) = self.inner.chain.newest().await?;
         if !catalogue.collections.contains_key(name) {
             match self.create(name, config).await {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -136,7 +142,7 @@ impl Database {
     /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
     pub async fn collection(&self, name: &str) -> Result<Collection> {
         let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
-        let (catalogue, _) = newest(env).await?;
+        let (catalogue, _) = self.inner.chain.newest().await?;
         let entry = *find(&catalogue, name)?;
         if *access == Access::Read {
             return Collection::open_replica(env, name, &entry, *kernels, options).await;
@@ -149,7 +155,7 @@ impl Database {
         }
         let lock = lock(env, &CollectionNames(entry.identity), name).await?;
         // It may have been dropped while we came to the lock.
-        let (catalogue, _) = newest(env).await?;
+        let (catalogue, _) = self.inner.chain.newest().await?;
         if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
             return Err(not_found(name));
         }
@@ -170,7 +176,7 @@ impl Database {
     pub async fn drop_collection(&self, name: &str) -> Result<()> {
         self.check_writable().await?;
         let env = &self.inner.env;
-        let (catalogue, _) = newest(env).await?;
+        let (catalogue, _) = self.inner.chain.newest().await?;
         let entry = *find(&catalogue, name)?;
         let identity = entry.identity;
         let lock = lock(env, &CollectionNames(identity), name).await?;
@@ -178,15 +184,17 @@ impl Database {
             let Inner { kernels, options, .. } = &*self.inner;
             Collection::fence(env, name, &entry, *kernels, options).await?;
         }
-        change(env, |catalogue| {
-            if find(catalogue, name)?.identity != identity {
-                return Err(not_found(name));
-            }
-            catalogue.collections.remove(name);
-            catalogue.dropped.push(identity);
-            Ok(())
-        })
-        .await?;
+        self.inner
+            .chain
+            .change(|catalogue| {
+                if find(catalogue, name)?.identity != identity {
+                    return Err(not_found(name));
+                }
+                catalogue.collections.remove(name);
+                catalogue.dropped.push(identity);
+                Ok(())
+            })
+            .await?;
         // It is dropped. What this does not delete, the next writer of any collection does.
         let _ = self.finish_drops().await;
         Ok(())
@@ -195,9 +203,9 @@ impl Database {
     /// Deletes the objects of dropped collections, those of a drop that was interrupted too.
     async fn finish_drops(&self) -> Result<()> {
         let env = &self.inner.env;
-        let (catalogue, _) = newest(env).await?;
-        let gone = catalogue.dropped;
-        for identity in &gone {
+        let (catalogue, _) = self.inner.chain.newest().await?;
+        let gone = &catalogue.dropped;
+        for identity in gone {
             let names = CollectionNames(*identity);
             let listed = env.store.list(&names.prefix()).await?;
             let kept = if env.store.has_locks() { [None; 2] } else { last_names(&names, &listed) };
@@ -208,11 +216,13 @@ impl Database {
         if gone.is_empty() {
             return Ok(());
         }
-        change(env, |catalogue| {
-            catalogue.dropped.retain(|dropped| !gone.contains(dropped));
-            Ok(())
-        })
-        .await
+        self.inner
+            .chain
+            .change(|catalogue| {
+                catalogue.dropped.retain(|dropped| !gone.contains(dropped));
+                Ok(())
+            })
+            .await
     }
 
     /// Gives a collection another name. Whoever has it open keeps it.
@@ -222,17 +232,19 @@ impl Database {
     pub async fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.check_writable().await?;
         check_name(to)?;
-        change(&self.inner.env, |catalogue| {
-            let entry = *find(catalogue, from)?;
-            if catalogue.collections.contains_key(to) {
-                let message = format!("collection `{to}` is there already");
-                return Err(Error::new(ErrorKind::AlreadyExists, message));
-            }
-            catalogue.collections.remove(from);
-            catalogue.collections.insert(to.to_owned(), entry);
-            Ok(())
-        })
-        .await
+        self.inner
+            .chain
+            .change(|catalogue| {
+                let entry = *find(catalogue, from)?;
+                if catalogue.collections.contains_key(to) {
+                    let message = format!("collection `{to}` is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                }
+                catalogue.collections.remove(from);
+                catalogue.collections.insert(to.to_owned(), entry);
+                Ok(())
+            })
+            .await
     }
 
     /// Reads everything that the database holds and checks every checksum.

@@ -3,6 +3,9 @@
 mod database;
 mod probe;
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use vecgo_format::{Catalogue, Config, FormatError, Parent, catalogue_key, number_of};
 use vecgo_io::{Env, StoreExt};
 
@@ -30,25 +33,6 @@ const MAX_TRIES: usize = 100;
 /// under way must run into those that came after it.
 const KEPT: u64 = 16;
 
-/// The newest catalogue and its checksum; the empty one if there is none yet.
-pub(crate) async fn newest(env: &Env) -> Result<(Catalogue, u64)> {
-    let mut looked_for = None;
-    loop {
-        let Some(newest) = list(env).await?.into_iter().next() else {
-            return Ok((Catalogue::default(), 0));
-        };
-        match read(env, &newest).await {
-            // It has grown old and was deleted between the two looks.
-            Err(error)
-                if error.kind() == ErrorKind::NotFound && looked_for.as_ref() != Some(&newest) =>
-            {
-                looked_for = Some(newest);
-            }
-            found => return found,
-        }
-    }
-}
-
 /// Keys of all catalogues, newest first. A file of another name is not ours and does not stop us.
 pub(crate) async fn list(env: &Env) -> Result<Vec<String>> {
     let listed = env.store.list("catalogue/").await?.into_iter().map(|listed| listed.key);
@@ -69,44 +53,89 @@ pub(crate) async fn read(env: &Env, key: &str) -> Result<(Catalogue, u64)> {
     decoded.map_err(|error| Error::format(key, error))
 }
 
-/// Commits a change of the catalogue. `make` is asked again whenever another change came first.
-pub(crate) async fn change<T>(env: &Env, make: impl Fn(&mut Catalogue) -> Result<T>) -> Result<T> {
-    for _ in 0..MAX_TRIES {
-        let (current, checksum) = newest(env).await?;
-        let parent = Parent { number: current.number, checksum };
-        let mut next = current;
-        let made = make(&mut next)?;
-        next.number = parent.number + 1;
-        next.nonce = env.rand.next_u64();
-        next.parent = parent;
-        next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
-        let (bytes, _) = next.encode();
-        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
-            && counts(env, &next).await?
-        {
-            return Ok(made);
-        }
-    }
-    Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
+/// The chain of catalogues of a database.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    env: Env,
+    /// The newest that was read, by its key: what has a key never changes.
+    known: Mutex<Option<(String, Arc<Catalogue>, u64)>>,
 }
 
-/// Whether a catalogue that was put is part of the chain. It is not if it came so late that others
-/// had deleted what had its number. Deletes those that are not kept any more.
-async fn counts(env: &Env, put: &Catalogue) -> Result<bool> {
-    let listed = list(env).await;
-    let newest = match &listed {
-        Ok(keys) if keys.first() == Some(&catalogue_key(put.number)) => put.oldest,
-        _ => newest(env).await.map_err(in_doubt)?.0.oldest,
-    };
-    // The next change deletes what this one fails to.
-    for key in listed.into_iter().flatten() {
-        if number_of(&key).is_ok_and(|number| number < newest)
-            && env.store.delete(&key).await.is_err()
-        {
-            break;
+impl Chain {
+    pub(crate) fn new(env: Env) -> Self {
+        Self { env, known: Mutex::default() }
+    }
+
+    /// The newest catalogue and its checksum; the empty one if there is none yet.
+    pub(crate) async fn newest(&self) -> Result<(Arc<Catalogue>, u64)> {
+        let mut looked_for = None;
+        loop {
+            let Some(newest) = list(&self.env).await?.into_iter().next() else {
+                return Ok((Arc::default(), 0));
+            };
+            if let Some((key, catalogue, checksum)) = &*self.known.lock()
+                && *key == newest
+            {
+                return Ok((Arc::clone(catalogue), *checksum));
+            }
+            match read(&self.env, &newest).await {
+                // It has grown old and was deleted between the two looks.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound
+                        && looked_for.as_ref() != Some(&newest) =>
+                {
+                    looked_for = Some(newest);
+                }
+                Err(error) => return Err(error),
+                Ok((catalogue, checksum)) => {
+                    let catalogue = Arc::new(catalogue);
+                    *self.known.lock() = Some((newest, Arc::clone(&catalogue), checksum));
+                    return Ok((catalogue, checksum));
+                }
+            }
         }
     }
-    Ok(put.number >= newest)
+
+    /// Commits a change of the catalogue. `make` is asked again whenever another change came first.
+    pub(crate) async fn change<T>(&self, make: impl Fn(&mut Catalogue) -> Result<T>) -> Result<T> {
+        let env = &self.env;
+        for _ in 0..MAX_TRIES {
+            let (current, checksum) = self.newest().await?;
+            let parent = Parent { number: current.number, checksum };
+            let mut next = Catalogue::clone(&current);
+            let made = make(&mut next)?;
+            next.number = parent.number + 1;
+            next.nonce = env.rand.next_u64();
+            next.parent = parent;
+            next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
+            let (bytes, _) = next.encode();
+            if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
+                && self.counts(&next).await?
+            {
+                return Ok(made);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
+    }
+
+    /// Whether a catalogue that was put is part of the chain. It is not if it came so late that
+    /// others had deleted what had its number. Deletes those that are not kept any more.
+    async fn counts(&self, put: &Catalogue) -> Result<bool> {
+        let listed = list(&self.env).await;
+        let newest = match &listed {
+            Ok(keys) if keys.first() == Some(&catalogue_key(put.number)) => put.oldest,
+            _ => self.newest().await.map_err(in_doubt)?.0.oldest,
+        };
+        // The next change deletes what this one fails to.
+        for key in listed.into_iter().flatten() {
+            if number_of(&key).is_ok_and(|number| number < newest)
+                && self.env.store.delete(&key).await.is_err()
+            {
+                break;
+            }
+        }
+        Ok(put.number >= newest)
+    }
 }
 
 /// The change was put; whether it counts is not known.

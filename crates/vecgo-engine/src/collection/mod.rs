@@ -163,7 +163,24 @@ impl Collection {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.writer()?.send(message(reply)).await?;
-        answer.await.unwrap_or_else(|_| Err(Error::closed()))
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.why_unanswered().await),
+        }
+    }
+
+    /// Why the writer has ended without an answer.
+    async fn why_unanswered(&self) -> Error {
+        if let Ok(inbox) = self.writer() {
+            inbox.closed().await;
+        }
+        // What was asked of a writer that panicked may be done.
+        match &*self.shared.failure.lock() {
+            Some(failure) if failure.kind() == ErrorKind::Internal => {
+                failure.clone().with_kind(ErrorKind::OutcomeUnknown)
+            }
+            _ => Error::closed(),
+        }
     }
 
     async fn write(&self, batch: Batch) -> Result<Ack> {

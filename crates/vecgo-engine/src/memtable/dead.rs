@@ -27,44 +27,58 @@ struct Kills {
     later: Vec<(u64, u32)>,
 }
 
-/// Numbers that are 0 at first, in buckets that double, made when first needed.
+/// Numbers that are 0 at first, in chunks made for the first of them that is not, so that one far
+/// behind costs no more than one in front. There is room for the chunks in buckets that double.
 #[derive(Debug, Default)]
 struct Numbers {
-    buckets: [OnceLock<Box<[AtomicU64]>>; BUCKETS],
+    buckets: [OnceLock<Box<[OnceLock<Chunk>]>>; BUCKETS],
 }
 
-/// Numbers in the first bucket.
-const FIRST: usize = 64;
+type Chunk = Box<[AtomicU64; CHUNK]>;
+
+/// Numbers in a chunk: a page of them.
+const CHUNK: usize = 512;
 /// Enough for 2^32 numbers.
-const BUCKETS: usize = 27;
+const BUCKETS: usize = 24;
 
 impl Numbers {
-    fn place(number: usize) -> (usize, usize) {
-        let bucket = (number / FIRST + 1).ilog2() as usize;
-        (bucket, number - ((1 << bucket) - 1) * FIRST)
+    /// The bucket that a number is in, its chunk there, and its place in that.
+    fn place(number: usize) -> (usize, usize, usize) {
+        let chunk = number / CHUNK;
+        let bucket = (chunk + 1).ilog2() as usize;
+        (bucket, chunk - ((1 << bucket) - 1), number % CHUNK)
     }
 
     fn load(&self, number: usize) -> u64 {
-        let (bucket, place) = Self::place(number);
-        let numbers = self.buckets.get(bucket).and_then(OnceLock::get);
-        numbers.and_then(|numbers| numbers.get(place)).map_or(0, |n| n.load(Ordering::Acquire))
+        let (bucket, chunk, place) = Self::place(number);
+        let chunks = self.buckets.get(bucket).and_then(OnceLock::get);
+        let chunk = chunks.and_then(|chunks| chunks.get(chunk)?.get());
+        chunk.map_or(0, |numbers| numbers[place].load(Ordering::Acquire))
     }
 
     fn set_bits(&self, number: usize, bits: u64) {
-        let (bucket, place) = Self::place(number);
+        let (bucket, chunk, place) = Self::place(number);
         let Some(slot) = self.buckets.get(bucket) else { return };
-        let make = || (0..FIRST << bucket).map(|_| AtomicU64::new(0)).collect();
-        if let Some(number) = slot.get_or_init(make).get(place) {
-            number.fetch_or(bits, Ordering::AcqRel);
-        }
+        let chunks = slot.get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::new()).collect());
+        let Some(slot) = chunks.get(chunk) else { return };
+        let numbers = slot.get_or_init(|| Box::new([const { AtomicU64::new(0) }; CHUNK]));
+        numbers[place].fetch_or(bits, Ordering::AcqRel);
     }
 
-    /// All numbers of the buckets that were made, with their places.
+    /// All numbers of the chunks that were made, with their places.
     fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.buckets.iter().enumerate().flat_map(|(bucket, numbers)| {
-            let first = ((1usize << bucket) - 1) * FIRST;
-            let numbers = numbers.get().into_iter().flatten().enumerate();
-            numbers.map(move |(place, number)| (first + place, number.load(Ordering::Acquire)))
+        let buckets =
+            self.buckets.iter().enumerate().filter_map(|(b, chunks)| Some((b, chunks.get()?)));
+        let chunks = buckets.flat_map(|(bucket, chunks)| {
+            let first = (1usize << bucket) - 1;
+            chunks
+                .iter()
+                .enumerate()
+                .filter_map(move |(n, numbers)| Some((first + n, numbers.get()?)))
+        });
+        chunks.flat_map(|(chunk, numbers)| {
+            let numbers = numbers.iter().enumerate();
+            numbers.map(move |(n, number)| (chunk * CHUNK + n, number.load(Ordering::Acquire)))
         })
     }
 }
@@ -162,6 +176,9 @@ mod tests {
         assert_eq!(dead.rows_at(8).iter().collect::<Vec<_>>(), [0, 63, 64, 4095]);
         assert_eq!(dead.rows_at(10).iter().collect::<Vec<_>>(), [0, 63, 64, 4095, 4096, 1_000_000]);
         assert_eq!(dead.after(8), [(9, 4096), (10, 1_000_000)]);
+        dead.kill(u32::MAX, 11);
+        assert!(dead.is_dead(u32::MAX, 11) && !dead.is_dead(u32::MAX - 1, 11));
+        assert_eq!(dead.rows_at(11).max(), Some(u32::MAX));
     }
 
     #[test]

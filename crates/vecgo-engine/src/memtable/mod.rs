@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use vecgo_format::Id;
 use vecgo_io::Charge;
-use vecgo_kernels::{Appended, Appender, append_only};
+use vecgo_kernels::{Appended, Appender, Pages, append_only};
 
 pub(crate) use dead::DeadRows;
 
@@ -18,6 +18,8 @@ use crate::short_codes::ShortCodes;
 
 /// Rows of the first block; each later one has twice as many as the one before.
 const FIRST_ROWS: usize = 1024;
+/// Rows whose ids and documents get their room together.
+const SHELF_ROWS: usize = 64;
 /// Enough for 2^32 rows.
 const BLOCKS: usize = 22;
 /// What a row costs beside its vector, document and payload.
@@ -47,8 +49,12 @@ pub(crate) struct Block {
     vectors: Arc<Appended<f32>>,
     norms: Arc<Appended<f32>>,
     sequences: Arc<Appended<u64>>,
-    rows: Box<[OnceLock<Row>]>,
+    /// So many to a shelf.
+    rows: Box<[OnceLock<Shelf>]>,
 }
+
+/// The rows of some in a row, made for the first of them.
+type Shelf = Box<[OnceLock<Row>]>;
 
 impl Block {
     /// The vectors of the first `rows` rows, and what the metric keeps beside them.
@@ -116,7 +122,7 @@ impl Memtable {
 
     pub(crate) fn row(&self, row: u32) -> Option<&Row> {
         let (block, place) = self.block_of(row)?;
-        block.rows.get(place)?.get()
+        block.rows.get(place / SHELF_ROWS)?.get()?.get(place % SHELF_ROWS)?.get()
     }
 
     pub(crate) fn vector(&self, row: u32) -> Option<&[f32]> {
@@ -243,14 +249,16 @@ impl MemtableWriter {
 
     fn add_block(&mut self) -> Result<()> {
         let rows = FIRST_ROWS << self.blocks;
-        let (vectors, published_vectors) = append_only(self.table.dim.saturating_mul(rows))?;
-        let (norms, published_norms) = append_only(rows)?;
-        let (sequences, published_sequences) = append_only(rows)?;
+        // Many a memtable never comes to the second.
+        let pages = if self.blocks == 0 { Pages::Small } else { Pages::Huge };
+        let (vectors, published_vectors) = append_only(self.table.dim.saturating_mul(rows), pages)?;
+        let (norms, published_norms) = append_only(rows, pages)?;
+        let (sequences, published_sequences) = append_only(rows, pages)?;
         let block = Block {
             vectors: published_vectors,
             norms: published_norms,
             sequences: published_sequences,
-            rows: (0..rows).map(|_| OnceLock::new()).collect(),
+            rows: (0..rows.div_ceil(SHELF_ROWS)).map(|_| OnceLock::new()).collect(),
         };
         let slot = self.table.blocks.get(self.blocks);
         if slot.is_none_or(|slot| slot.set(block).is_err()) {
@@ -296,7 +304,9 @@ impl MemtableWriter {
             self.table.dead.kill(replaced, sequence);
         }
         let id = row.id.clone();
-        block.rows[place].set(row).map_err(|_| full())?;
+        let shelf = block.rows.get(place / SHELF_ROWS).ok_or_else(full)?;
+        let shelf = shelf.get_or_init(|| (0..SHELF_ROWS).map(|_| OnceLock::new()).collect());
+        shelf[place % SHELF_ROWS].set(row).map_err(|_| full())?;
         open.vectors.extend_from_slice(vector).map_err(|_| full())?;
         open.norms.extend_from_slice(&[norm]).map_err(|_| full())?;
         // Last: a row exists for readers once its sequence number does.

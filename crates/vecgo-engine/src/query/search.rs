@@ -123,7 +123,7 @@ impl Snapshot {
             .collect();
         let mut answers = Vec::with_capacity(count);
         for task in tasks {
-            answers.extend(task.await.ok_or_else(Error::closed)??);
+            answers.extend(task.await.ok_or_else(Error::panicked)??);
         }
         Ok(answers)
     }

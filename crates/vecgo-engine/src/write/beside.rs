@@ -30,8 +30,7 @@ struct Report<T> {
 
 impl<T> Drop for Report<T> {
     fn drop(&mut self) {
-        let gone = || Err(Error::internal("the task ended before its time"));
-        let result = self.result.take().unwrap_or_else(gone);
+        let result = self.result.take().unwrap_or_else(|| Err(Error::panicked()));
         self.inbox.send_now(Message::Ended(Box::new((self.ended)(result))));
     }
 }

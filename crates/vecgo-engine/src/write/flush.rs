@@ -231,10 +231,10 @@ impl Writer {
         }
         self.backoff.failed(self.shared.env.clock.monotonic(), LONGEST_PAUSE);
         let error = error.context("flush failed");
+        *self.shared.flush_failure.lock() = Some(error.clone());
         for (_, waiter) in self.flush_waiters.drain(..) {
             let _ = waiter.send(Err(error.clone()));
         }
-        *self.shared.flush_failure.lock() = Some(error);
     }
 
     /// Waits for a flush that is running and names what it made, so that it leaves nothing

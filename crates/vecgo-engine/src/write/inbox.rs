@@ -145,6 +145,17 @@ impl Inbox {
         self.room.notify(usize::MAX);
     }
 
+    /// Returns once it is closed.
+    pub(crate) async fn closed(&self) {
+        loop {
+            let told = self.room.listen();
+            if self.is_closed() {
+                return;
+            }
+            told.await;
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.lock().closed
     }

@@ -199,8 +199,8 @@ impl Writer {
             Err(error) => {
                 self.merges.backoff.failed(now, LONGEST_PAUSE);
                 let error = error.context("merge failed");
-                answer(running.waiters, &Err(error.clone()));
-                *self.shared.merge_failure.lock() = Some(error);
+                *self.shared.merge_failure.lock() = Some(error.clone());
+                answer(running.waiters, &Err(error));
             }
         }
     }

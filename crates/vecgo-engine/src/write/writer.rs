@@ -65,6 +65,9 @@ pub(crate) struct Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fail(&Error::panicked());
+        }
         self.inbox.abandon();
     }
 }

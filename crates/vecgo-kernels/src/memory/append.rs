@@ -10,14 +10,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::region::Region;
 use super::{AllocError, Plain, region_for};
 
+/// What a buffer that grows is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// Those of a [`PageBuf`](super::PageBuf): from 2 MiB on huge ones, so that whoever reads all of it
+    /// is fast; each is paid for whole.
+    Huge,
+    /// Small ones, so that a buffer from 64 KiB on costs little more than what it holds.
+    Small,
+}
+
 /// Makes an empty buffer with room for `capacity` elements: one end to write, and one to share
 /// among readers.
 ///
-/// The room is set aside at once but, from 2 MiB on, takes up memory only as it fills; alignment
-/// and pages are those of a [`PageBuf`](super::PageBuf).
+/// The room is set aside at once but takes up memory only as pages fill, if it has pages of its own.
 ///
 /// ```
-/// let (mut appender, vectors) = vecgo_kernels::append_only::<f32>(4)?;
+/// use vecgo_kernels::{Pages, append_only};
+///
+/// let (mut appender, vectors) = append_only::<f32>(4, Pages::Small)?;
 /// appender.extend_from_slice(&[1.0, 2.0])?;
 /// let seen = vectors.as_slice();
 /// appender.extend_from_slice(&[3.0])?;
@@ -31,8 +42,13 @@ use super::{AllocError, Plain, region_for};
 /// [`AllocError`] if the size in bytes overflows or the system refuses the memory.
 pub fn append_only<T: Plain>(
     capacity: usize,
+    pages: Pages,
 ) -> Result<(Appender<T>, Arc<Appended<T>>), AllocError> {
-    let region = region_for::<T>(capacity)?;
+    let make = match pages {
+        Pages::Huge => Region::zeroed,
+        Pages::Small => Region::sparse,
+    };
+    let region = region_for::<T>(capacity, make)?;
     let len = AtomicUsize::new(0);
     let shared = Arc::new(Appended { region, capacity, len, elements: PhantomData });
     Ok((Appender { shared: Arc::clone(&shared), len: 0 }, shared))

@@ -14,6 +14,13 @@ pub(super) const MIN_ALIGN: usize = align_of::<Line>();
 /// size on have it as their alignment.
 const HUGE_PAGE: usize = 2 << 20;
 
+/// The size of a small page, or of several where they are smaller.
+const SMALL_PAGE: usize = 64 << 10;
+
+/// From this size on a region may have pages that are not there until they are touched. Others come
+/// from the allocator, which costs less than to ask the kernel.
+const SPARSE: usize = 64 << 10;
+
 /// A piece of memory, zeroed when made, freed when dropped.
 ///
 /// The region only owns the memory; what is read and written through [`Region::as_ptr`] is for
@@ -21,6 +28,16 @@ const HUGE_PAGE: usize = 2 << 20;
 pub(super) struct Region {
     ptr: NonNull<u8>,
     bytes: usize,
+    source: Source,
+}
+
+/// Where the memory of a region came from, and so how it is freed.
+#[derive(Clone, Copy)]
+enum Source {
+    Nowhere,
+    Allocator,
+    HugePages,
+    SmallPages,
 }
 
 // SAFETY: the region owns its memory, which belongs to no thread and may be freed on any.
@@ -31,12 +48,23 @@ unsafe impl Sync for Region {}
 impl Region {
     /// A region of `bytes` zeros, or `None` if there is no memory for it.
     pub(super) fn zeroed(bytes: usize) -> Option<Region> {
-        let ptr = match bytes {
-            0 => NonNull::<Line>::dangling().cast(),
-            HUGE_PAGE.. => huge::map(bytes)?,
-            _ => allocate(bytes, MIN_ALIGN)?,
+        Self::of(bytes, if bytes >= HUGE_PAGE { Source::HugePages } else { Source::Allocator })
+    }
+
+    /// The same of small pages: one that is never touched is never paid for.
+    pub(super) fn sparse(bytes: usize) -> Option<Region> {
+        Self::of(bytes, if bytes >= SPARSE { Source::SmallPages } else { Source::Allocator })
+    }
+
+    fn of(bytes: usize, source: Source) -> Option<Region> {
+        let source = if bytes == 0 { Source::Nowhere } else { source };
+        let ptr = match source {
+            Source::Nowhere => NonNull::<Line>::dangling().cast(),
+            Source::Allocator => allocate(bytes, MIN_ALIGN)?,
+            Source::HugePages => pages::map_huge(bytes)?,
+            Source::SmallPages => pages::map_small(bytes)?,
         };
-        Some(Region { ptr, bytes })
+        Some(Region { ptr, bytes, source })
     }
 
     /// The start of the memory. It stays where it is for as long as the region lives.
@@ -51,10 +79,11 @@ impl Drop for Region {
         // SAFETY: the memory came from the counterpart of each call, with the same size, and no
         // borrow of it outlives the region.
         unsafe {
-            match self.bytes {
-                0 => {}
-                HUGE_PAGE.. => huge::unmap(self.ptr, self.bytes),
-                _ => release(self.ptr, self.bytes, MIN_ALIGN),
+            match self.source {
+                Source::Nowhere => {}
+                Source::Allocator => release(self.ptr, self.bytes, MIN_ALIGN),
+                Source::HugePages => pages::unmap(self.ptr, self.bytes, HUGE_PAGE),
+                Source::SmallPages => pages::unmap(self.ptr, self.bytes, SMALL_PAGE),
             }
         }
     }
@@ -78,19 +107,33 @@ unsafe fn release(ptr: NonNull<u8>, bytes: usize, align: usize) {
     unsafe { dealloc(ptr.as_ptr(), Layout::from_size_align_unchecked(bytes, align)) }
 }
 
-/// Mappings aligned to huge pages. They come from the kernel rather than from the allocator,
-/// which zeroes aligned memory by writing to it: here the advice precedes the first touch, and
-/// pages never touched are never paid for.
+/// Mappings. They come from the kernel rather than from the allocator, which zeroes aligned memory by
+/// writing to it: here the advice precedes the first touch, and pages never touched are never paid
+/// for.
 #[cfg(all(target_os = "linux", not(miri)))]
-mod huge {
+mod pages {
     use std::ptr::{self, NonNull};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-    use super::HUGE_PAGE;
+    use super::{HUGE_PAGE, SMALL_PAGE};
 
-    pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
-        let kept = mapped_size(bytes)?;
+    pub(super) fn map_small(bytes: usize) -> Option<NonNull<u8>> {
+        let size = mapped_size(bytes, SMALL_PAGE)?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice overlaps no other, and what
+        // is advised is that mapping.
+        unsafe {
+            let start =
+                mmap_anonymous(ptr::null_mut(), size, protection, MapFlags::PRIVATE).ok()?;
+            let _ = madvise(start, size, Advice::LinuxNoHugepage);
+            NonNull::new(start.cast())
+        }
+    }
+
+    /// Aligned to huge pages.
+    pub(super) fn map_huge(bytes: usize) -> Option<NonNull<u8>> {
+        let kept = mapped_size(bytes, HUGE_PAGE)?;
         let reserved = kept.checked_add(HUGE_PAGE)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice overlaps no other.
@@ -111,14 +154,15 @@ mod huge {
         }
     }
 
-    /// Frees what [`map`] gave.
+    /// Frees a mapping.
     ///
     /// # Safety
     ///
-    /// `ptr` must come from [`map`] with the same size, and not be used again.
-    pub(super) unsafe fn unmap(ptr: NonNull<u8>, bytes: usize) {
-        if let Some(kept) = mapped_size(bytes) {
-            // SAFETY: `map` kept this range, and the caller gives it up.
+    /// `ptr` must come from [`map_small`] or [`map_huge`] with the same size, `page` be the size of
+    /// its pages, and the memory not be used again.
+    pub(super) unsafe fn unmap(ptr: NonNull<u8>, bytes: usize, page: usize) {
+        if let Some(kept) = mapped_size(bytes, page) {
+            // SAFETY: this is the range that was kept, and the caller gives it up.
             unsafe { trim(ptr.as_ptr(), kept) }
         }
     }
@@ -137,30 +181,35 @@ mod huge {
         }
     }
 
-    /// The size of the mapping that holds `bytes`: whole huge pages, so that the last one counts.
-    fn mapped_size(bytes: usize) -> Option<usize> {
-        bytes.checked_next_multiple_of(HUGE_PAGE).filter(|size| isize::try_from(*size).is_ok())
+    /// The size of the mapping that holds `bytes`: whole pages, so that the last huge one counts.
+    fn mapped_size(bytes: usize, page: usize) -> Option<usize> {
+        bytes.checked_next_multiple_of(page).filter(|size| isize::try_from(*size).is_ok())
     }
 }
 
 /// Elsewhere the allocator serves, and whether pages are huge is the system's affair.
 #[cfg(not(all(target_os = "linux", not(miri))))]
-mod huge {
+mod pages {
     use std::ptr::NonNull;
 
-    use super::{HUGE_PAGE, allocate, release};
+    use super::{HUGE_PAGE, SMALL_PAGE, allocate, release};
 
-    pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+    pub(super) fn map_small(bytes: usize) -> Option<NonNull<u8>> {
+        allocate(bytes, SMALL_PAGE)
+    }
+
+    pub(super) fn map_huge(bytes: usize) -> Option<NonNull<u8>> {
         allocate(bytes, HUGE_PAGE)
     }
 
-    /// Frees what [`map`] gave.
+    /// Frees what [`map_small`] or [`map_huge`] gave.
     ///
     /// # Safety
     ///
-    /// `ptr` must come from [`map`] with the same size, and not be used again.
-    pub(super) unsafe fn unmap(ptr: NonNull<u8>, bytes: usize) {
+    /// `ptr` must come from one of them with the same size, `page` be the size of its pages, and the
+    /// memory not be used again.
+    pub(super) unsafe fn unmap(ptr: NonNull<u8>, bytes: usize, page: usize) {
         // SAFETY: passed on from the caller.
-        unsafe { release(ptr, bytes, HUGE_PAGE) }
+        unsafe { release(ptr, bytes, page) }
     }
 }
