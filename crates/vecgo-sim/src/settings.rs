@@ -81,7 +81,7 @@ impl Settings {
             },
             kept_versions: [16, 1, 2, 3, 5, u64::MAX][(drawn / 640 % 6) as usize],
             busy: random.one_in(2),
-            memory: [256 << 10, PLENTY_BYTES][usize::from(!(drawn / 61_440).is_multiple_of(4))],
+            memory: [80 << 10, PLENTY_BYTES][usize::from(!(drawn / 61_440).is_multiple_of(4))],
             graph: Graph::of(drawn / 20),
         }
     }

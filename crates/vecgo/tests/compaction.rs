@@ -110,6 +110,55 @@ fn nothing_is_left_of_what_was_deleted() {
     assert_eq!(docs.count(), 1);
 }
 
+/// The log says which row of which segment each write replaces. Segments that are merged before
+/// what is in the log is flushed leave it naming segments that are gone.
+#[test]
+fn rows_killed_after_their_flush_stay_dead_through_a_merge() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let open = vecgo::open(dir.path()).memtable_bytes(64 << 10).wal_sync(WalSync::OnCommit);
+        // Graphs, for which rows are put in another order.
+        let db = open.auto_compact(false).graph_rows(1).wait().unwrap();
+        let docs = docs(&db, Metric::L2);
+        (db, docs)
+    };
+    let (db, docs) = open();
+    let mut model = Model::new();
+    for round in 0..9u64 {
+        for n in round * 20..round * 20 + 20 {
+            let record = record(n, 0);
+            model.insert(record.id.clone(), record.clone());
+            docs.upsert([record]).wait().unwrap();
+        }
+        docs.flush().wait().unwrap();
+    }
+    let ids: Vec<Id> = (0..200).map(|n| record(n, 0).id).collect();
+    let change = |docs: &Collection, model: &mut Model, from: u64| {
+        for n in (from..180).step_by(7) {
+            docs.delete([record(n, 0).id]).wait().unwrap();
+            model.remove(&record(n, 0).id);
+            let replaced = record((n + 3) % 180, 5);
+            model.insert(replaced.id.clone(), replaced.clone());
+            docs.upsert([replaced]).wait().unwrap();
+        }
+    };
+    change(&docs, &mut model, 0);
+    assert_eq!(segments(&docs), 9);
+    docs.settle().wait().unwrap();
+    assert!(segments(&docs) < 9, "nothing was merged");
+    change(&docs, &mut model, 1);
+    check_all(&model, &docs, &ids, &queries());
+    docs.commit().wait().unwrap();
+    drop((db, docs));
+    let (db, docs) = open();
+    check_all(&model, &docs, &ids, &queries());
+    docs.flush().wait().unwrap();
+    check_all(&model, &docs, &ids, &queries());
+    docs.close().wait().unwrap();
+    drop((db, docs));
+    check_all(&model, &open().1, &ids, &queries());
+}
+
 #[test]
 fn segments_are_merged_by_themselves() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,19 +28,43 @@ fn batch(mark: u64) -> Vec<Record> {
     (0..IDS).map(record).collect()
 }
 
+/// How to read all records at one moment.
+#[derive(Clone, Copy)]
+enum By {
+    Search,
+    Batch,
+    Scan,
+    Ids,
+}
+
 /// The mark that every record has; a second one would be half a batch.
-fn mark_of(collection: &Collection, through_search: bool) -> Option<u64> {
-    let metadata: Vec<_> = if through_search {
-        let hits =
-            collection.search([1.0; DIM]).k(IDS as usize * 2).with_metadata().wait().unwrap();
+fn mark_of(collection: &Collection, by: By) -> Option<u64> {
+    let k = IDS as usize * 2;
+    let of_hits = |hits: Vec<vecgo::Hit>| -> Vec<_> {
         hits.into_iter().map(|hit| (hit.id, hit.metadata.unwrap())).collect()
-    } else {
-        let mut scan = collection.scan().page_size(7).wait().unwrap();
-        let mut records = Vec::new();
-        while let Some(page) = scan.next_page().wait().unwrap() {
-            records.extend(page.into_iter().map(|record| (record.id, record.metadata)));
+    };
+    let metadata: Vec<_> = match by {
+        By::Search => of_hits(collection.search([1.0; DIM]).k(k).with_metadata().wait().unwrap()),
+        By::Batch => {
+            let queries = [[1.0; DIM], [0.0; DIM], [9.0; DIM], [-2.0; DIM]];
+            let found = collection.search_batch(queries).k(k).with_metadata().wait().unwrap();
+            let mut found: Vec<_> = found.into_iter().map(of_hits).collect();
+            found.iter_mut().for_each(|hits| hits.sort_by(|a, b| a.0.cmp(&b.0)));
+            assert!(found.iter().all(|hits| *hits == found[0]), "a batch saw two moments");
+            found.swap_remove(0)
         }
-        records
+        By::Scan => {
+            let mut scan = collection.scan().page_size(7).wait().unwrap();
+            let mut records = Vec::new();
+            while let Some(page) = scan.next_page().wait().unwrap() {
+                records.extend(page.into_iter().map(|record| (record.id, record.metadata)));
+            }
+            records
+        }
+        By::Ids => {
+            let records = collection.get_many(0..IDS).wait().unwrap();
+            records.into_iter().flatten().map(|record| (record.id, record.metadata)).collect()
+        }
     };
     if metadata.is_empty() {
         return None;
@@ -62,12 +86,12 @@ fn write_and_watch(wal_sync: WalSync, memtable_bytes: usize) {
     let seen = AtomicU64::new(0);
     thread::scope(|scope| {
         // In the writer's process: all that was acknowledged, at once.
-        for through_search in [true, false] {
+        for by in [By::Search, By::Batch, By::Scan, By::Ids] {
             let (docs, written, seen) = (docs.clone(), &written, &seen);
             scope.spawn(move || {
                 while running() {
                     let before = written.load(Ordering::Acquire);
-                    assert!(mark_of(&docs, through_search).unwrap_or(0) >= before);
+                    assert!(mark_of(&docs, by).unwrap_or(0) >= before);
                     seen.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -82,9 +106,9 @@ fn write_and_watch(wal_sync: WalSync, memtable_bytes: usize) {
                 let before = committed.load(Ordering::Acquire);
                 let refreshed = reader.refresh().wait().unwrap();
                 assert!(refreshed >= version, "from {version} back to {refreshed}");
-                let now = mark_of(&reader, true).unwrap_or(0);
+                let now = mark_of(&reader, By::Search).unwrap_or(0);
                 assert!(now >= before.max(mark), "{now} after {before} was committed");
-                assert_eq!(mark_of(&reader, false).unwrap_or(0), now);
+                assert_eq!(mark_of(&reader, By::Scan).unwrap_or(0), now);
                 (version, mark) = (refreshed, now);
                 seen.fetch_add(1, Ordering::Relaxed);
             }
@@ -107,7 +131,7 @@ fn write_and_watch(wal_sync: WalSync, memtable_bytes: usize) {
         }
     });
     assert!(seen.load(Ordering::Relaxed) > 20, "the readers hardly read");
-    assert_eq!(mark_of(&docs, true), Some(400));
+    assert_eq!(mark_of(&docs, By::Search), Some(400));
 }
 
 #[test]
@@ -155,7 +179,7 @@ fn calls_can_be_awaited_and_dropped() {
         let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).await.unwrap();
         docs.upsert(batch(1)).await.unwrap();
         drop(docs.upsert(batch(2)));
-        assert_eq!(mark_of(&docs, true), Some(1), "a call that nobody awaited was made");
+        assert_eq!(mark_of(&docs, By::Search), Some(1), "a call that nobody awaited was made");
         let hits = docs.search([1.0; DIM]).k(3).await.unwrap();
         assert_eq!(hits.len(), 3);
         let answers = docs.search_batch([[1.0; DIM], [2.0; DIM]]).k(3).await.unwrap();

@@ -1,12 +1,18 @@
 //! One limit for all memory: what does not fit waits, is done another way, or is refused; never is
 //! the limit passed.
 
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test fails by panicking, and asks the kernel"
+)]
 
 use std::time::Duration;
 
 use vecgo::{
-    Collection, Config, Database, ErrorKind, Index, MemoryStats, Metric, Record, Retention,
+    Collection, Config, Database, ErrorKind, Index, MemoryStats, Metric, Record, Retention, WalSync,
 };
 
 const MIB: u64 = 1 << 20;
@@ -52,15 +58,14 @@ fn find_themselves(docs: &Collection, ids: std::ops::Range<u64>, dim: usize) {
 #[test]
 fn more_is_written_and_searched_than_fits_into_memory() {
     const DIM: usize = 256;
-    for (metric, index) in
-        [(Metric::L2, Index::Flat), (Metric::Dot, Index::Flat), (Metric::Cosine, Index::Flat)]
-    {
+    const ROWS: u64 = 20_000;
+    for metric in [Metric::L2, Metric::Dot, Metric::Cosine] {
         let root = tempfile::tempdir().unwrap();
         let db = open(root.path(), 16 * MIB, Duration::from_secs(60));
-        let config = Config::new(DIM, metric).with_index(index);
+        let config = Config::new(DIM, metric).with_index(Index::Flat);
         let docs = db.open_or_create("docs", config).wait().unwrap();
-        // 30 MiB of vectors.
-        let most = fill(&docs, 0..30_000, DIM);
+        // 20 MiB of vectors.
+        let most = fill(&docs, 0..ROWS, DIM);
         assert!(most <= 16 * MIB, "{most}");
         docs.settle().wait().unwrap();
         let nearest = |n: u64| {
@@ -76,7 +81,7 @@ fn more_is_written_and_searched_than_fits_into_memory() {
                     Metric::Cosine => -dot / squares(&row).sqrt(),
                 }
             };
-            let mut all: Vec<(f64, u64)> = (0..30_000).map(|m| (score(m), m)).collect();
+            let mut all: Vec<(f64, u64)> = (0..ROWS).map(|m| (score(m), m)).collect();
             all.sort_by(|a, b| a.0.total_cmp(&b.0));
             all[..10].iter().map(|(_, m)| vecgo::Id::from(*m)).collect::<Vec<_>>()
         };
@@ -97,7 +102,7 @@ fn a_graph_for_which_there_is_no_memory_is_refused_with_the_figures() {
     let retention = Retention { versions: 1, ..Retention::default() };
     let db = vecgo::open(root.path()).retention(retention).wait().unwrap();
     let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
-    fill(&docs, 0..60_000, DIM);
+    fill(&docs, 0..45_000, DIM);
     docs.compact().wait().unwrap();
     assert_eq!(docs.search(vector(7, DIM)).k(1).wait().unwrap()[0].id, 7u64.into());
     docs.close().wait().unwrap();
@@ -114,7 +119,7 @@ fn a_graph_for_which_there_is_no_memory_is_refused_with_the_figures() {
     docs.upsert(vec![Record::new(1u64 << 40, vector(1 << 40, DIM))]).wait().unwrap();
     let error = docs.compact().wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
-    assert!(error.to_string().contains("to merge 60001 rows"), "{error}");
+    assert!(error.to_string().contains("to merge 45001 rows"), "{error}");
     docs.close().wait().unwrap();
 }
 
@@ -154,4 +159,121 @@ fn a_limit_that_is_none_is_refused() {
     let large = db.collection("large").wait().unwrap();
     large.upsert(vec![Record::new(1u64, vector(1, 8192))]).wait().unwrap();
     find_themselves(&large, 1..2, 8192);
+}
+
+/// What the kernel says that this process has in memory, of which other tests must take nothing: so
+/// each of these is run in a process of its own.
+#[cfg(target_os = "linux")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Runs a test of this file again, alone; true in that process.
+#[cfg(target_os = "linux")]
+fn alone(test: &str) -> bool {
+    if std::env::var_os("VECGO_ALONE").is_some() {
+        return true;
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("VECGO_ALONE", "1")
+        .status();
+    assert!(again.unwrap().success(), "see above");
+    false
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn churn_does_not_grow() {
+    if !alone("churn_does_not_grow") {
+        return;
+    }
+    const DIM: usize = 64;
+    let root = tempfile::tempdir().unwrap();
+    let retention = Retention { versions: 2, ..Retention::default() };
+    let db = vecgo::open(root.path()).retention(retention).wal_sync(WalSync::OnCommit);
+    let docs = db.wait().unwrap().open_or_create("docs", Config::new(DIM, Metric::L2));
+    let docs = docs.wait().unwrap();
+    let mut early = 0;
+    for round in 0..240u64 {
+        let records = (0..2000).map(|n| Record::new(n, vector(n * 1000 + round, DIM)));
+        docs.upsert(records).wait().unwrap();
+        docs.flush().wait().unwrap();
+        docs.search(vector(5 * 1000 + round, DIM)).k(10).wait().unwrap();
+        if round == 60 {
+            docs.settle().wait().unwrap();
+            early = resident();
+        }
+    }
+    docs.settle().wait().unwrap();
+    let late = resident();
+    println!("after 60 rounds {} KiB, after 240 {} KiB", early / 1024, late / 1024);
+    assert!(late <= early + 24 * MIB, "from {early} to {late} bytes");
+    assert_eq!(docs.count(), 2000);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_record_in_each_of_many_collections_costs_little() {
+    if !alone("a_record_in_each_of_many_collections_costs_little") {
+        return;
+    }
+    const DIM: usize = 1536;
+    let root = tempfile::tempdir().unwrap();
+    let db = vecgo::open(root.path()).wal_sync(WalSync::OnCommit).wait().unwrap();
+    let open = |n: u64| {
+        let docs = db.open_or_create(format!("docs-{n}"), Config::new(DIM, Metric::L2));
+        let docs = docs.wait().unwrap();
+        docs.upsert([Record::new(n, vector(n, DIM))]).wait().unwrap();
+        docs
+    };
+    let first = open(0);
+    let (before, all) = (resident(), (1..=200).map(open).collect::<Vec<_>>());
+    let each = (resident() - before) / 200;
+    println!("{each} bytes each");
+    assert!(each < 128 << 10, "{each} bytes each");
+    drop((first, all));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn one_delete_of_many_rows_costs_little() {
+    if !alone("one_delete_of_many_rows_costs_little") {
+        return;
+    }
+    const ROWS: u64 = 400_000;
+    let root = tempfile::tempdir().unwrap();
+    let db = vecgo::open(root.path()).wal_sync(WalSync::OnCommit).auto_compact(false);
+    let config = Config::new(1, Metric::L2).with_index(Index::Flat);
+    let docs = db.wait().unwrap().open_or_create("docs", config).wait().unwrap();
+    for part in 0..40 {
+        let ids = part * ROWS / 40..(part + 1) * ROWS / 40;
+        docs.upsert(ids.map(|n| Record::new(n, [n as f32]))).wait().unwrap();
+    }
+    docs.compact().wait().unwrap();
+    assert_eq!(docs.stats().segments.len(), 1);
+    docs.delete([17u64]).wait().unwrap();
+    let before = resident();
+    docs.delete([ROWS - 1]).wait().unwrap();
+    let grown = resident().saturating_sub(before);
+    assert_eq!(docs.count(), ROWS - 2);
+    println!("{grown} bytes");
+    assert!(grown < MIB, "{grown} bytes");
+}
+
+#[test]
+fn many_dimensions_need_no_settings() {
+    for (dim, rows) in [(1536, 2100), (8192, 2050)] {
+        let root = tempfile::tempdir().unwrap();
+        let db = vecgo::open(root.path()).wait().unwrap();
+        let docs = db.open_or_create("docs", Config::new(dim, Metric::Cosine)).wait().unwrap();
+        fill(&docs, 0..rows, dim);
+        docs.compact().wait().unwrap();
+        for n in [0, rows / 2, rows - 1] {
+            assert_eq!(docs.search(vector(n, dim)).k(1).wait().unwrap()[0].id, n.into());
+        }
+        assert!(docs.stats().hops > 0, "there is a graph");
+    }
 }

@@ -314,6 +314,30 @@ fn a_reader_goes_on_while_its_version_is_deleted() {
     assert_eq!(replica.count(), 30);
 }
 
+/// Nor does a scan that has begun meet a file that is gone.
+#[test]
+fn a_scan_goes_on_while_its_version_is_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let docs = docs(open(directory.path(), 1));
+    docs.upsert((0..60u64).map(|n| Record::new(n, [n as f32; DIM]))).wait().unwrap();
+    docs.flush().wait().unwrap();
+    let version = docs.version();
+    let mut scan = docs.scan().page_size(7).with_vector().wait().unwrap();
+    let mut records = scan.next_page().wait().unwrap().unwrap();
+    docs.upsert((0..60u64).map(|n| Record::new(n, [0.5; DIM]))).wait().unwrap();
+    docs.compact().wait().unwrap();
+    docs.vacuum().wait().unwrap();
+    assert_eq!(docs.at_version(version).wait().unwrap_err().kind(), ErrorKind::VersionGone);
+    while let Some(page) = scan.next_page().wait().unwrap() {
+        records.extend(page);
+    }
+    assert_eq!(records.len(), 60);
+    for record in records {
+        let vecgo::Id::Number(n) = record.id else { panic!("{}", record.id) };
+        assert_eq!(record.vector, [n as f32; DIM]);
+    }
+}
+
 #[test]
 fn nothing_is_deleted_while_a_version_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();

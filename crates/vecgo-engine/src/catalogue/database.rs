@@ -7,7 +7,7 @@ use vecgo_io::{Access, Env, Listed, Spawn};
 use vecgo_kernels::{Kernels, Level};
 
 use super::probe::probe;
-use super::{Chain, CollectionInfo};
+use super::{Chain, CollectionInfo, change};
 use crate::collection::{Collection, WeakCollection, lock};
 use crate::verify::{VerifyReport, verify};
 use crate::{Error, ErrorKind, Options, Result};
@@ -98,17 +98,15 @@ impl Database {
         let env = &self.inner.env;
         let identity = Identity(env.rand.next_u128());
         let entry = Entry { identity, config, created_ms: env.clock.wall_ms() };
-        self.inner
-            .chain
-            .change(|catalogue| {
-                if catalogue.collections.contains_key(name) {
-                    let message = format!("collection `{name}` is there already");
-                    return Err(Error::new(ErrorKind::AlreadyExists, message));
-                }
-                catalogue.collections.insert(name.to_owned(), entry);
-                Ok(())
-            })
-            .await
+        change(&self.inner.chain, |catalogue| {
+            if catalogue.collections.contains_key(name) {
+                let message = format!("collection `{name}` is there already");
+                return Err(Error::new(ErrorKind::AlreadyExists, message));
+            }
+            catalogue.collections.insert(name.to_owned(), entry);
+            Ok(())
+        })
+        .await
     }
 
     /// Opens a collection, creating it if it is not there.
@@ -184,17 +182,15 @@ impl Database {
             let Inner { kernels, options, .. } = &*self.inner;
             Collection::fence(env, name, &entry, *kernels, options).await?;
         }
-        self.inner
-            .chain
-            .change(|catalogue| {
-                if find(catalogue, name)?.identity != identity {
-                    return Err(not_found(name));
-                }
-                catalogue.collections.remove(name);
-                catalogue.dropped.push(identity);
-                Ok(())
-            })
-            .await?;
+        change(&self.inner.chain, |catalogue| {
+            if find(catalogue, name)?.identity != identity {
+                return Err(not_found(name));
+            }
+            catalogue.collections.remove(name);
+            catalogue.dropped.push(identity);
+            Ok(())
+        })
+        .await?;
         // It is dropped. What this does not delete, the next writer of any collection does.
         let _ = self.finish_drops().await;
         Ok(())
@@ -216,13 +212,11 @@ impl Database {
         if gone.is_empty() {
             return Ok(());
         }
-        self.inner
-            .chain
-            .change(|catalogue| {
-                catalogue.dropped.retain(|dropped| !gone.contains(dropped));
-                Ok(())
-            })
-            .await
+        change(&self.inner.chain, |catalogue| {
+            catalogue.dropped.retain(|dropped| !gone.contains(dropped));
+            Ok(())
+        })
+        .await
     }
 
     /// Gives a collection another name. Whoever has it open keeps it.
@@ -232,19 +226,17 @@ impl Database {
     pub async fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.check_writable().await?;
         check_name(to)?;
-        self.inner
-            .chain
-            .change(|catalogue| {
-                let entry = *find(catalogue, from)?;
-                if catalogue.collections.contains_key(to) {
-                    let message = format!("collection `{to}` is there already");
-                    return Err(Error::new(ErrorKind::AlreadyExists, message));
-                }
-                catalogue.collections.remove(from);
-                catalogue.collections.insert(to.to_owned(), entry);
-                Ok(())
-            })
-            .await
+        change(&self.inner.chain, |catalogue| {
+            let entry = *find(catalogue, from)?;
+            if catalogue.collections.contains_key(to) {
+                let message = format!("collection `{to}` is there already");
+                return Err(Error::new(ErrorKind::AlreadyExists, message));
+            }
+            catalogue.collections.remove(from);
+            catalogue.collections.insert(to.to_owned(), entry);
+            Ok(())
+        })
+        .await
     }
 
     /// Reads everything that the database holds and checks every checksum.

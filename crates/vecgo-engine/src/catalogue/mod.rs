@@ -96,28 +96,6 @@ impl Chain {
         }
     }
 
-    /// Commits a change of the catalogue. `make` is asked again whenever another change came first.
-    pub(crate) async fn change<T>(&self, make: impl Fn(&mut Catalogue) -> Result<T>) -> Result<T> {
-        let env = &self.env;
-        for _ in 0..MAX_TRIES {
-            let (current, checksum) = self.newest().await?;
-            let parent = Parent { number: current.number, checksum };
-            let mut next = Catalogue::clone(&current);
-            let made = make(&mut next)?;
-            next.number = parent.number + 1;
-            next.nonce = env.rand.next_u64();
-            next.parent = parent;
-            next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
-            let (bytes, _) = next.encode();
-            if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
-                && self.counts(&next).await?
-            {
-                return Ok(made);
-            }
-        }
-        Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
-    }
-
     /// Whether a catalogue that was put is part of the chain. It is not if it came so late that
     /// others had deleted what had its number. Deletes those that are not kept any more.
     async fn counts(&self, put: &Catalogue) -> Result<bool> {
@@ -136,6 +114,31 @@ impl Chain {
         }
         Ok(put.number >= newest)
     }
+}
+
+/// Commits a change of the catalogue. `make` is asked again whenever another change came first.
+pub(crate) async fn change<T>(
+    chain: &Chain,
+    make: impl Fn(&mut Catalogue) -> Result<T>,
+) -> Result<T> {
+    let env = &chain.env;
+    for _ in 0..MAX_TRIES {
+        let (current, checksum) = chain.newest().await?;
+        let parent = Parent { number: current.number, checksum };
+        let mut next = Catalogue::clone(&current);
+        let made = make(&mut next)?;
+        next.number = parent.number + 1;
+        next.nonce = env.rand.next_u64();
+        next.parent = parent;
+        next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
+        let (bytes, _) = next.encode();
+        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
+            && chain.counts(&next).await?
+        {
+            return Ok(made);
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "the catalogue is changed by others all the time"))
 }
 
 /// The change was put; whether it counts is not known.

@@ -25,7 +25,7 @@ const BLOCKS: usize = 22;
 /// What a row costs beside its vector, document and payload.
 pub(crate) const ROW_OVERHEAD: usize = 96;
 /// Memory is taken so many bytes at a time.
-const CHARGED: u64 = 64 << 10;
+const CHARGED: u64 = 4 << 10;
 
 /// What a row carries beside its vector.
 #[derive(Debug)]

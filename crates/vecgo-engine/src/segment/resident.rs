@@ -224,6 +224,11 @@ impl Segment {
         }
     }
 
+    /// What of memory has to be taken before ids can be looked up.
+    pub(crate) fn lookup_lacks(&self) -> u64 {
+        if self.has_lookup() { 0 } else { self.section_length(SectionKind::Lookup) }
+    }
+
     pub(super) fn has_lookup(&self) -> bool {
         self.resident.lookup.is_initialized()
     }

@@ -11,8 +11,13 @@ use super::writer::Writer;
 use crate::{Error, Result};
 
 impl Writer {
-    /// Takes memory for a batch, if it is there.
+    /// Takes memory for a batch, if it is there, and if there is enough to look its ids up.
     pub(super) fn take_room(&self, batch: &Batch) -> bool {
+        let lookups = self.segments.iter().map(|(live, _)| live.segment.lookup_lacks());
+        let lookups: u64 = lookups.sum();
+        if lookups > 0 && lookups > self.shared.env.memory.left(Use::Segments) {
+            return false;
+        }
         let lacks = self.active.lacks(batch.memory_bytes(self.shared.config.dim()));
         let charge = || self.shared.env.memory.try_take(Use::Memtables, lacks);
         lacks == 0 || charge().map(|charge| self.active.charge(charge)).is_some()

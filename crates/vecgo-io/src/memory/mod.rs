@@ -276,19 +276,30 @@ impl Drop for Charge {
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MemoryStats { limit, memtables, segments, merges, queries, cache } = self.stats;
-        let mega = |bytes: u64| bytes.div_ceil(1 << 20);
         write!(
             f,
-            "{} MiB of memory were asked for; the limit is {} MiB, of which memtables hold {} MiB, \
-             segments {}, merges {}, answers {}, and {} are for the cache",
-            mega(self.bytes),
-            mega(limit),
-            mega(memtables),
-            mega(segments),
-            mega(merges),
-            mega(queries),
-            mega(cache)
+            "{} of memory were asked for; the limit is {}, of which memtables hold {}, segments {}, \
+             merges {}, answers {}, and {} are for the cache",
+            Size(self.bytes),
+            Size(limit),
+            Size(memtables),
+            Size(segments),
+            Size(merges),
+            Size(queries),
+            Size(cache)
         )
+    }
+}
+
+/// Bytes as people read them.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes < 10 << 20 => write!(f, "{} KiB", bytes.div_ceil(1 << 10)),
+            bytes => write!(f, "{} MiB", bytes.div_ceil(1 << 20)),
+        }
     }
 }
 

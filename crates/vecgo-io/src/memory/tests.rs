@@ -62,7 +62,7 @@ fn a_wait_ends_and_says_who_has_it() {
     let _most = memory.try_take(Use::Memtables, 80 << 20).unwrap();
     let error = block_on(memory.take(Use::Queries, 11 << 20)).unwrap_err();
     let message = error.to_string();
-    for part in ["11 MiB", "100 MiB", "memtables hold 80 MiB", "10 are for the cache"] {
+    for part in ["11 MiB", "100 MiB", "memtables hold 80 MiB", "10 MiB are for the cache"] {
         assert!(message.contains(part), "{message}");
     }
     // What can never be had is refused at once.

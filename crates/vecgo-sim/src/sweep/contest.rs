@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -187,6 +188,7 @@ impl Contest {
             excuse: if self.quiet { Excuse::Nothing } else { Excuse::Network },
             numbers: Arc::clone(&self.numbers),
             sequences: Mutex::default(),
+            may_lack_memory: AtomicBool::new(false),
         };
         for operation in operations {
             let ran = operation.run(&session, lane).await;

@@ -1,13 +1,14 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use vecgo_engine::Database;
 use vecgo_io::{Access, Spawn, SpawnExt};
 
 use super::session::{DOCS, DOCS_DIM, Excuse, Numbers, Session};
-use super::{End, Operation, Phase};
+use super::{End, Operation, Phase, Span};
 use crate::disk::{Fault, Image, SimDisk};
-use crate::machine::{Machine, Process, Trace};
+use crate::machine::{Machine, PLENTY_BYTES, Process, Trace};
 use crate::oracle::{Expected, Mark, Oracle, invariants};
 use crate::random::Random;
 use crate::violation::Failure;
@@ -166,6 +167,7 @@ impl Driver {
             excuse: Excuse::Disk(self.machine.disk.clone()),
             numbers: Arc::clone(&self.numbers),
             sequences: Mutex::default(),
+            may_lack_memory: AtomicBool::new(self.settings.memory < PLENTY_BYTES),
         }))
     }
 
@@ -181,6 +183,11 @@ impl Driver {
         for task in tasks.collect::<Vec<_>>() {
             let ended = task.await;
             ended.unwrap_or_else(|| Err(Violation::new("I20", "a client's task is gone")))?;
+        }
+        if session.may_lack_memory.swap(false, Ordering::Relaxed) {
+            // I19: nobody reads any more, so that all can be given back that is taken.
+            let write = Operation::Upsert(Span { first: 0, count: 9 });
+            write.run(session, 0).await.map_err(|violation| violation.context("at the end"))?;
         }
         if phase.end == End::Close {
             close_all(session).await?;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use vecgo_engine::{Ack, Collection, Database, Error, ErrorKind, Result as EngineResult, WalSync};
@@ -34,6 +34,8 @@ pub struct Session {
     pub(crate) numbers: Arc<Numbers>,
     /// Sequence number of the last change of each lane.
     pub(crate) sequences: Mutex<BTreeMap<(usize, usize), u64>>,
+    /// Whether memory may be lacking, because others hold what they read for long.
+    pub(crate) may_lack_memory: AtomicBool,
 }
 
 /// Numbers that a run never uses twice.
@@ -360,7 +362,9 @@ impl Session {
 
     /// An error is right only where there is an excuse for it.
     pub(crate) fn check_failure(&self, error: &Error) -> Result<(), Violation> {
-        match self.excuse.covers(error) {
+        let lacks = error.kind() == ErrorKind::ResourceExhausted
+            && self.may_lack_memory.load(Ordering::Relaxed);
+        match lacks || self.excuse.covers(error) {
             true => Ok(()),
             false => Err(Violation::new("I20", format!("{:?}: {error}", error.kind()))),
         }
