@@ -3,7 +3,7 @@
 //! `many DIR COLLECTIONS RECORDS`: opens so many collections of 128 dimensions, creates those that are
 //! not there, writes so many records to each, and holds them all open.
 
-#![allow(clippy::disallowed_methods, reason = "a program to measure with")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "measures and prints")]
 
 use std::error::Error;
 use std::fs;

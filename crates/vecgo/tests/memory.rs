@@ -148,6 +148,25 @@ fn many_collections_share_what_there_is() {
 }
 
 #[test]
+fn a_writer_that_lacks_memory_flushes_what_it_holds() {
+    const DIM: usize = 64;
+    let root = tempfile::tempdir().unwrap();
+    let db = open(root.path(), 16 * MIB, Duration::from_secs(30));
+    let config = Config::new(DIM, Metric::L2).with_index(Index::Flat);
+    let docs = db.open_or_create("docs", config).wait().unwrap();
+    fill(&docs, 0..4800, DIM);
+    let version = docs.commit().wait().unwrap();
+    assert!(docs.stats().segments.is_empty());
+    // What their logs hold is in the memory of each of them, and nobody can flush it.
+    let old: Vec<_> = (0..6).map(|_| docs.at_version(version).wait().unwrap()).collect();
+    let most = fill(&docs, 4800..20_000, DIM);
+    assert!(most <= 16 * MIB, "{most}");
+    assert_eq!((docs.count(), old[5].count()), (20_000, 4800));
+    find_themselves(&docs, 0..3, DIM);
+    find_themselves(&docs, 19_990..19_993, DIM);
+}
+
+#[test]
 fn a_limit_that_is_none_is_refused() {
     for limit in [0, 16 * MIB - 1] {
         let error = vecgo::open("memory://").memory_limit(limit).wait().unwrap_err();

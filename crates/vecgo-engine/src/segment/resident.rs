@@ -69,11 +69,12 @@ impl Segment {
     async fn charged<'a, T>(
         &self,
         cell: &'a OnceCell<Charged<T>>,
+        used_for: Use,
         kinds: &[SectionKind],
         load: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<&'a T> {
         let loaded = cell.get_or_try_init(async || {
-            let charge = self.memory.take(Use::Segments, self.lengths(kinds)).await;
+            let charge = self.memory.take(used_for, self.lengths(kinds)).await;
             let charge =
                 charge.map_err(|e| Error::from(e).context(format!("to load {}", self.key)))?;
             Ok::<_, Error>(Charged { value: load().await?, charge })
@@ -88,8 +89,9 @@ impl Segment {
     /// `ResourceExhausted` if there was no memory for it for too long.
     pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
         let Resident { graph, held, numbers, .. } = &self.resident;
-        let graph =
-            self.charged(graph, &GraphPart::SECTIONS, async || GraphPart::load(self, config).await);
+        let graph = self.charged(graph, Use::Segments, &GraphPart::SECTIONS, async || {
+            GraphPart::load(self, config).await
+        });
         if graph.await?.needs_vectors() {
             self.vectors().await?;
             self.norms().await?;
@@ -109,7 +111,7 @@ impl Segment {
                 self.read_section(SectionKind::Ids, numbers.as_bytes_mut()).await?;
                 Ok(numbers)
             };
-            self.charged(numbers, &[SectionKind::Ids], load).await?;
+            self.charged(numbers, Use::Segments, &[SectionKind::Ids], load).await?;
         }
         Ok(())
     }
@@ -133,7 +135,11 @@ impl Segment {
 
     async fn vectors(&self) -> Result<&[f32]> {
         let kind = SectionKind::Vectors;
-        Ok(self.charged(&self.resident.vectors, &[kind], async || self.floats(kind).await).await?)
+        Ok(self
+            .charged(&self.resident.vectors, Use::Segments, &[kind], async || {
+                self.floats(kind).await
+            })
+            .await?)
     }
 
     pub(crate) async fn norms(&self) -> Result<&[f32]> {
@@ -141,7 +147,9 @@ impl Segment {
         if !self.has(kind) {
             return Ok(&[]);
         }
-        Ok(self.charged(&self.resident.norms, &[kind], async || self.floats(kind).await).await?)
+        Ok(self
+            .charged(&self.resident.norms, Use::Segments, &[kind], async || self.floats(kind).await)
+            .await?)
     }
 
     /// Loads what a scan under `metric` reads, if there is memory for it: otherwise it is read anew
@@ -238,7 +246,7 @@ impl Segment {
             let mut bytes = self.section_bytes(SectionKind::Lookup).await?;
             Lookup::decode(bytes.as_bytes_mut(), self.rows()).map_err(|error| self.damaged(error))
         };
-        self.charged(&self.resident.lookup, &[SectionKind::Lookup], load).await
+        self.charged(&self.resident.lookup, Use::Ids, &[SectionKind::Lookup], load).await
     }
 
     /// Whether there is memory for all that searches and writes load of it.

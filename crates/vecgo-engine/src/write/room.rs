@@ -13,14 +13,18 @@ use crate::{Error, Result};
 impl Writer {
     /// Takes memory for a batch, if it is there, and if there is enough to look its ids up.
     pub(super) fn take_room(&self, batch: &Batch) -> bool {
-        let lookups = self.segments.iter().map(|(live, _)| live.segment.lookup_lacks());
-        let lookups: u64 = lookups.sum();
-        if lookups > 0 && lookups > self.shared.env.memory.left(Use::Segments) {
+        let lookups = self.lookups_lack();
+        if lookups > 0 && lookups > self.shared.env.memory.left(Use::Ids) {
             return false;
         }
         let lacks = self.active.lacks(batch.memory_bytes(self.shared.config.dim()));
         let charge = || self.shared.env.memory.try_take(Use::Memtables, lacks);
         lacks == 0 || charge().map(|charge| self.active.charge(charge)).is_some()
+    }
+
+    /// What has to be taken before ids can be looked up in all segments.
+    fn lookups_lack(&self) -> u64 {
+        self.segments.iter().map(|(live, _)| live.segment.lookup_lacks()).sum()
     }
 
     /// Returns once there is memory for a batch.
@@ -51,7 +55,8 @@ impl Writer {
                 Some(_) => {}
                 None => {
                     let failure = self.shared.flush_failure.lock().clone();
-                    let bytes = batch.memory_bytes(self.shared.config.dim()) as u64;
+                    let dim = self.shared.config.dim();
+                    let bytes = self.active.lacks(batch.memory_bytes(dim)) + self.lookups_lack();
                     return Err(failure.unwrap_or_else(|| Error::from(memory.exhausted(bytes))));
                 }
             }

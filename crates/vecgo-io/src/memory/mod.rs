@@ -20,7 +20,9 @@ pub(crate) use machine::memory_of_machine;
 pub enum Use {
     /// Writes that are in no segment yet.
     Memtables,
-    /// What is held of segments.
+    /// Finding the rows of ids, which every write does.
+    Ids,
+    /// What is held of segments for searches.
     Segments,
     /// Making segments of others.
     Merges,
@@ -28,7 +30,7 @@ pub enum Use {
     Queries,
 }
 
-const USES: [Use; 4] = [Use::Memtables, Use::Segments, Use::Merges, Use::Queries];
+const USES: [Use; 5] = [Use::Memtables, Use::Ids, Use::Segments, Use::Merges, Use::Queries];
 
 /// Bytes in use, by what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,9 @@ pub struct MemoryStats {
     pub limit: u64,
     /// Writes that are in no segment yet.
     pub memtables: u64,
-    /// What is held of segments: graphs, codes, lookups of ids, vectors.
+    /// Finding the rows of ids in segments.
+    pub ids: u64,
+    /// What is held of segments for searches: graphs, codes, vectors.
     pub segments: u64,
     /// Making segments of others.
     pub merges: u64,
@@ -108,7 +112,7 @@ impl Memory {
     /// there is a merge, and writes while much is searched.
     fn ceiling(&self, used_for: Use) -> u64 {
         match used_for {
-            Use::Memtables | Use::Queries => self.limit,
+            Use::Memtables | Use::Ids | Use::Queries => self.limit,
             Use::Segments => self.limit - self.limit / 8,
             Use::Merges => self.limit - self.limit / 4,
         }
@@ -126,8 +130,9 @@ impl Memory {
 
     /// How much there will be once all is given back that is about to be: memtables, merges, answers.
     pub fn attainable(&self, used_for: Use) -> u64 {
-        let segments = self.by_use[Use::Segments as usize].load(Ordering::Relaxed);
-        self.most(used_for).saturating_sub(segments)
+        let kept = [Use::Segments, Use::Ids]
+            .map(|held| self.by_use[held as usize].load(Ordering::Relaxed));
+        self.most(used_for).saturating_sub(kept.into_iter().sum())
     }
 
     /// Takes so much if it is there.
@@ -220,8 +225,9 @@ impl Memory {
     /// What is in use.
     pub fn stats(&self) -> MemoryStats {
         let used = |used_for: Use| self.by_use[used_for as usize].load(Ordering::Relaxed);
-        let [memtables, segments, merges, queries] = USES.map(used);
-        MemoryStats { limit: self.limit, memtables, segments, merges, queries, cache: self.cache }
+        let [memtables, ids, segments, merges, queries] = USES.map(used);
+        let (limit, cache) = (self.limit, self.cache);
+        MemoryStats { limit, memtables, ids, segments, merges, queries, cache }
     }
 }
 
@@ -275,14 +281,15 @@ impl Drop for Charge {
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemoryStats { limit, memtables, segments, merges, queries, cache } = self.stats;
+        let MemoryStats { limit, memtables, ids, segments, merges, queries, cache } = self.stats;
         write!(
             f,
-            "{} of memory were asked for; the limit is {}, of which memtables hold {}, segments {}, \
-             merges {}, answers {}, and {} are for the cache",
+            "{} of memory were asked for; the limit is {}, of which memtables hold {}, ids {}, \
+             segments {}, merges {}, answers {}, and {} are for the cache",
             Size(self.bytes),
             Size(limit),
             Size(memtables),
+            Size(ids),
             Size(segments),
             Size(merges),
             Size(queries),

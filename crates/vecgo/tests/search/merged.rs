@@ -1,5 +1,8 @@
 //! Graphs that go on from others when segments are merged, and memtables beside graphs.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use crate::fixture::{Fixture, clustered, combinations, ids};
 use vecgo::{Config, Metric, Quantization, Record};
 
@@ -70,4 +73,43 @@ fn a_memtable_beside_graphs_holds_few_rows() {
         assert!(flushed.iter().all(|segment| segment.rows <= 16_500), "{name}: {flushed:?}");
         assert_eq!(docs.count(), 40_000);
     }
+}
+
+/// However the segments change under them, searches of a graph give as many rows as they were asked
+/// for, each once.
+#[test]
+fn k_rows_are_found_beside_writes_and_merges() {
+    const ROWS: u64 = 3000;
+    let rows = clustered(1, 4 * ROWS as usize, 100);
+    let docs = Fixture::of(Metric::L2, Quantization::RaBitQ { bits: 8 }, &rows[..ROWS as usize]);
+    let docs = &docs.docs;
+    let (writing, searches) = (AtomicBool::new(true), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..3usize {
+            let (writing, searches, rows) = (&writing, &searches, &rows);
+            scope.spawn(move || {
+                for query in rows.iter().skip(thread).step_by(3).cycle() {
+                    if !writing.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let hits = docs.search(query).k(30).wait().unwrap();
+                    let ids: BTreeSet<_> = hits.into_iter().map(|hit| hit.id).collect();
+                    assert_eq!(ids.len(), 30);
+                    searches.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 0..12usize {
+            let new = &rows[ROWS as usize + round * 200..][..200];
+            let ids = (0..ROWS).skip(round * 37).step_by(13);
+            docs.upsert(ids.zip(new).map(|(id, row)| Record::new(id, row.clone()))).wait().unwrap();
+            docs.flush().wait().unwrap();
+            if round % 3 == 2 {
+                docs.compact().wait().unwrap();
+            }
+        }
+        writing.store(false, Ordering::Release);
+    });
+    assert!(searches.into_inner() > 100, "the searchers hardly searched");
+    assert_eq!(docs.count(), ROWS);
 }
