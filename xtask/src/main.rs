@@ -27,6 +27,7 @@ cargo xtask COMMAND
   checks    formatting, lints, and the four checks below
   layers    crates depend on lower ones only, and one of them alone has unsafe code
   lengths   no source file is too long
+  named     every test that RELIABILITY.md names is there
   leaks     no file names a place on somebody's machine or a package host
   deny      dependencies come from the registry under a licence that deny.toml allows
   docs      the documentation of all crates, warnings denied
@@ -70,6 +71,7 @@ fn command(arguments: &[String]) -> Outcome {
             "layers" => checks::layers(),
             "lengths" => checks::lengths(),
             "leaks" => checks::leaks(),
+            "named" => checks::named(),
             "deny" => checks::deny(),
             "docs" => ci::docs(),
             "corpus" => fuzz::corpus(),

@@ -5,11 +5,13 @@ mod layers;
 mod leaks;
 mod lengths;
 mod licence;
+mod named;
 
 pub(crate) use deny::deny;
 pub(crate) use layers::layers;
 pub(crate) use leaks::leaks;
 pub(crate) use lengths::lengths;
+pub(crate) use named::named;
 
 use crate::Outcome;
 use crate::process::cargo;
@@ -20,6 +22,7 @@ pub(crate) fn all() -> Outcome {
     cargo("fmt --manifest-path fuzz/Cargo.toml --check").run()?;
     leaks()?;
     lengths()?;
+    named()?;
     layers()?;
     deny()?;
     cargo("clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings").run()?;
