@@ -47,6 +47,9 @@ pub struct Options {
     /// readers elsewhere to be done. If absent, none in a directory, where a reader holds its files
     /// open, and a quarter of an hour elsewhere.
     pub vacuum_grace: Option<Duration>,
+    /// While less of the disk is free nothing is written but deletions: merges and vacuums need room
+    /// to make some. 0 for none.
+    pub disk_reserve: u64,
     /// A segment of fewer rows gets no graph: to go through all its rows takes no longer than to
     /// walk one.
     pub graph_rows: usize,
@@ -65,6 +68,7 @@ impl Default for Options {
             retention: Retention::default(),
             auto_vacuum: true,
             vacuum_grace: None,
+            disk_reserve: 256 << 20,
             graph_rows: 2048,
             simd: None,
         }

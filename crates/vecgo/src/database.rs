@@ -116,6 +116,13 @@ impl Open {
         self
     }
 
+    /// Bytes of the disk that writes leave free (256 MiB), 0 for none: while less is free they fail with
+    /// `ResourceExhausted`, but for deletions. Merges and vacuums need room to make some.
+    pub fn disk_reserve(mut self, bytes: u64) -> Self {
+        self.options.disk_reserve = bytes;
+        self
+    }
+
     /// Rows from which on a merge gives a segment a graph (2048), in collections that have one.
     /// Fewer are scored one by one, which takes no longer than to walk a graph of them.
     pub fn graph_rows(mut self, rows: usize) -> Self {

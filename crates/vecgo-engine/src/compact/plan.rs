@@ -23,6 +23,8 @@ pub(crate) struct Policy {
     pub(crate) graph_rows: Option<u64>,
     /// Memory that a merge may take.
     pub(crate) most_memory: u64,
+    /// Room for what it writes.
+    pub(crate) most_bytes: u64,
 }
 
 /// About how much memory a row takes while its segment is made of others.
@@ -51,9 +53,12 @@ const MOST_INPUTS: usize = 64;
 const MOST_BYTES: u64 = 8 << 30;
 
 /// Which segments are to be merged now, by their places; none if all is well. Those stay as they are
-/// for which there can never be memory.
+/// for which there is no room.
 pub(crate) fn plan(segments: &[Summary], policy: Policy) -> Vec<usize> {
-    let fits = |place: &usize| segments[*place].memory <= policy.most_memory;
+    let fits = |place: &usize| {
+        let Summary { memory, bytes, .. } = segments[*place];
+        memory <= policy.most_memory && bytes <= policy.most_bytes
+    };
     let places: Vec<usize> = (0..segments.len()).filter(fits).collect();
     let segments: Vec<Summary> = places.iter().map(|place| segments[*place]).collect();
     choose(&segments, policy).into_iter().map(|chosen| places[chosen]).collect()
@@ -157,7 +162,7 @@ fn bounded(segments: &[Summary], places: Vec<usize>, policy: Policy) -> Vec<usiz
     let within = places.into_iter().take(MOST_INPUTS).take_while(|place| {
         bytes = bytes.saturating_add(segments[*place].bytes);
         memory = memory.saturating_add(segments[*place].memory);
-        bytes <= MOST_BYTES && memory <= policy.most_memory
+        bytes <= MOST_BYTES.min(policy.most_bytes) && memory <= policy.most_memory
     });
     let mut within: Vec<usize> = within.collect();
     within.sort_unstable();
@@ -176,7 +181,7 @@ mod tests {
     }
 
     fn policy(graph_rows: Option<u64>) -> Policy {
-        Policy { base: BASE, graph_rows, most_memory: u64::MAX }
+        Policy { base: BASE, graph_rows, most_memory: u64::MAX, most_bytes: u64::MAX }
     }
 
     fn planned(segments: &[Summary]) -> Vec<usize> {
@@ -184,15 +189,20 @@ mod tests {
     }
 
     #[test]
-    fn merges_take_no_more_memory_than_there_is() {
+    fn merges_take_no_more_than_there_is() {
         let within = |most_memory, segments: &[Summary]| {
             plan(segments, Policy { most_memory, ..policy(Some(250)) })
         };
         assert_eq!(within(50, &[of(10); 5]), [0, 1, 2, 3, 4]);
         assert_eq!(within(35, &[of(10); 5]), [0, 1, 2]);
+        let room = |most_bytes, segments: &[Summary]| {
+            plan(segments, Policy { most_bytes, ..policy(Some(250)) })
+        };
+        assert_eq!(room(35, &[of(10); 5]), [0, 1, 2]);
         // What can never be merged is left out, and nothing else.
         let worn = Summary { dead: 21, ..of(50_000) };
         assert_eq!(within(49_999, &[worn, of(10), of(10), of(10)]), [1, 2, 3]);
+        assert_eq!(room(49_999, &[worn, of(10), of(10), of(10)]), [1, 2, 3]);
         assert!(within(9, &[worn, of(10), Summary { rows: 300, ..of(10) }]).is_empty());
     }
 

@@ -112,6 +112,10 @@ impl Batch {
         Self::collect(limit, ids.len(), ids.into_iter().map(|id| Ok((id, Change::Delete))))
     }
 
+    pub(super) fn only_deletes(&self) -> bool {
+        self.changes.iter().all(|(_, _, change)| matches!(change, Change::Delete))
+    }
+
     /// Bytes that it may take in a memtable, but for parts of documents that stay as they are.
     pub(crate) fn memory_bytes(&self, dim: usize) -> usize {
         let is_update = |change: &&(usize, Id, Change)| matches!(change.2, Change::Update { .. });

@@ -139,13 +139,17 @@ impl Writer {
             has_graph: live.segment.has_graph(),
         });
         let (summaries, memory) = (summaries.collect::<Vec<_>>(), &self.shared.env.memory);
-        let planned = |most_memory| {
+        let planned = |most_memory, most_bytes| {
             let graph_rows = self.graph_rows().map(|rows| rows as u64);
-            plan(&summaries, Policy { base: bytes, graph_rows, most_memory })
+            plan(&summaries, Policy { base: bytes, graph_rows, most_memory, most_bytes })
         };
+        if planned(u64::MAX, u64::MAX).is_empty() {
+            return Vec::new();
+        }
+        let room = self.shared.env.store.free_space().unwrap_or(u64::MAX);
         // What there is memory for now, before what has to wait until others give theirs back.
-        let now = planned(memory.left(Use::Merges));
-        if now.is_empty() { planned(memory.attainable(Use::Merges)) } else { now }
+        let now = planned(memory.left(Use::Merges), room);
+        if now.is_empty() { planned(memory.attainable(Use::Merges), room) } else { now }
     }
 
     fn start_merge(&mut self, places: Vec<usize>, waiters: Vec<Waiter>) {

@@ -10,6 +10,7 @@ mod flush;
 mod inbox;
 mod merge;
 mod open;
+mod reserve;
 mod resolve;
 mod room;
 mod tail;

@@ -15,6 +15,7 @@ use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
 use super::merge::Merges;
 use super::open::Opened;
+use super::reserve::Reserve;
 use super::tail::LogTail;
 use super::vacuum::Vacuums;
 use crate::collection::Shared;
@@ -59,6 +60,7 @@ pub(crate) struct Writer {
     pub(super) vacuums: Vacuums,
     /// How often somebody had lacked memory when this writer last did something about it.
     pub(super) pressure: u64,
+    pub(super) reserve: Reserve,
     /// Why nothing can be written any more.
     failed: Option<Error>,
 }
@@ -122,6 +124,7 @@ impl Writer {
             merges: Merges::default(),
             vacuums,
             pressure,
+            reserve: Reserve::default(),
             failed: None,
         };
         if writer.committed_sequence() < sequence {
@@ -226,8 +229,13 @@ impl Writer {
             match message {
                 Message::Write { batch, reply } => {
                     if self.is_full() || !self.take_room(&batch) {
+                        // A new view shows all that is applied, so that has to be acknowledged.
                         self.acknowledge(std::mem::take(&mut pending), false).await;
                         self.flush_if_due().await;
+                        if let Err(error) = self.make_room(&batch).await {
+                            let _ = reply.send(Err(error));
+                            continue;
+                        }
                     }
                     match self.write(batch).await {
                         Ok(ack) => pending.push((reply, ack)),
@@ -267,12 +275,12 @@ impl Writer {
     /// Applies a batch so that no reader sees it yet, and adds it to the log's buffer.
     async fn write(&mut self, batch: Batch) -> Result<Ack> {
         self.check_alive()?;
+        self.check_disk(&batch)?;
         if self.is_full() && self.sealed.is_some() {
             // There was no waiting for room, so the flush is failing.
             let failure = self.shared.flush_failure.lock().clone();
             return Err(failure.unwrap_or_else(|| Error::internal("no room in the memtable")));
         }
-        self.make_room(&batch).await?;
         let resolved = self.resolve(batch).await?;
         let puts = resolved.iter().filter(|change| change.put.is_some()).count();
         self.active.reserve(puts)?;
@@ -284,6 +292,7 @@ impl Writer {
             applied.inspect_err(|error| self.fail(error))?;
             let bytes = self.tail.unsealed_bytes().saturating_sub(before);
             self.uncommitted.add(self.shared.env.clock.monotonic(), bytes);
+            self.reserve.wrote(bytes);
         }
         Ok(Ack { sequence: self.sequence, durable: false, records })
     }

@@ -239,6 +239,10 @@ impl Store for DirectoryStore {
         })
     }
 
+    fn free_space(&self) -> Option<u64> {
+        self.disk.free_space().ok()
+    }
+
     fn has_locks(&self) -> bool {
         true
     }

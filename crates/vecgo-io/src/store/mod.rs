@@ -74,6 +74,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`StoreError`].
     fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Bytes that can still be written, where there is an end to them and it is known.
+    fn free_space(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether it has locks. Where it has none, writers take over from each other by puts whose
     /// condition holds.
     fn has_locks(&self) -> bool;

@@ -110,6 +110,10 @@ impl<S: Store> Store for Interleaved<S> {
         })
     }
 
+    fn free_space(&self) -> Option<u64> {
+        self.store.free_space()
+    }
+
     fn has_locks(&self) -> bool {
         self.store.has_locks()
     }

@@ -1,7 +1,5 @@
 //! A merge that the machine leaves no time is begun again where it gets some.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use futures_lite::future::block_on;

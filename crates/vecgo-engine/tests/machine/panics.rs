@@ -1,109 +1,19 @@
 //! A panic in a task of the database, which is always a defect, takes that task along and nothing
 //! else: whoever waited is told, what is in the background is tried again, and nothing is lost.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use futures_lite::future::block_on;
 use vecgo_engine::{Collection, Config, Database, ErrorKind, Metric, Options, Record};
-use vecgo_io::{
-    Access, BoxFuture, Env, Limits, Listed, Log, Logs, Object, ObjectWriter, PutOutcome, Store,
-    StoreError, StoreLock,
-};
+use vecgo_io::{Access, Env, Limits};
 
-/// A store and its logs in which a call may panic, once.
-#[derive(Debug, Clone)]
-struct Trapped {
-    store: Arc<dyn Store>,
-    logs: Arc<dyn Logs>,
-    traps: Arc<Traps>,
-}
-
-#[derive(Debug, Default)]
-struct Traps {
-    new_segment: AtomicBool,
-    sync: AtomicBool,
-}
-
-fn spring(trap: &AtomicBool) {
-    assert!(!trap.swap(false, Ordering::SeqCst), "a trap");
-}
-
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-impl Store for Trapped {
-    fn put_if_absent<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, PutOutcome> {
-        self.store.put_if_absent(key, body)
-    }
-
-    fn create<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn ObjectWriter>> {
-        if key.contains("/segment/") {
-            spring(&self.traps.new_segment);
-        }
-        self.store.create(key)
-    }
-
-    fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn Object>> {
-        self.store.open(key)
-    }
-
-    fn list<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<Listed>> {
-        self.store.list(prefix)
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
-        self.store.delete(key)
-    }
-
-    fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> Answer<'a, ()> {
-        self.store.clear_unfinished(prefix)
-    }
-
-    fn has_locks(&self) -> bool {
-        self.store.has_locks()
-    }
-
-    fn lock<'a>(&'a self, key: &'a str, holder: &'a str) -> Answer<'a, StoreLock> {
-        self.store.lock(key, holder)
-    }
-}
-
-impl Logs for Trapped {
-    fn create<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn Log>> {
-        Box::pin(async {
-            let (log, traps) = (self.logs.create(key).await?, Arc::clone(&self.traps));
-            Ok(Box::new(TrappedLog { log, traps }) as Box<dyn Log>)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct TrappedLog {
-    log: Box<dyn Log>,
-    traps: Arc<Traps>,
-}
-
-impl Log for TrappedLog {
-    fn append<'a>(&'a mut self, bytes: &'a [u8]) -> Answer<'a, ()> {
-        self.log.append(bytes)
-    }
-
-    fn sync(&mut self) -> Answer<'_, ()> {
-        spring(&self.traps.sync);
-        self.log.sync()
-    }
-}
+use crate::store::{Traps, trapped};
 
 /// A database in a directory, and its traps.
 fn open(root: &std::path::Path) -> (Database, Arc<Traps>) {
     let env = Env::local(root, Access::Write, Limits::default()).unwrap();
-    let traps = Arc::new(Traps::default());
-    let (store, logs) = (Arc::clone(&env.store), env.logs.clone().unwrap());
-    let trapped = Arc::new(Trapped { store, logs, traps: Arc::clone(&traps) });
-    let env = Env { store: Arc::clone(&trapped) as _, logs: Some(trapped as _), ..env };
+    let (env, traps) = trapped(env);
     let options = Options { auto_compact: false, ..Options::default() };
     (Database::new(env, Access::Write, options).unwrap(), traps)
 }

@@ -1,0 +1,110 @@
+//! A store whose calls are watched.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use vecgo_io::{
+    BoxFuture, Env, Listed, Log, Logs, Object, ObjectWriter, PutOutcome, Store, StoreError,
+    StoreLock,
+};
+
+/// A store and its logs in which a call may panic, once, and of which it may be said how much is free.
+#[derive(Debug, Clone)]
+struct Trapped {
+    store: Arc<dyn Store>,
+    logs: Arc<dyn Logs>,
+    traps: Arc<Traps>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Traps {
+    pub(crate) new_segment: AtomicBool,
+    pub(crate) sync: AtomicBool,
+    /// Bytes that are free; 0 for what the store says.
+    pub(crate) free: AtomicU64,
+}
+
+fn spring(trap: &AtomicBool) {
+    assert!(!trap.swap(false, Ordering::SeqCst), "a trap");
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl Store for Trapped {
+    fn put_if_absent<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, PutOutcome> {
+        self.store.put_if_absent(key, body)
+    }
+
+    fn create<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn ObjectWriter>> {
+        if key.contains("/segment/") {
+            spring(&self.traps.new_segment);
+        }
+        self.store.create(key)
+    }
+
+    fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn Object>> {
+        self.store.open(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<Listed>> {
+        self.store.list(prefix)
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, ()> {
+        self.store.delete(key)
+    }
+
+    fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> Answer<'a, ()> {
+        self.store.clear_unfinished(prefix)
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        match self.traps.free.load(Ordering::SeqCst) {
+            0 => self.store.free_space(),
+            free => Some(free),
+        }
+    }
+
+    fn has_locks(&self) -> bool {
+        self.store.has_locks()
+    }
+
+    fn lock<'a>(&'a self, key: &'a str, holder: &'a str) -> Answer<'a, StoreLock> {
+        self.store.lock(key, holder)
+    }
+}
+
+impl Logs for Trapped {
+    fn create<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn Log>> {
+        Box::pin(async {
+            let (log, traps) = (self.logs.create(key).await?, Arc::clone(&self.traps));
+            Ok(Box::new(TrappedLog { log, traps }) as Box<dyn Log>)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct TrappedLog {
+    log: Box<dyn Log>,
+    traps: Arc<Traps>,
+}
+
+impl Log for TrappedLog {
+    fn append<'a>(&'a mut self, bytes: &'a [u8]) -> Answer<'a, ()> {
+        self.log.append(bytes)
+    }
+
+    fn sync(&mut self) -> Answer<'_, ()> {
+        spring(&self.traps.sync);
+        self.log.sync()
+    }
+}
+
+/// The same machine with traps in its store.
+pub(crate) fn trapped(env: Env) -> (Env, Arc<Traps>) {
+    let traps = Arc::new(Traps::default());
+    let (store, logs) = (Arc::clone(&env.store), env.logs.clone().unwrap());
+    let trapped = Arc::new(Trapped { store, logs, traps: Arc::clone(&traps) });
+    (Env { store: Arc::clone(&trapped) as _, logs: Some(trapped as _), ..env }, traps)
+}
