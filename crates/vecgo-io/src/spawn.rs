@@ -37,15 +37,34 @@ pub trait SpawnExt: Spawn {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let (send, receive) = oneshot::channel();
-        self.spawn(Box::pin(async move {
-            if !send.is_canceled() {
-                // Nobody waits any more: the result has no use.
-                let _ = send.send(task.await);
-            }
-        }));
-        Task { receive }
+        let (task, handle) = with_handle(task);
+        self.spawn(task);
+        handle
     }
+
+    /// The same in the background.
+    fn start_background<T, F>(&self, task: F) -> Task<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (task, handle) = with_handle(task);
+        self.spawn_background(task);
+        handle
+    }
+}
+
+fn with_handle<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> (BoxFuture<'static, ()>, Task<T>) {
+    let (send, receive) = oneshot::channel();
+    let task = async move {
+        if !send.is_canceled() {
+            // Nobody waits any more: the result has no use.
+            let _ = send.send(task.await);
+        }
+    };
+    (Box::pin(task), Task { receive })
 }
 
 impl<S: Spawn + ?Sized> SpawnExt for S {}

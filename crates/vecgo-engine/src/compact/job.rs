@@ -1,9 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_lite::future::{or, pending};
 use roaring::RoaringBitmap;
 use vecgo_format::{Index, ObjectName, SegmentRef};
 use vecgo_index::NO_EDGE;
-use vecgo_io::{Charge, Use};
+use vecgo_io::{Charge, SpawnExt, Use};
 
 use super::plan::row_bytes;
 use crate::collection::Shared;
@@ -80,9 +82,31 @@ impl Output {
 }
 
 impl Merge {
-    /// Writes the segment; `None` if no row of the inputs lives.
-    pub(crate) async fn run(mut self) -> Result<Option<Output>> {
+    /// Writes the segment, once there is memory for that; `None` if no row of the inputs lives.
+    /// `gives_way`: in the background.
+    pub(crate) async fn run(self, gives_way: bool) -> Result<Option<Output>> {
         let charge = self.stop.or(self.take_memory()).await?;
+        if !gives_way {
+            return self.make(charge).await;
+        }
+        let (spawn, stop) = (Arc::clone(&self.shared.env.spawn), self.stop.clone());
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&begun);
+        let made = spawn.start_background(async move {
+            begins.store(true, Ordering::SeqCst);
+            self.stop.check()?;
+            self.make(charge).await
+        });
+        let given_up = async {
+            stop.stopped().await;
+            // What has begun is waited for: it must leave nothing behind.
+            if begun.load(Ordering::SeqCst) { pending().await } else { Err(Error::closed()) }
+        };
+        let made = async { made.await.unwrap_or_else(|| Err(Error::panicked())) };
+        or(given_up, made).await
+    }
+
+    async fn make(mut self, charge: Charge) -> Result<Option<Output>> {
         let dead = std::mem::take(&mut self.dead);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
             self.inputs.iter().map(|live| &*live.segment).zip(dead).collect();

@@ -32,12 +32,18 @@ impl Stop {
     /// Waits for something, unless there is to be an end.
     pub(crate) async fn or<T>(&self, result: impl Future<Output = Result<T>>) -> Result<T> {
         let stopped = async {
-            let told = self.0.1.listen();
-            self.check()?;
-            told.await;
+            self.stopped().await;
             Err(Error::closed())
         };
         futures_lite::future::or(stopped, result).await
+    }
+
+    /// Returns once there is to be an end.
+    pub(crate) async fn stopped(&self) {
+        let told = self.0.1.listen();
+        if self.check().is_ok() {
+            told.await;
+        }
     }
 }
 

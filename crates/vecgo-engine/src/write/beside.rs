@@ -3,8 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use vecgo_io::{BoxFuture, Spawn};
-
 use super::flush;
 use super::inbox::{Inbox, Message};
 use super::writer::Writer;
@@ -39,7 +37,6 @@ impl Writer {
     /// Starts work beside the writer, which is told how it ended.
     pub(super) fn beside<T: Send + 'static>(
         &self,
-        start: fn(&dyn Spawn, BoxFuture<'static, ()>),
         ended: fn(Result<T>) -> Ended,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) {
@@ -49,7 +46,7 @@ impl Writer {
             let mut report = report;
             report.result = Some(work.await);
         };
-        start(&*self.shared.env.spawn, Box::pin(task));
+        self.shared.env.spawn.spawn(Box::pin(task));
     }
 
     /// Takes up what work beside the writer came to.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::{ObjectName, SegmentRef};
-use vecgo_io::{Spawn, Use};
+use vecgo_io::Use;
 
 use super::beside::Ended;
 use super::deletes::Deletes;
@@ -208,7 +208,7 @@ impl Writer {
                 .map(|(live, named)| (live.clone(), named.dead_rows))
                 .collect(),
         };
-        self.beside(<dyn Spawn>::spawn, Ended::Flush, flush.run());
+        self.beside(Ended::Flush, flush.run());
     }
 
     /// Names what a flush made in a new version.

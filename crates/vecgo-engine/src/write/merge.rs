@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use vecgo_format::{Index, SegmentRef};
-use vecgo_io::{Spawn, Use};
+use vecgo_io::Use;
 
 use super::beside::Ended;
 use super::flush::Backoff;
@@ -99,12 +99,14 @@ impl Writer {
         self.start_merge(planned, Vec::new());
     }
 
-    /// Has a merge begun again in a hurry if flushes do not wait for it: others leave it no time.
-    /// Searches would get slower, the more the longer.
+    /// Has a merge begun again in a hurry if somebody waits for it, or if flushes do not: others leave it
+    /// no time. Searches would get slower, the more the longer.
     fn hurry_if_behind(&self) {
         let Some(running) = &self.merges.running else { return };
         let newer = self.segments.iter().filter(|(_, named)| named.number > running.number);
-        if running.gives_way && newer.count() >= MOST_BEHIND {
+        // Whoever asked for all to be merged asked for what this one merges, too.
+        let is_awaited = !self.merges.wanted.is_empty();
+        if running.gives_way && (is_awaited || newer.count() >= MOST_BEHIND) {
             running.stop.stop();
         }
     }
@@ -173,8 +175,7 @@ impl Writer {
         let began = self.shared.env.clock.monotonic();
         let running = Running { inputs, number, began, gives_way, sequence, stop, waiters };
         self.merges.running = Some(running);
-        let start = if gives_way { <dyn Spawn>::spawn_background } else { <dyn Spawn>::spawn };
-        self.beside(start, Ended::Merge, merge.run());
+        self.beside(Ended::Merge, merge.run(gives_way));
     }
 
     /// Names what a merge made in a new version.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use vecgo_format::{LogRange, Manifest, SegmentRef};
-use vecgo_io::Spawn;
 
 use super::beside::Ended;
 use super::flush::Backoff;
@@ -237,7 +236,7 @@ impl Writer {
             }
             Some(sweep) => {
                 self.vacuums.runs(&sweep);
-                self.beside(<dyn Spawn>::spawn, Ended::Vacuum, sweep.run());
+                self.beside(Ended::Vacuum, sweep.run());
             }
         }
     }
