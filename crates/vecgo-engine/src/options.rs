@@ -68,7 +68,7 @@ impl Default for Options {
             retention: Retention::default(),
             auto_vacuum: true,
             vacuum_grace: None,
-            disk_reserve: 256 << 20,
+            disk_reserve: 64 << 20,
             graph_rows: 2048,
             simd: None,
         }

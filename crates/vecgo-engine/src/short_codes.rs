@@ -34,8 +34,8 @@ const SEED: u64 = 0x5ca9;
 pub(crate) struct ShortCodes {
     space: OnceLock<Space>,
     chunks: ArcSwap<Vec<Arc<Chunk>>>,
-    /// Held by who makes another: memory for all.
-    making: Mutex<Vec<Charge>>,
+    /// Held by who makes another: memory for them.
+    making: Mutex<Option<Charge>>,
 }
 
 /// The codes of [`CHUNK_ROWS`] rows.
@@ -83,10 +83,10 @@ impl ShortCodes {
         rows: impl FnOnce(usize) -> Option<&'a [f32]>,
     ) -> Result<()> {
         let (config, kernels) = (&shared.config, shared.kernels);
-        let Some(mut charges) = self.making.try_lock() else { return Ok(()) };
+        let Some(mut all) = self.making.try_lock() else { return Ok(()) };
         let Some(vectors) = rows(self.rows()) else { return Ok(()) };
         let bytes = (Self::row_bytes(config) + CODE_OVERHEAD) * CHUNK_ROWS;
-        let Some(charge) = shared.env.memory.try_take(Use::Segments, bytes as u64) else {
+        let Some(charge) = shared.env.memory.try_take(Use::Kept, bytes as u64) else {
             return Ok(());
         };
         let space = self.space.get_or_init(|| train(config, kernels, vectors));
@@ -94,7 +94,10 @@ impl ShortCodes {
         let mut chunks = self.chunks.load().to_vec();
         chunks.push(Arc::new(chunk));
         self.chunks.store(Arc::new(chunks));
-        charges.push(charge);
+        match &mut *all {
+            Some(all) => all.add(charge),
+            none => *none = Some(charge),
+        }
         Ok(())
     }
 

@@ -74,8 +74,8 @@ impl Open {
 
     /// Bytes that memtables, graphs and vectors in memory, merges, answers and the cache of all
     /// collections take together. Without it three quarters of the memory that the machine has and
-    /// its control groups allow, or half of the address space that the process may have if that is
-    /// less. Writes and searches for which there is not enough wait, see [`Open::memory_wait`];
+    /// its control groups allow, or of the address space that the process may have and threads leave,
+    /// if that is less. Writes and searches for which there is not enough wait, see [`Open::memory_wait`];
     /// segments for whose merge there is not enough stay apart.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.limits.memory = Some(bytes);
@@ -116,7 +116,7 @@ impl Open {
         self
     }
 
-    /// Bytes of the disk that writes leave free (256 MiB), 0 for none: while less is free they fail with
+    /// Bytes of the disk that writes leave free (64 MiB), 0 for none: while less is free they fail with
     /// `ResourceExhausted`, but for deletions. Merges and vacuums need room to make some.
     pub fn disk_reserve(mut self, bytes: u64) -> Self {
         self.options.disk_reserve = bytes;

@@ -3,11 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future::{or, pending};
 use roaring::RoaringBitmap;
-use vecgo_format::{Index, ObjectName, SegmentRef};
+use vecgo_format::{Config, Index, ObjectName, SegmentRef};
 use vecgo_index::NO_EDGE;
 use vecgo_io::{Charge, SpawnExt, Use};
 
-use super::plan::row_bytes;
 use crate::collection::Shared;
 use crate::graph::{GraphPart, Old, make};
 use crate::segment::{
@@ -81,6 +80,28 @@ impl Output {
     }
 }
 
+/// About how much memory a row takes while its segment is made of others.
+fn row_bytes(config: &Config) -> u64 {
+    let dim = config.dim() as u64;
+    // Its vector; norm, id, place and where its document and payload are.
+    let read = dim * 4 + 128;
+    match config.index() {
+        Index::Graph { m, .. } => {
+            // Codes in two orders or two forms; edges with slack, trimmed, as bytes and from before.
+            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
+            read + places * 2 + u64::from(m) * 18 + 64
+        }
+        Index::Flat => read,
+    }
+}
+
+/// About how much memory it takes to merge a segment of which so many rows are dead.
+pub(crate) fn memory_of(segment: &Segment, dead: u64, config: &Config) -> u64 {
+    let rows = u64::from(segment.rows()).saturating_sub(dead);
+    // Texts are held as they are read, and once more in a section.
+    rows.saturating_mul(row_bytes(config)).saturating_add(segment.id_text_bytes().saturating_mul(2))
+}
+
 impl Merge {
     /// Writes the segment, once there is memory for that; `None` if no row of the inputs lives.
     /// `gives_way`: in the background.
@@ -123,11 +144,12 @@ impl Merge {
     }
 
     async fn take_memory(&self) -> Result<Charge> {
-        let live = |(live, dead): (&LiveSegment, &RoaringBitmap)| {
-            u64::from(live.segment.rows()).saturating_sub(dead.len())
-        };
-        let rows: u64 = self.inputs.iter().zip(&self.dead).map(live).sum();
-        let bytes = rows.saturating_mul(row_bytes(&self.shared.config));
+        let config = &self.shared.config;
+        let inputs =
+            || self.inputs.iter().zip(&self.dead).map(|(live, dead)| (&*live.segment, dead.len()));
+        let rows: u64 =
+            inputs().map(|(segment, dead)| u64::from(segment.rows()).saturating_sub(dead)).sum();
+        let bytes = inputs().map(|(segment, dead)| memory_of(segment, dead, config)).sum();
         let taken = self.shared.env.memory.take(Use::Merges, bytes).await;
         taken.map_err(|error| Error::from(error).context(format!("to merge {rows} rows")))
     }
@@ -298,7 +320,8 @@ mod tests {
                 let n = (0..75).find(|n| record(*n, 0).id == id).unwrap();
                 let expected = record(n, if n >= 45 { 2 } else { u64::from(n >= 20) });
                 assert_eq!(output.segment.vector(place).await.unwrap(), expected.vector);
-                let norms = output.segment.norms().await.unwrap();
+                output.segment.load(Metric::Cosine, &merge.shared.kernels).await.unwrap();
+                let (_, norms) = output.segment.resident().unwrap();
                 let length = expected.vector.iter().map(|x| x * x).sum::<f32>().sqrt();
                 assert!((norms[place as usize] * length - 1.0).abs() < 1e-5);
                 let document = output.segment.document(place).await.unwrap();

@@ -4,5 +4,5 @@
 mod job;
 mod plan;
 
-pub(crate) use job::{Merge, Output};
-pub(crate) use plan::{Policy, Summary, plan, row_bytes};
+pub(crate) use job::{Merge, Output, memory_of};
+pub(crate) use plan::{Policy, Summary, plan};

@@ -1,5 +1,3 @@
-use vecgo_format::{Config, Index};
-
 /// A segment as the plan sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
@@ -25,21 +23,6 @@ pub(crate) struct Policy {
     pub(crate) most_memory: u64,
     /// Room for what it writes.
     pub(crate) most_bytes: u64,
-}
-
-/// About how much memory a row takes while its segment is made of others.
-pub(crate) fn row_bytes(config: &Config) -> u64 {
-    let dim = config.dim() as u64;
-    // Its vector; norm, id, place and where its document and payload are.
-    let read = dim * 4 + 128;
-    match config.index() {
-        Index::Graph { m, .. } => {
-            // Codes in two orders or two forms; edges with slack, trimmed, as bytes and from before.
-            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
-            read + places * 2 + u64::from(m) * 18 + 64
-        }
-        Index::Flat => read,
-    }
 }
 
 /// Segments of a memtable's size that are left alone: each costs a search.
@@ -104,7 +87,8 @@ fn scanned(segments: &[Summary], graph_rows: u64, policy: Policy) -> Vec<usize> 
         taken = taken.saturating_add(segments[place].bytes);
         places.push(place);
     }
-    let one = places.first().copied();
+    // One alone gets a graph only if it has the rows for it: or it would be written again for ever.
+    let one = places.iter().copied().find(|place| rows(&[*place]) >= graph_rows.max(1));
     let bounded = bounded(segments, places, policy);
     if bounded.is_empty() { one.into_iter().collect() } else { bounded }
 }
@@ -195,6 +179,9 @@ mod tests {
         };
         assert_eq!(within(50, &[of(10); 5]), [0, 1, 2, 3, 4]);
         assert_eq!(within(35, &[of(10); 5]), [0, 1, 2]);
+        let large = |rows| Summary { rows, ..of(10) };
+        assert!(within(15, &[large(200), large(200)]).is_empty(), "alone it has no graph either");
+        assert_eq!(within(15, &[large(200), large(260)]), [1]);
         let room = |most_bytes, segments: &[Summary]| {
             plan(segments, Policy { most_bytes, ..policy(Some(250)) })
         };

@@ -22,8 +22,7 @@ struct Effort {
 }
 
 impl Snapshot {
-    /// About the k nearest live rows, nearest first. Every segment must be loaded: its graph, or
-    /// its vectors if it has none.
+    /// About the k nearest live rows, nearest first. Every graph must be loaded.
     pub(crate) async fn estimated_search(
         &self,
         query: &[f32],

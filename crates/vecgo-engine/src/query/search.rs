@@ -55,12 +55,6 @@ impl Snapshot {
             let message = format!("a search for {hits} hits; at most {MAX_HITS} are held at once");
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
-        let vector = if params.fetch.vector { self.shared.config.dim() as u64 * 4 } else { 0 };
-        let bytes = hits.saturating_mul(HIT_BYTES + vector);
-        let _charge = match bytes > UNCHARGED_BYTES {
-            true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
-            false => None,
-        };
         if params.k == 0 {
             return Ok(vec![Vec::new(); count]);
         }
@@ -75,6 +69,12 @@ impl Snapshot {
                 }
             }
         }
+        let vector = if params.fetch.vector { self.shared.config.dim() as u64 * 4 } else { 0 };
+        let bytes = hits.saturating_mul(HIT_BYTES + vector);
+        let _charge = match bytes > UNCHARGED_BYTES {
+            true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
+            false => None,
+        };
         self.share_out(queries, params).await
     }
 

@@ -95,7 +95,7 @@ impl Source<'_> {
             memtable: MemtableWriter::new(
                 self.config.dim(),
                 first,
-                self.env.memory.take_anyhow(Use::Memtables, 0),
+                self.env.memory.take_anyhow(self.used_for(), 0),
             ),
             sequence: range.map_or(0, |range| range.flushed),
             // Where no log is left to replay, the next one still follows the last.
@@ -120,6 +120,14 @@ impl Source<'_> {
             return Err(Error::new(ErrorKind::Corruption, message));
         }
         Ok(recovered)
+    }
+
+    /// What the memtable is for: a writer can flush it, whoever reads cannot.
+    fn used_for(&self) -> Use {
+        match self.extent {
+            Extent::Version => Use::Segments,
+            Extent::Everything => Use::Memtables,
+        }
     }
 
     async fn segment(&self, named: &SegmentRef, known: &[LiveSegment]) -> Result<Arc<Segment>> {

@@ -4,9 +4,9 @@ use vecgo_format::{
     FormatError, Frame, Id, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, Previous,
     vector_of,
 };
-use vecgo_io::{Object, Use, read_range};
+use vecgo_io::{Object, read_range};
 
-use super::{Bound, Durable, Recovered, Source};
+use super::{Bound, Durable, Extent, Recovered, Source};
 use crate::memtable::Row;
 use crate::query::norm;
 use crate::segment::LiveSegment;
@@ -49,7 +49,12 @@ impl Source<'_> {
             }
             let lacks = recovered.memtable.lacks(0);
             if lacks > 0 {
-                let charge = self.env.memory.take_anyhow(Use::Memtables, lacks);
+                let memory = &self.env.memory;
+                let charge = match self.extent {
+                    Extent::Version => memory.take(self.used_for(), lacks).await?,
+                    // What was written before must not keep the collection from being opened.
+                    Extent::Everything => memory.take_anyhow(self.used_for(), lacks),
+                };
                 recovered.memtable.charge(charge);
             }
             recovered.sequence = frame.last_sequence();

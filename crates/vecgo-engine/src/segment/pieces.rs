@@ -11,6 +11,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// Bytes read at a time where reading goes on where it was.
 const PIECE_BYTES: u64 = 4 << 20;
+/// The same of documents and payloads: a piece of each segment that is merged is held to the end.
+const BLOB_PIECE_BYTES: u64 = 256 << 10;
 
 /// Tells work that takes long to come to an end.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +71,8 @@ pub(super) struct SectionReader<'a> {
     index: usize,
     section: &'a Section,
     stop: &'a Stop,
+    /// Bytes read at a time.
+    piece: u64,
     /// Where in the section `bytes` begin: at a block.
     start: u64,
     bytes: Vec<u8>,
@@ -77,7 +81,8 @@ pub(super) struct SectionReader<'a> {
 impl<'a> SectionReader<'a> {
     pub(super) fn open(segment: &'a Segment, kind: SectionKind, stop: &'a Stop) -> Result<Self> {
         let (index, section) = segment.section(kind)?;
-        Ok(Self { segment, index, section, stop, start: 0, bytes: Vec::new() })
+        let (piece, bytes) = (PIECE_BYTES, Vec::new());
+        Ok(Self { segment, index, section, stop, piece, start: 0, bytes })
     }
 
     /// So many bytes of the section.
@@ -91,8 +96,8 @@ impl<'a> SectionReader<'a> {
         let held = self.start + self.bytes.len() as u64;
         if at < self.start || end > held {
             // Far from where reading was, only what is asked for.
-            let goes_on = (self.start..=held.saturating_add(PIECE_BYTES)).contains(&at);
-            self.load(at, if goes_on { end.max(at + PIECE_BYTES) } else { end }).await?;
+            let goes_on = (self.start..=held.saturating_add(self.piece)).contains(&at);
+            self.load(at, if goes_on { end.max(at + self.piece) } else { end }).await?;
         }
         let first = usize::try_from(at - self.start).unwrap_or(usize::MAX);
         Ok(self.bytes.get(first..first.saturating_add(length)).unwrap_or_default())
@@ -184,7 +189,8 @@ impl<'a> BlobReader<'a> {
             entry.copy_from_slice(reader.read(row * 8, 8).await?);
             spans.push(u64::from_le_bytes(entry));
         }
-        Ok(Self { segment, spans, blobs: Some(SectionReader::open(segment, blobs, stop)?) })
+        let blobs = SectionReader::open(segment, blobs, stop)?;
+        Ok(Self { segment, spans, blobs: Some(SectionReader { piece: BLOB_PIECE_BYTES, ..blobs }) })
     }
 
     fn range(&self, row: u32) -> Result<Option<std::ops::Range<u64>>> {

@@ -3,13 +3,14 @@
 use std::ops::Deref;
 
 use async_lock::OnceCell;
+use futures_lite::future::or;
 use vecgo_format::{Config, Lookup, Metric, SectionKind};
 use vecgo_io::{Charge, Held, Use};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
 
 use super::{Segment, Stop};
 use crate::graph::GraphPart;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// What has been loaded of a segment.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(super) struct Resident {
     lookup: OnceCell<Charged<Lookup>>,
     graph: OnceCell<Charged<GraphPart>>,
     /// Room for the vectors, if they are held whole although walks read few of them.
-    held: OnceCell<Option<Held>>,
+    held: OnceCell<Held>,
     /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
     numbers: OnceCell<Charged<PageBuf<u64>>>,
 }
@@ -60,12 +61,17 @@ impl Segment {
         self.section(kind).map_or(0, |(_, section)| section.length)
     }
 
+    /// Bytes of ids that are texts.
+    pub(crate) fn id_text_bytes(&self) -> u64 {
+        self.section_length(SectionKind::IdText)
+    }
+
     /// What loading some sections takes.
     fn lengths(&self, kinds: &[SectionKind]) -> u64 {
         kinds.iter().map(|kind| self.section_length(*kind)).sum()
     }
 
-    /// Loads something once there is memory for it.
+    /// Loads something once there is memory for it, or somebody else has loaded it.
     async fn charged<'a, T>(
         &self,
         cell: &'a OnceCell<Charged<T>>,
@@ -73,13 +79,47 @@ impl Segment {
         kinds: &[SectionKind],
         load: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<&'a T> {
-        let loaded = cell.get_or_try_init(async || {
+        if let Some(loaded) = cell.get() {
+            return Ok(loaded);
+        }
+        let taken = async {
             let charge = self.memory.take(used_for, self.lengths(kinds)).await;
-            let charge =
-                charge.map_err(|e| Error::from(e).context(format!("to load {}", self.key)))?;
-            Ok::<_, Error>(Charged { value: load().await?, charge })
-        });
-        Ok(loaded.await?)
+            charge.map(Some).map_err(|e| Error::from(e).context(format!("to load {}", self.key)))
+        };
+        let loaded = async {
+            cell.wait().await;
+            Ok(None)
+        };
+        // Not within the cell, where waits would add up.
+        let Some(charge) = or(loaded, taken).await? else { return Ok(cell.wait().await) };
+        self.put(cell, charge, load).await
+    }
+
+    async fn put<'a, T>(
+        &self,
+        cell: &'a OnceCell<Charged<T>>,
+        charge: Charge,
+        load: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<&'a T> {
+        let load = async || Ok::<_, Error>(Charged { value: load().await?, charge });
+        Ok(cell.get_or_try_init(load).await?)
+    }
+
+    /// Loads something if there is memory for it now.
+    async fn charged_now<'a, T>(
+        &self,
+        cell: &'a OnceCell<Charged<T>>,
+        used_for: Use,
+        kinds: &[SectionKind],
+        load: impl AsyncFnOnce() -> Result<T>,
+    ) -> Result<Option<&'a T>> {
+        if let Some(loaded) = cell.get() {
+            return Ok(Some(loaded));
+        }
+        match self.memory.try_take(used_for, self.lengths(kinds)) {
+            Some(charge) => self.put(cell, charge, load).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Loads what a walk through its graph reads. Others are about to give up `given_up` bytes of
@@ -88,22 +128,19 @@ impl Segment {
     /// # Errors
     /// `ResourceExhausted` if there was no memory for it for too long.
     pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
-        let Resident { graph, held, numbers, .. } = &self.resident;
-        let graph = self.charged(graph, Use::Segments, &GraphPart::SECTIONS, async || {
-            GraphPart::load(self, config).await
-        });
-        if graph.await?.needs_vectors() {
-            self.vectors().await?;
-            self.norms().await?;
+        let Resident { graph, numbers, vectors, norms, .. } = &self.resident;
+        let load = async || GraphPart::load(self, config).await;
+        let graph = self.charged(graph, Use::Segments, &GraphPart::SECTIONS, load).await?;
+        if graph.needs_vectors() {
+            let kinds = (SectionKind::Vectors, SectionKind::Norms);
+            let load = async || self.floats(kinds.0).await;
+            self.charged(vectors, Use::Segments, &[kinds.0], load).await?;
+            if self.has(kinds.1) {
+                let load = async || self.floats(kinds.1).await;
+                self.charged(norms, Use::Segments, &[kinds.1], load).await?;
+            }
         }
-        let vectors = self.section_length(SectionKind::Vectors);
-        let hold = || {
-            let there_is_room = self.memory.left(Use::Segments) >= vectors;
-            if there_is_room { self.cache.hold(vectors, given_up) } else { None }
-        };
-        if held.get_or_init(async || hold()).await.is_some() {
-            self.vectors().await?;
-        }
+        self.hold_vectors(given_up).await?;
         if !self.has(SectionKind::IdKinds) {
             let load = async || {
                 let (_, section) = self.section(SectionKind::Ids)?;
@@ -116,6 +153,21 @@ impl Segment {
         Ok(())
     }
 
+    /// Keeps the vectors whole if there is room for all of them.
+    async fn hold_vectors(&self, given_up: u64) -> Result<()> {
+        let (held, bytes) = (&self.resident.held, self.section_length(SectionKind::Vectors));
+        if held.is_initialized() || self.memory.left(Use::Kept) < bytes {
+            return Ok(());
+        }
+        if let Some(room) = self.cache.hold(bytes, given_up)
+            && self.vectors().await?
+        {
+            // If somebody was faster, their room is held and ours given back.
+            let _ = held.set(room).await;
+        }
+        Ok(())
+    }
+
     /// The graph, if it has been loaded.
     pub(crate) fn graph(&self) -> Option<&GraphPart> {
         self.resident.graph.get().map(|graph| &**graph)
@@ -123,7 +175,7 @@ impl Segment {
 
     /// Bytes of vectors that are held whole because there was room for them.
     pub(super) fn held(&self) -> u64 {
-        self.resident.held.get().and_then(Option::as_ref).map_or(0, Held::bytes)
+        self.resident.held.get().map_or(0, Held::bytes)
     }
 
     async fn floats(&self, kind: SectionKind) -> Result<PageBuf<f32>> {
@@ -133,41 +185,31 @@ impl Segment {
         Ok(values)
     }
 
-    async fn vectors(&self) -> Result<&[f32]> {
-        let kind = SectionKind::Vectors;
-        Ok(self
-            .charged(&self.resident.vectors, Use::Segments, &[kind], async || {
-                self.floats(kind).await
-            })
-            .await?)
+    /// Loads the vectors if there is memory for them; whether they are there.
+    async fn vectors(&self) -> Result<bool> {
+        let (cell, kind) = (&self.resident.vectors, SectionKind::Vectors);
+        let load = async || self.floats(kind).await;
+        Ok(self.charged_now(cell, Use::Kept, &[kind], load).await?.is_some())
     }
 
-    pub(crate) async fn norms(&self) -> Result<&[f32]> {
-        let kind = SectionKind::Norms;
-        if !self.has(kind) {
-            return Ok(&[]);
+    /// Loads one over the length of each, where the metric needs them, if there is memory for them.
+    async fn norms(&self) -> Result<()> {
+        let (cell, kind) = (&self.resident.norms, SectionKind::Norms);
+        if self.has(kind) {
+            let load = async || self.floats(kind).await;
+            self.charged_now(cell, Use::Kept, &[kind], load).await?;
         }
-        Ok(self
-            .charged(&self.resident.norms, Use::Segments, &[kind], async || self.floats(kind).await)
-            .await?)
+        Ok(())
     }
 
     /// Loads what a scan under `metric` reads, if there is memory for it: otherwise it is read anew
     /// by each.
     pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
-        let wanted = self.lengths(&[SectionKind::Vectors, SectionKind::Norms]);
-        if self.resident().is_none() && self.memory.left(Use::Segments) < wanted {
-            return Ok(());
-        }
-        match self.vectors().await {
-            // Somebody was faster.
-            Err(error) if error.kind() == ErrorKind::ResourceExhausted => return Ok(()),
-            vectors => drop(vectors?),
-        }
-        match metric {
-            Metric::L2 => {}
-            Metric::Cosine => drop(self.norms().await?),
-            Metric::Dot => drop(self.find_longest(kernels).await?),
+        if self.vectors().await? {
+            self.norms().await?;
+            if metric == Metric::Dot {
+                self.find_longest(kernels).await?;
+            }
         }
         Ok(())
     }
@@ -241,21 +283,20 @@ impl Segment {
         self.resident.lookup.is_initialized()
     }
 
-    pub(super) async fn lookup(&self) -> Result<&Lookup> {
-        let load = async || {
-            let mut bytes = self.section_bytes(SectionKind::Lookup).await?;
-            Lookup::decode(bytes.as_bytes_mut(), self.rows()).map_err(|error| self.damaged(error))
-        };
-        self.charged(&self.resident.lookup, Use::Ids, &[SectionKind::Lookup], load).await
+    async fn read_lookup(&self) -> Result<Lookup> {
+        let mut bytes = self.section_bytes(SectionKind::Lookup).await?;
+        Lookup::decode(bytes.as_bytes_mut(), self.rows()).map_err(|error| self.damaged(error))
     }
 
-    /// Whether there is memory for all that searches and writes load of it.
-    pub(super) fn fits(&self) -> bool {
-        let kinds = match self.has_graph() {
-            true => GraphPart::SECTIONS.as_slice(),
-            false => &[SectionKind::Vectors, SectionKind::Norms],
-        };
-        let always = self.lengths(&[SectionKind::Lookup, SectionKind::Ids]);
-        self.memory.left(Use::Segments) >= self.lengths(kinds) + always
+    pub(super) async fn lookup(&self) -> Result<&Lookup> {
+        let (cell, kinds) = (&self.resident.lookup, &[SectionKind::Lookup]);
+        self.charged(cell, Use::Ids, kinds, async || self.read_lookup().await).await
+    }
+
+    /// Loads what finds the rows of ids, if there is memory for it; whether it is there.
+    pub(crate) async fn load_lookup(&self) -> Result<bool> {
+        let (cell, kinds) = (&self.resident.lookup, &[SectionKind::Lookup]);
+        let load = async || self.read_lookup().await;
+        Ok(self.charged_now(cell, Use::Ids, kinds, load).await?.is_some())
     }
 }

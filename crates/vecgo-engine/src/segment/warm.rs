@@ -35,11 +35,8 @@ impl Segment {
     }
 
     async fn warm(&self, shared: &Shared, others: &[&Segment]) -> Result<()> {
-        if !self.fits() {
-            return Ok(());
-        }
         if others.is_empty() || others.iter().any(|other| other.has_lookup()) {
-            self.lookup().await?;
+            self.load_lookup().await?;
         }
         if !shared.searched.load(Ordering::Relaxed) {
             return Ok(());
@@ -50,7 +47,9 @@ impl Segment {
         }
         self.load(shared.config.metric(), &shared.kernels).await?;
         if ShortCodes::are_for(&shared.config) {
-            for _ in 0..self.rows() as usize / CHUNK_ROWS {
+            let chunks =
+                if self.resident().is_some() { self.rows() as usize / CHUNK_ROWS } else { 0 };
+            for _ in 0..chunks {
                 self.short_codes.grow(shared, |first| {
                     self.resident_rows(u32::try_from(first).ok()?, CHUNK_ROWS)
                 })?;

@@ -12,7 +12,7 @@ use super::beside::Ended;
 use super::flush::Backoff;
 use super::writer::Writer;
 use crate::collection::SegmentWritten;
-use crate::compact::{Merge, Output, Policy, Summary, plan, row_bytes};
+use crate::compact::{Merge, Output, Policy, Summary, memory_of, plan};
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
 use crate::{Error, Result};
@@ -135,8 +135,7 @@ impl Writer {
             rows: live.segment.rows().into(),
             dead: named.dead_rows.into(),
             bytes: named.object.length,
-            memory: u64::from(live.segment.rows().saturating_sub(named.dead_rows))
-                .saturating_mul(row_bytes(&self.shared.config)),
+            memory: memory_of(&live.segment, named.dead_rows.into(), &self.shared.config),
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
             has_graph: live.segment.has_graph(),
         });

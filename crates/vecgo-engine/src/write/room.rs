@@ -5,16 +5,14 @@ use futures_lite::future::or;
 use vecgo_io::Use;
 
 use super::batch::Batch;
-use super::beside::Ended;
 use super::inbox::Message;
 use super::writer::Writer;
-use crate::{Error, Result};
+use crate::{Result, WalSync};
 
 impl Writer {
-    /// Takes memory for a batch, if it is there, and if there is enough to look its ids up.
+    /// Takes memory for a batch, if it is there and ids can be looked up in all segments.
     pub(super) fn take_room(&self, batch: &Batch) -> bool {
-        let lookups = self.lookups_lack();
-        if lookups > 0 && lookups > self.shared.env.memory.left(Use::Ids) {
+        if self.lookups_lack() > 0 {
             return false;
         }
         let lacks = self.active.lacks(batch.memory_bytes(self.shared.config.dim()));
@@ -27,37 +25,52 @@ impl Writer {
         self.segments.iter().map(|(live, _)| live.segment.lookup_lacks()).sum()
     }
 
-    /// Returns once there is memory for a batch.
+    /// Loads what finds ids, and takes memory for a batch, if it is there.
+    async fn load_and_take_room(&self, batch: &Batch) -> Result<bool> {
+        for (live, _) in &self.segments {
+            if !live.segment.load_lookup().await? {
+                return Ok(false);
+            }
+        }
+        Ok(self.take_room(batch))
+    }
+
+    /// Returns once there is memory for a batch. All that is applied must be acknowledged.
     ///
     /// # Errors
     /// `ResourceExhausted` if that takes too long; or why a flush comes to nothing.
     pub(super) async fn make_room(&mut self, batch: &Batch) -> Result<()> {
-        let memory = self.shared.env.memory.clone();
+        let (memory, inbox) = (self.shared.env.memory.clone(), self.inbox.clone());
         let mut wait = memory.wait();
         loop {
             let freed = memory.freed();
-            if self.take_room(batch) {
+            if self.load_and_take_room(batch).await? {
                 return Ok(());
             }
             self.check_alive()?;
             memory.press();
             self.pressure = memory.pressure();
             self.relieve().await;
-            let inbox = self.inbox.clone();
-            let flushed = |message: &Message| matches!(message, Message::Ended(ended) if matches!(**ended, Ended::Flush(_)));
+            if let Some(failure) = self.shared.flush_failure.lock().clone() {
+                return Err(failure);
+            }
+            // What was acknowledged must not wait for its sync as long.
+            if self.shared.options.wal_sync != WalSync::OnCommit {
+                self.sync().await;
+            }
             let freed = async {
                 freed.await;
                 None
             };
-            let ended = async { Some(inbox.take_out_of_turn(flushed).await) };
+            let is_end = |message: &Message| matches!(message, Message::Ended(_));
+            let ended = async { Some(inbox.take_out_of_turn(is_end).await) };
             match wait.until(or(freed, ended)).await {
                 Some(Some(Message::Ended(ended))) => self.ended(*ended).await,
                 Some(_) => {}
                 None => {
-                    let failure = self.shared.flush_failure.lock().clone();
-                    let dim = self.shared.config.dim();
-                    let bytes = self.active.lacks(batch.memory_bytes(dim)) + self.lookups_lack();
-                    return Err(failure.unwrap_or_else(|| Error::from(memory.exhausted(bytes))));
+                    let lacks = self.active.lacks(batch.memory_bytes(self.shared.config.dim()));
+                    let bytes = lacks.saturating_add(self.lookups_lack());
+                    return Err(memory.exhausted(bytes).into());
                 }
             }
         }

@@ -6,6 +6,9 @@ use crate::manifest::{Decided, decide};
 use crate::recover::Durable;
 use crate::{Error, ErrorKind, Result};
 
+/// Room that the buffer keeps once it is written.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// The growing end of the log.
 ///
 /// Begins a log with the first frame after the last one was closed, so that an open that writes
@@ -144,6 +147,8 @@ impl LogTail {
         };
         log.append(&self.buffer).await?;
         self.buffer.clear();
+        // One large batch is not to be paid for by a collection that lies idle afterwards.
+        self.buffer.shrink_to(KEPT_BYTES);
         Ok(())
     }
 

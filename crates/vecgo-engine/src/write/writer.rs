@@ -224,16 +224,28 @@ impl Writer {
             }
         }
         let mut pending: Vec<Pending> = Vec::new();
+        let mut lacking: Option<Error> = None;
         let (mut commits, mut tags, mut closes) = (Vec::new(), Vec::new(), Vec::new());
         for message in messages {
             match message {
                 Message::Write { batch, reply } => {
-                    if self.is_full() || !self.take_room(&batch) {
+                    if let Err(error) = self.check_disk(&batch) {
+                        let _ = reply.send(Err(error));
+                        continue;
+                    }
+                    let has_room = self.take_room(&batch);
+                    // Those behind one that waited in vain do not wait as long once more.
+                    if let Some(error) = lacking.as_ref().filter(|_| !has_room) {
+                        let _ = reply.send(Err(error.clone()));
+                        continue;
+                    }
+                    if self.is_full() || !has_room {
                         // A new view shows all that is applied, so that has to be acknowledged.
                         self.acknowledge(std::mem::take(&mut pending), false).await;
                         self.flush_if_due().await;
                         if let Err(error) = self.make_room(&batch).await {
-                            let _ = reply.send(Err(error));
+                            let _ = reply.send(Err(error.clone()));
+                            lacking = Some(error);
                             continue;
                         }
                     }
@@ -275,7 +287,6 @@ impl Writer {
     /// Applies a batch so that no reader sees it yet, and adds it to the log's buffer.
     async fn write(&mut self, batch: Batch) -> Result<Ack> {
         self.check_alive()?;
-        self.check_disk(&batch)?;
         if self.is_full() && self.sealed.is_some() {
             // There was no waiting for room, so the flush is failing.
             let failure = self.shared.flush_failure.lock().clone();

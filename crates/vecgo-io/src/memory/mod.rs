@@ -22,15 +22,18 @@ pub enum Use {
     Memtables,
     /// Finding the rows of ids, which every write does.
     Ids,
-    /// What is held of segments for searches.
+    /// What searches need of segments.
     Segments,
+    /// What makes them faster: whoever finds too little does without.
+    Kept,
     /// Making segments of others.
     Merges,
     /// Answers.
     Queries,
 }
 
-const USES: [Use; 5] = [Use::Memtables, Use::Ids, Use::Segments, Use::Merges, Use::Queries];
+const USES: [Use; 6] =
+    [Use::Memtables, Use::Ids, Use::Segments, Use::Kept, Use::Merges, Use::Queries];
 
 /// Bytes in use, by what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +44,10 @@ pub struct MemoryStats {
     pub memtables: u64,
     /// Finding the rows of ids in segments.
     pub ids: u64,
-    /// What is held of segments for searches: graphs, codes, vectors.
+    /// What searches need of segments: graphs and their codes; logs of versions that are read.
     pub segments: u64,
+    /// What makes them faster: vectors that could be read each time, codes of rows without a graph.
+    pub kept: u64,
     /// Making segments of others.
     pub merges: u64,
     /// Answers.
@@ -109,12 +114,13 @@ impl Memory {
     }
 
     /// Up to how much may be in use for this to get more: so that searches and writes go on while
-    /// there is a merge, and writes while much is searched.
+    /// there is a merge, writes while much is searched, and merges whatever is kept.
     fn ceiling(&self, used_for: Use) -> u64 {
         match used_for {
             Use::Memtables | Use::Ids | Use::Queries => self.limit,
             Use::Segments => self.limit - self.limit / 8,
             Use::Merges => self.limit - self.limit / 4,
+            Use::Kept => self.limit / 2,
         }
     }
 
@@ -130,15 +136,17 @@ impl Memory {
 
     /// How much there will be once all is given back that is about to be: memtables, merges, answers.
     pub fn attainable(&self, used_for: Use) -> u64 {
-        let kept = [Use::Segments, Use::Ids]
-            .map(|held| self.by_use[held as usize].load(Ordering::Relaxed));
-        self.most(used_for).saturating_sub(kept.into_iter().sum())
+        let held = [Use::Segments, Use::Kept, Use::Ids];
+        let held = held.map(|held| self.by_use[held as usize].load(Ordering::Relaxed));
+        self.most(used_for).saturating_sub(held.into_iter().sum())
     }
 
     /// Takes so much if it is there.
     pub fn try_take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Option<Charge> {
         let ceiling = self.ceiling(used_for);
-        let take = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= ceiling);
+        // Nothing can always be had.
+        let fits = |taken: &u64| bytes == 0 || *taken <= ceiling;
+        let take = |taken: u64| taken.checked_add(bytes).filter(fits);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(self.charge(used_for, bytes))
     }
@@ -165,14 +173,20 @@ impl Memory {
         if let Some(charge) = self.try_take(used_for, bytes) {
             return Ok(charge);
         }
+        if bytes > self.most(used_for) {
+            return Err(self.exhausted(bytes));
+        }
         let mut wait = self.wait();
         loop {
             let freed = self.freed();
             if let Some(charge) = self.try_take(used_for, bytes) {
                 return Ok(charge);
             }
-            self.press();
-            if bytes > self.most(used_for) || wait.until(freed).await.is_none() {
+            // What a merge made room with would be more to merge.
+            if used_for != Use::Merges {
+                self.press();
+            }
+            if wait.until(freed).await.is_none() {
                 return Err(self.exhausted(bytes));
             }
         }
@@ -225,9 +239,9 @@ impl Memory {
     /// What is in use.
     pub fn stats(&self) -> MemoryStats {
         let used = |used_for: Use| self.by_use[used_for as usize].load(Ordering::Relaxed);
-        let [memtables, ids, segments, merges, queries] = USES.map(used);
+        let [memtables, ids, segments, kept, merges, queries] = USES.map(used);
         let (limit, cache) = (self.limit, self.cache);
-        MemoryStats { limit, memtables, ids, segments, merges, queries, cache }
+        MemoryStats { limit, memtables, ids, segments, kept, merges, queries, cache }
     }
 }
 
@@ -281,16 +295,18 @@ impl Drop for Charge {
 
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MemoryStats { limit, memtables, ids, segments, merges, queries, cache } = self.stats;
+        let MemoryStats { limit, memtables, ids, segments, kept, merges, queries, cache } =
+            self.stats;
         write!(
             f,
             "{} of memory were asked for; the limit is {}, of which memtables hold {}, ids {}, \
-             segments {}, merges {}, answers {}, and {} are for the cache",
+             segments {}, what is kept for speed {}, merges {}, answers {}, and {} are for the cache",
             Size(self.bytes),
             Size(limit),
             Size(memtables),
             Size(ids),
             Size(segments),
+            Size(kept),
             Size(merges),
             Size(queries),
             Size(cache)
