@@ -24,7 +24,7 @@ cargo xtask COMMAND
 
   quick     what to run before every commit: the checks, unit and model tests, examples in the docs
   ci        everything that a change has to pass, with a table of times
-  checks    formatting, lints, and the four checks below
+  checks    formatting, lints, and the five checks below
   layers    crates depend on lower ones only, and one of them alone has unsafe code
   lengths   no source file is too long
   named     every test that RELIABILITY.md names is there

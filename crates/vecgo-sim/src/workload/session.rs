@@ -362,11 +362,14 @@ impl Session {
 
     /// An error is right only where there is an excuse for it.
     pub(crate) fn check_failure(&self, error: &Error) -> Result<(), Violation> {
-        let lacks = error.kind() == ErrorKind::ResourceExhausted
-            && self.may_lack_memory.load(Ordering::Relaxed);
+        let exhausted = error.kind() == ErrorKind::ResourceExhausted;
+        let lacks = exhausted && self.may_lack_memory.load(Ordering::Relaxed);
         match lacks || self.excuse.covers(error) {
             true => Ok(()),
-            false => Err(Violation::new("I20", format!("{:?}: {error}", error.kind()))),
+            false => {
+                let invariant = if exhausted { "I19" } else { "I20" };
+                Err(Violation::new(invariant, format!("{:?}: {error}", error.kind())))
+            }
         }
     }
 }
