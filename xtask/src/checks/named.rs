@@ -20,7 +20,7 @@ pub(crate) fn named() -> Outcome {
         let path = format!("{path}.rs");
         let path = Path::new("crates").join(path);
         let source = fs::read_to_string(&path).unwrap_or_default();
-        let is_there = source.contains(&format!("fn {test}() {{"));
+        let is_there = source.contains(&format!("fn {test}("));
         (!is_there).then(|| format!("{PAGE} names `{test}`, which is not in {}", path.display()))
     });
     verdict("named", &missing.collect::<Vec<_>>())
