@@ -23,15 +23,16 @@ fn write(docs: &Collection, ids: std::ops::Range<u64>) {
     }
 }
 
-/// Waits until a reader elsewhere sees so many records.
+/// Waits until a reader elsewhere sees so many records, and gives the version that it sees: the writer
+/// shows it to its own readers a moment later.
 #[track_caller]
-fn is_seen(path: &Path, records: u64) {
+fn is_seen(path: &Path, records: u64) -> u64 {
     let db = vecgo::open(path).read_only(true).wait().unwrap();
     let docs = db.collection("docs").wait().unwrap();
     for _ in 0..2000 {
         docs.refresh().wait().unwrap();
         if docs.count() == records {
-            return;
+            return docs.version();
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -44,11 +45,9 @@ fn what_was_written_is_seen_after_a_while() {
         let dir = tempfile::tempdir().unwrap();
         let docs = docs(dir.path(), BY_TIME, wal_sync);
         write(&docs, 0..40);
-        is_seen(dir.path(), 40);
-        let version = docs.version();
+        let version = is_seen(dir.path(), 40);
         docs.delete([7u64]).wait().unwrap();
-        is_seen(dir.path(), 39);
-        let later = docs.version();
+        let later = is_seen(dir.path(), 39);
         assert!(later > version);
         thread::sleep(Duration::from_millis(100));
         assert_eq!(docs.version(), later, "nothing was written, nothing is committed");
