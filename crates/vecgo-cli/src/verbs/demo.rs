@@ -195,9 +195,11 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 fn kill_a_writer(target: &Target, out: &Output) -> Result<u64, Failure> {
     let child_failed = |error: &std::io::Error| Failure::file(Path::new("demo-writer"), error);
     let program = std::env::current_exe().map_err(|error| child_failed(&error))?;
+    let limit = target.memory_limit.map(|bytes| format!("--memory-limit={bytes}"));
     let mut child = Command::new(program)
         .arg("demo-writer")
         .arg(&target.uri)
+        .args(limit)
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| child_failed(&error))?;

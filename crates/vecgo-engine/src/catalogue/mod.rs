@@ -57,7 +57,7 @@ pub(crate) async fn read(env: &Env, key: &str) -> Result<(Catalogue, u64)> {
 #[derive(Debug)]
 pub(crate) struct Chain {
     env: Env,
-    /// The newest that was read, by its key: what has a key never changes.
+    /// The newest that was read or put, by its key: what has a key never changes.
     known: Mutex<Option<(String, Arc<Catalogue>, u64)>>,
 }
 
@@ -131,10 +131,11 @@ pub(crate) async fn change<T>(
         next.nonce = env.rand.next_u64();
         next.parent = parent;
         next.oldest = next.oldest.max(next.number.saturating_sub(KEPT));
-        let (bytes, _) = next.encode();
-        if let Decided::Ours = decide(env, &catalogue_key(next.number), bytes.into()).await?
+        let ((bytes, checksum), key) = (next.encode(), catalogue_key(next.number));
+        if let Decided::Ours = decide(env, &key, bytes.into()).await?
             && chain.counts(&next).await?
         {
+            *chain.known.lock() = Some((key, Arc::new(next), checksum));
             return Ok(made);
         }
     }

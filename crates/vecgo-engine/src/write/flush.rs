@@ -115,17 +115,10 @@ impl Writer {
     /// Returns when there is room again: two full memtables are the bound.
     pub(super) async fn flush_if_due(&mut self) {
         loop {
-            let through = self.flushed_through();
-            let wanted = self.is_full() || self.is_flush_awaited();
-            // A memtable without rows may still have killed some of segments.
-            if wanted
-                && self.sealed.is_none()
-                && self.sequence > through
-                && let Err(error) = self.seal().await
-            {
-                self.fail(&error);
+            match self.is_full() || self.is_flush_awaited() {
+                true => self.begin_flush().await,
+                false => self.start_flush().await,
             }
-            self.start_flush().await;
             // It may have named what an earlier flush had written; then the next is due.
             if self.sealed.is_none() && self.is_flush_awaited() && self.check_alive().is_ok() {
                 continue;
@@ -140,6 +133,18 @@ impl Writer {
             self.wait_for(|ended| matches!(ended, Ended::Flush(_))).await;
         }
         self.answer_flush_waiters();
+    }
+
+    /// Seals the memtable, unless one is sealed or nothing was written since, and starts the flush.
+    pub(super) async fn begin_flush(&mut self) {
+        // A memtable without rows may still have killed some of segments.
+        if self.sealed.is_none()
+            && self.sequence > self.flushed_through()
+            && let Err(error) = self.seal().await
+        {
+            self.fail(&error);
+        }
+        self.start_flush().await;
     }
 
     /// Whether somebody waits for writes that no flush has taken up.
@@ -165,7 +170,7 @@ impl Writer {
         self.sealed.as_ref().map_or(flushed, |sealed| sealed.sequence)
     }
 
-    pub(super) async fn seal(&mut self) -> Result<()> {
+    async fn seal(&mut self) -> Result<()> {
         self.check_alive()?;
         let log_bytes = self.tail.unsealed_bytes();
         self.vacuums.log_ends(self.active.table().first_log, log_bytes);
@@ -181,7 +186,7 @@ impl Writer {
     }
 
     /// Starts the flush that is due, unless one that failed a moment ago is to be left alone.
-    pub(super) async fn start_flush(&mut self) {
+    async fn start_flush(&mut self) {
         let now = self.shared.env.clock.monotonic();
         if self.check_alive().is_err() || now < self.backoff.until {
             return;

@@ -50,7 +50,7 @@ impl Writer {
             self.check_alive()?;
             memory.press();
             self.pressure = memory.pressure();
-            self.relieve().await;
+            self.begin_flush().await;
             if let Some(failure) = self.shared.flush_failure.lock().clone() {
                 return Err(failure);
             }
@@ -80,21 +80,7 @@ impl Writer {
     pub(super) async fn relieve_if_worth(&mut self) {
         self.pressure = self.shared.env.memory.pressure();
         if self.active.charged() >= self.shared.env.memory.worth_freeing() {
-            self.relieve().await;
+            self.begin_flush().await;
         }
-    }
-
-    /// Begins to flush what there is, for the sake of its memory.
-    async fn relieve(&mut self) {
-        let fails = self.shared.flush_failure.lock().is_some();
-        if self.sealed.is_none()
-            && self.active.rows() > 0
-            && !fails
-            && self.check_alive().is_ok()
-            && let Err(error) = self.seal().await
-        {
-            self.fail(&error);
-        }
-        self.start_flush().await;
     }
 }

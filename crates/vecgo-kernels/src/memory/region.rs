@@ -14,12 +14,9 @@ pub(super) const MIN_ALIGN: usize = align_of::<Line>();
 /// size on have it as their alignment.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// The size of a small page, or of several where they are smaller.
+/// The size of a small page, or of several where they are smaller. A smaller region comes from the
+/// allocator, which costs less than to ask the kernel.
 const SMALL_PAGE: usize = 64 << 10;
-
-/// From this size on a region may have pages that are not there until they are touched. Others come
-/// from the allocator, which costs less than to ask the kernel.
-const SPARSE: usize = 64 << 10;
 
 /// A piece of memory, zeroed when made, freed when dropped.
 ///
@@ -53,7 +50,7 @@ impl Region {
 
     /// The same of small pages: one that is never touched is never paid for.
     pub(super) fn sparse(bytes: usize) -> Option<Region> {
-        Self::of(bytes, if bytes >= SPARSE { Source::SmallPages } else { Source::Allocator })
+        Self::of(bytes, if bytes >= SMALL_PAGE { Source::SmallPages } else { Source::Allocator })
     }
 
     fn of(bytes: usize, source: Source) -> Option<Region> {
