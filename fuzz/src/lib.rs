@@ -21,21 +21,23 @@ mod segment;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+use vecgo_engine::Filter;
 use vecgo_format::{
-    Catalogue, DeleteObject, FormatError, Manifest, Pin, catalogue_key, checksum, decode_document,
-    encode_document, number_of,
+    Catalogue, DeleteObject, Document, FormatError, Manifest, Pin, RawObject, RawValue,
+    catalogue_key, checksum, decode_document, encode_document, number_of,
 };
 
 pub use log::log;
 pub use operations::operations;
 pub use seeds::{Seed, seeds};
-pub use segment::{directory, lookup, rows};
+pub use segment::{directory, fields, lookup, rows};
 
 /// A target: takes any bytes, panics on a broken promise, says whether the input was accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("manifest", manifest),
     ("catalogue", catalogue),
     ("deletes", deletes),
@@ -44,6 +46,8 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("directory", directory),
     ("lookup", lookup),
     ("rows", rows),
+    ("fields", fields),
+    ("filter", filter),
     ("document", document),
     ("names", names),
     ("operations", operations),
@@ -107,6 +111,43 @@ pub fn document(input: &[u8]) -> bool {
     let Ok(document) = decode_document(input) else { return false };
     let encoded = encode_document(&document).expect("what decodes is within the limits");
     assert_eq!(encoded, input);
+    let raw = RawObject::document(input).expect("what decodes can be read where it stands");
+    assert_eq!(object(raw), Value::Object(document));
+    true
+}
+
+/// What an object that is read where it stands is.
+fn object(mut raw: RawObject<'_>) -> Value {
+    let mut object = Document::new();
+    while let Some((key, value)) = raw.next_field().expect("a field") {
+        object.insert(String::from_utf8(key.to_vec()).expect("a key"), self::value(value));
+    }
+    Value::Object(object)
+}
+
+fn value(raw: RawValue<'_>) -> Value {
+    match raw {
+        RawValue::Null => Value::Null,
+        RawValue::Bool(value) => Value::from(value),
+        RawValue::Int(value) => Value::from(value),
+        RawValue::Float(value) => Value::from(value),
+        RawValue::Text(text) => Value::from(String::from_utf8_lossy(text)),
+        RawValue::Object(inner) => object(inner),
+        RawValue::List(mut list) => {
+            let mut values = Vec::new();
+            while let Some(inner) = list.next_value().expect("a value") {
+                values.push(value(inner));
+            }
+            Value::from(values)
+        }
+    }
+}
+
+/// Filters as JSON.
+pub fn filter(input: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(input) else { return false };
+    let Ok(filter) = text.parse::<Filter>() else { return false };
+    assert_eq!(filter.to_string().parse::<Filter>().expect("a filter"), filter);
     true
 }
 

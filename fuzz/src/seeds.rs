@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FrameBuilder, Id,
-    Identity, Index, Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest,
-    Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, Section, SectionKind,
-    SegmentRef, catalogue_key, encode_document, encode_spans,
+    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FieldSections,
+    FieldsBuilder, FrameBuilder, Id, Identity, Index, Kill, LogHeader, LogPosition, LogRange,
+    Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous,
+    Quantization, Section, SectionKind, SegmentRef, catalogue_key, encode_document, encode_spans,
 };
 
 use crate::log::DIM;
@@ -35,6 +35,8 @@ pub fn seeds() -> Vec<Seed> {
     all.extend(directories().map(seed));
     all.extend(lookups().map(seed));
     all.extend(rows().map(seed));
+    all.extend(fields().map(seed));
+    all.extend(filters().map(seed));
     all.extend(documents().map(seed));
     all.extend(names().map(seed));
     let named = |(name, bytes)| seed(("operations", name, bytes));
@@ -198,6 +200,8 @@ fn full_directory() -> Directory {
         (SectionKind::Lookup, 4 * 12 + 8),
         (SectionKind::DocumentSpans, 5 * 8),
         (SectionKind::Documents, 100_000),
+        (SectionKind::Fields, 300),
+        (SectionKind::FieldData, 5_000),
         (SectionKind::PayloadSpans, 5 * 8),
         (SectionKind::Payloads, 0),
         (SectionKind::Other(999), 1),
@@ -252,6 +256,38 @@ fn lookups() -> [Named; 3] {
         ("lookup", "seed-empty", lookup(&[])),
         ("lookup", "seed-numbers", lookup(&numbers)),
         ("lookup", "seed-mixed", lookup(&mixed)),
+    ]
+}
+
+fn fields() -> [Named; 2] {
+    let fields = |documents: &[Value]| {
+        let mut builder = FieldsBuilder::default();
+        for document in documents {
+            builder
+                .push(&encode_document(document.as_object().expect("an object")).expect("small"))
+                .expect("a document");
+        }
+        let FieldSections { directory, data } = builder.finish();
+        let rows = u32::try_from(documents.len()).expect("few documents");
+        let length = u32::try_from(directory.len()).expect("few fields");
+        [&rows.to_le_bytes(), &length.to_le_bytes(), &*directory, &*data].concat()
+    };
+    let many: Vec<Value> = (0..300).map(|n| json!({"n": n, "t": n % 3, "l": [n, "x"]})).collect();
+    [
+        ("fields", "seed-many", fields(&many)),
+        ("fields", "seed-few", fields(&[json!({"a.b": {"c": "x".repeat(200)}}), json!({})])),
+    ]
+}
+
+fn filters() -> [Named; 2] {
+    let tests = json!({"and": [
+        {"field": r"a\.b", "op": "in", "value": [1, 2.5, "x", null, [true], {"y": -1}]},
+        {"not": {"or": [{"field": "c", "op": "exists"}, {"field": "d", "op": "all", "value": []}]}},
+    ]});
+    let one = json!({"field": "name", "op": "starts_with", "value": "ü"});
+    [
+        ("filter", "seed-tests", tests.to_string().into_bytes()),
+        ("filter", "seed-one", one.to_string().into_bytes()),
     ]
 }
 

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use vecgo_format::{Directory, Id, IdColumn, Lookup, Spans, encode_spans};
+use vecgo_format::{
+    Directory, Fields, Id, IdColumn, KeyRange, Lookup, Spans, ValueKind, encode_spans,
+};
 
 /// Directories of segments, after eight bytes that say how long the object is; and the trailer
 /// that ends in the input's last bytes.
@@ -19,6 +21,37 @@ pub fn directory(input: &[u8]) -> bool {
         assert!(section.table_offset + section.blocks() * 8 <= object_length);
     }
     assert_eq!(encoded, bytes);
+    true
+}
+
+/// Fields, after eight bytes that say how many rows the segment has and how long the fields are; their
+/// data is what is left.
+pub fn fields(input: &[u8]) -> bool {
+    let Some((rows, rest)) = input.split_first_chunk() else { return false };
+    let Some((length, rest)) = rest.split_first_chunk() else { return false };
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap();
+    let Some((directory, data)) = rest.split_at_checked(length) else { return false };
+    let rows = u32::from_le_bytes(*rows);
+    let Ok(fields) = Fields::decode(directory, rows, data.len() as u64) else { return false };
+    assert_eq!(fields.encode(), directory);
+    let bytes = |range: std::ops::Range<u64>| {
+        let at = |at: u64| usize::try_from(at).unwrap();
+        &data[at(range.start)..at(range.end)]
+    };
+    for field in fields.iter() {
+        assert_eq!(fields.find(field.name(), field.is_of_elements()), Some(field));
+        let all = field.all();
+        assert_eq!(bytes(field.list_bytes(&all)).len() as u64, all.end.listed * 4);
+        bytes(field.set_bytes(&all, rows));
+        for range in [KeyRange::all(), KeyRange::kind(ValueKind::Text), KeyRange::prefix(b"a")] {
+            let pages = field
+                .pages_of(&range)
+                .map(|page| page.map(|page| (page, bytes(field.page_bytes(page..page + 1)))));
+            let Ok(within) = field.within(&range, pages) else { continue };
+            bytes(field.list_bytes(&within.sure));
+            bytes(field.set_bytes(&within.sure, rows));
+        }
+    }
     true
 }
 

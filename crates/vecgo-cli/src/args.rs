@@ -67,8 +67,8 @@ pub(crate) enum Verb {
     Bench(Bench),
     /// Print records.
     Get(Ids),
-    /// Delete records.
-    Delete(Ids),
+    /// Delete records: some, or all that match.
+    Delete(Deletion),
     /// Count records.
     Count {
         uri: PathBuf,
@@ -256,6 +256,23 @@ pub(crate) struct Ids {
     pub(crate) string_ids: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Deletion {
+    pub(crate) uri: PathBuf,
+    /// Digits name a number, anything else a text.
+    #[arg(required_unless_present = "filter", conflicts_with = "filter")]
+    pub(crate) ids: Vec<String>,
+    /// Digits name a text too.
+    #[arg(long)]
+    pub(crate) string_ids: bool,
+    /// Delete the records that match.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+    /// Say only how many would be deleted.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 impl Args {
     pub(crate) fn target(&self) -> Target {
         let uri = match &self.verb {
@@ -264,7 +281,7 @@ impl Args {
             | Verb::Search(Search { uri, .. })
             | Verb::Bench(Bench { uri, .. })
             | Verb::Get(Ids { uri, .. })
-            | Verb::Delete(Ids { uri, .. })
+            | Verb::Delete(Deletion { uri, .. })
             | Verb::Collections { uri }
             | Verb::Drop { uri }
             | Verb::Rename { uri, .. }

@@ -71,7 +71,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Bench(bench) => verbs::bench::run(&target, bench, out),
         Verb::Get(ids) => verbs::records::get(&target, &ids, out),
         Verb::Delete(ids) => verbs::records::delete(&target, &ids, out),
-        Verb::Count { filter, .. } => verbs::records::count(&target, filter, out),
+        Verb::Count { filter, .. } => verbs::records::count(&target, filter.as_ref(), out),
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::versions::list(&target, out),
         Verb::Verify { .. } => verbs::inspect::verify(&target, out),

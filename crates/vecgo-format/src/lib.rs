@@ -27,8 +27,8 @@ pub use checksum::{BlockChecksums, checksum};
 pub use config::{Config, ConfigError, Index, MAX_DIM, Metric, Quantization};
 pub use deletes::DeleteObject;
 pub use document::{
-    Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, decode_document,
-    encode_document,
+    Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, RawList, RawObject, RawValue,
+    decode_document, encode_document,
 };
 pub use error::FormatError;
 pub use id::{Id, IdError, MAX_ID_BYTES};
@@ -39,7 +39,9 @@ pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
 pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
 pub use pin::Pin;
 pub use segment::{
-    BLOCK_BYTES, Directory, IdColumn, Lookup, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
-    SectionKind, Spans, check_segment_header, encode_spans, segment_header,
+    BLOCK_BYTES, Directory, Field, FieldKey, FieldSections, FieldValue, Fields, FieldsBuilder,
+    IdColumn, KeyRange, Lookup, MAX_FIELDS, Page, PageReader, Place, SECTION_ALIGN,
+    SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, ValueKind, Within, check_segment_header,
+    encode_spans, field_name, segment_header,
 };
 pub use version::{FORMAT_VERSION, FormatVersion};

@@ -14,8 +14,8 @@ use common::{apply, reseal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, DeleteObject, Directory, FORMAT_VERSION, FrameBuilder, Id, IdColumn, Kill,
-    LogReader, Lookup, Manifest, Pin, decode_document,
+    Catalogue, DeleteObject, Directory, FORMAT_VERSION, Fields, FieldsBuilder, FrameBuilder, Id,
+    IdColumn, KeyRange, Kill, LogReader, Lookup, Manifest, Pin, decode_document,
 };
 
 thread_local! {
@@ -75,6 +75,25 @@ fn decode_all(bytes: &[u8]) {
         let _ = bounded(n, || Lookup::decode(bytes, rows));
     }
     read_log(bytes);
+    read_fields(bytes);
+}
+
+/// Fields, and bytes as a document and as a page of theirs.
+fn read_fields(bytes: &[u8]) {
+    let n = bytes.len();
+    // Of a document that others checked: it takes what it takes.
+    let mut builder = FieldsBuilder::default();
+    if builder.push(bytes).is_ok() {
+        builder.finish();
+    }
+    for (rows, data) in [(0, 0), (9, 1 << 10), (u32::MAX, u64::MAX)] {
+        let Ok(fields) = bounded(n, || Fields::decode(bytes, rows, data)) else { continue };
+        let range = KeyRange::prefix(b"a");
+        for field in fields.iter() {
+            let pages = field.pages_of(&range).map(|page| page.map(|page| (page, bytes)));
+            let _ = bounded(n, || field.within(&range, pages));
+        }
+    }
 }
 
 fn read_log(bytes: &[u8]) {

@@ -20,6 +20,6 @@ pub use cluster::{Clusters, cluster};
 
 pub use graph::{
     BuildParams, Built, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, OldGraph, Points, Reach,
-    Scratch, Width, build,
+    Scratch, Wanted, Width, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

@@ -7,7 +7,8 @@ use vecgo_io::Spawn;
 
 use crate::call::awaitable;
 use crate::{
-    Ack, Call, Config, Id, Record, Search, SearchBatch, Stats, Update, Vacuumed, VersionInfo,
+    Ack, Call, Config, Filter, Id, Record, Search, SearchBatch, Stats, Update, Vacuumed,
+    VersionInfo,
 };
 
 /// A collection of a database, held by its writer or by a reader.
@@ -244,10 +245,30 @@ impl Collection {
         self.inner.count()
     }
 
+    /// How many records a filter matches.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is refused; what reading the store can meet.
+    pub fn count_where(&self, filter: Filter) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.count_where(filter).await })
+    }
+
+    /// Deletes the records that a filter matches, in batches; [`Ack::records`] counts them, and
+    /// [`Collection::count_where`] tells before how many those are. Of what is written meanwhile only
+    /// that is deleted which matched when this began and matches still.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is refused. What was deleted before an error stays so.
+    pub fn delete_where(&self, filter: Filter) -> Call<Ack> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.delete_where(filter).await })
+    }
+
     /// Reads all records, a page at a time.
     pub fn scan(&self) -> ScanBuilder {
         let fetch = Fetch { metadata: true, ..Fetch::default() };
-        ScanBuilder { inner: self.inner.clone(), fetch, page: 1000 }
+        ScanBuilder { inner: self.inner.clone(), fetch, page: 1000, filter: None }
     }
 
     /// Searches for the records nearest to `query`.
@@ -366,12 +387,19 @@ pub struct ScanBuilder {
     inner: vecgo_engine::Collection,
     fetch: Fetch,
     page: usize,
+    filter: Option<Filter>,
 }
 
 impl ScanBuilder {
     /// Records a page (1000); the last page may hold fewer.
     pub fn page_size(mut self, records: usize) -> Self {
         self.page = records;
+        self
+    }
+
+    /// Reads only records that a filter matches.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
         self
     }
 
@@ -389,16 +417,18 @@ impl ScanBuilder {
 
     fn call(self) -> Call<Scan> {
         let threads = self.inner.threads();
-        let scan = self.inner.scan(self.fetch, self.page);
-        Call::here(async move {
-            let scan = scan?;
+        let here = self.filter.is_none();
+        let on = Arc::clone(&threads);
+        let begin = async move {
+            let scan = self.inner.scan(self.fetch, self.page, self.filter).await?;
             Ok(Scan {
                 version: scan.version(),
                 sequence: scan.sequence(),
                 inner: Arc::new(Mutex::new(scan)),
                 threads,
             })
-        })
+        };
+        if here { Call::here(begin) } else { Call::on(on, begin) }
     }
 }
 

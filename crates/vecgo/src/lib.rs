@@ -45,6 +45,7 @@
 mod call;
 mod collection;
 mod database;
+pub mod filter;
 mod search;
 
 pub use call::Call;
@@ -55,9 +56,10 @@ pub use search::{Search, SearchBatch};
 pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
-    GraphBuild, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
-    MAX_ID_BYTES, MemoryStats, Metric, PinStats, Quantization, Record, Result, Retention,
-    SegmentStats, SegmentWritten, Stats, Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
+    Filter, GraphBuild, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES,
+    MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MemoryStats, Metric, PinStats, Quantization, Record, Result,
+    Retention, SegmentStats, SegmentWritten, Stats, Update, Vacuumed, VerifyReport, VersionInfo,
+    WalSync,
 };
 
 /// The programs of README.md and of the walk through the library are compiled and run.

@@ -1,7 +1,7 @@
 use vecgo_engine::SearchParams;
 
 use crate::call::awaitable;
-use crate::{Call, Hit};
+use crate::{Call, Filter, Hit};
 
 /// A search about to begin. Returns the nearest records by nearness, and equally near ones by id.
 #[derive(Debug, Clone)]
@@ -10,6 +10,7 @@ pub struct Search {
     collection: vecgo_engine::Collection,
     query: Vec<f32>,
     params: SearchParams,
+    filter: Option<Filter>,
 }
 
 /// A search for several queries about to begin: one answer a query, in their order.
@@ -19,32 +20,33 @@ pub struct SearchBatch {
     collection: vecgo_engine::Collection,
     queries: Vec<Vec<f32>>,
     params: SearchParams,
+    filter: Option<Filter>,
 }
 
 impl Search {
     pub(crate) fn new(collection: vecgo_engine::Collection, query: Vec<f32>) -> Self {
-        Self { collection, query, params: SearchParams::default() }
+        Self { collection, query, params: SearchParams::default(), filter: None }
     }
 
     fn call(self) -> Call<Vec<Hit>> {
-        let Self { collection, query, params } = self;
-        let (short, threads) = (collection.is_short(params), collection.threads());
-        let found = async move { collection.search(query, params).await };
+        let Self { collection, query, params, filter } = self;
+        let short = filter.is_none() && collection.is_short(params);
+        let threads = collection.threads();
+        let found = async move { collection.search(query, params, filter).await };
         if short { Call::here(found) } else { Call::on(threads, found) }
     }
 }
 
 impl SearchBatch {
     pub(crate) fn new(collection: vecgo_engine::Collection, queries: Vec<Vec<f32>>) -> Self {
-        Self { collection, queries, params: SearchParams::default() }
+        Self { collection, queries, params: SearchParams::default(), filter: None }
     }
 
     fn call(self) -> Call<Vec<Vec<Hit>>> {
-        let Self { collection, queries, params } = self;
-        Call::on(
-            collection.threads(),
-            async move { collection.search_batch(queries, params).await },
-        )
+        let Self { collection, queries, params, filter } = self;
+        Call::on(collection.threads(), async move {
+            collection.search_batch(queries, params, filter).await
+        })
     }
 }
 
@@ -84,6 +86,15 @@ macro_rules! settings {
             /// Always accepted; `ef` and `rerank` have no say then.
             pub fn exact(mut self) -> Self {
                 self.params.exact = true;
+                self
+            }
+
+            /// Finds only records that a filter matches: as many as are wanted, if so many match.
+            ///
+            /// A filter that is too deep or too large, or compares with what can not be compared, is
+            /// refused as `InvalidArgument`.
+            pub fn filter(mut self, filter: Filter) -> Self {
+                self.filter = Some(filter);
                 self
             }
 

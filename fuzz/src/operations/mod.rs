@@ -64,6 +64,7 @@ pub(crate) enum Op {
     Drop,
     Blob(u8),
     Reopen,
+    DeleteWhere(u8),
 }
 
 impl Op {
@@ -88,6 +89,7 @@ impl Op {
             Op::Drop => vec![0, 0, 27],
             Op::Blob(first) => vec![first, 0, 28],
             Op::Reopen => vec![0, 0, 29],
+            Op::DeleteWhere(first) => vec![first, 0, 36],
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod versions;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use vecgo::{Collection, Database, ErrorKind};
+use vecgo::{Collection, Database, Filter};
 
 use crate::Answer;
 use crate::args::{Args, Knobs, Target};
@@ -37,16 +37,14 @@ fn writer(target: &Target) -> Result<Collection, Failure> {
     Ok(database.collection(&target.collection).wait()?)
 }
 
-fn no_filter(filter: Option<&String>) -> Result<(), Failure> {
-    match filter {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(ErrorKind::Unsupported, "filters are not in this version")),
-    }
+/// The filter of an argument.
+fn filter_of(text: Option<&String>) -> Result<Option<Filter>, Failure> {
+    let filter = text.map(|text| text.parse().map_err(|e| Failure::from(e).context("--filter")));
+    filter.transpose()
 }
 
 /// What no index of this version has is refused here, the rest by the search.
 fn check_knobs(knobs: &Knobs, collection: &Collection) -> Result<(), Failure> {
-    no_filter(knobs.filter.as_ref())?;
     match knobs.nprobe {
         None => Ok(()),
         Some(_) => Err(Failure::invalid(format!(
@@ -56,10 +54,14 @@ fn check_knobs(knobs: &Knobs, collection: &Collection) -> Result<(), Failure> {
     }
 }
 
-/// A search, of one query or of many, with the settings that were given.
+/// A search, of one query or of many, with the settings and the filter that were given.
 macro_rules! with_knobs {
-    ($search:expr, $knobs:expr) => {{
+    ($search:expr, $knobs:expr, $filter:expr) => {{
         let (mut search, knobs): (_, &crate::args::Knobs) = ($search, $knobs);
+        let filter: Option<&vecgo::Filter> = $filter;
+        if let Some(filter) = filter {
+            search = search.filter(filter.clone());
+        }
         if let Some(ef) = knobs.ef {
             search = search.ef(ef);
         }

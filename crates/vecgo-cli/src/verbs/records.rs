@@ -1,19 +1,19 @@
 use serde_json::{Value, json};
 use vecgo::Id;
 
-use super::{no_filter, reader};
+use super::{filter_of, reader};
 use crate::Answer;
-use crate::args::{Ids, Target};
+use crate::args::{Deletion, Ids, Target};
 use crate::failure::Failure;
 use crate::output::{Output, note};
 use crate::record_json::{id_from_argument, id_to_json, to_json};
 
-fn ids(args: &Ids) -> Vec<Id> {
-    args.ids.iter().map(|id| id_from_argument(id, args.string_ids)).collect()
+fn ids(ids: &[String], string_ids: bool) -> Vec<Id> {
+    ids.iter().map(|id| id_from_argument(id, string_ids)).collect()
 }
 
 pub(crate) fn get(target: &Target, args: &Ids, out: &Output) -> Result<Answer, Failure> {
-    let ids = ids(args);
+    let ids = ids(&args.ids, args.string_ids);
     let found = reader(target)?.get_many(&ids).wait()?;
     let records: Vec<Value> = found.iter().flatten().map(to_json).collect();
     let missing: Vec<&Id> =
@@ -29,9 +29,26 @@ pub(crate) fn get(target: &Target, args: &Ids, out: &Output) -> Result<Answer, F
     Ok(if missing.is_empty() { Answer::Yes } else { Answer::No })
 }
 
-pub(crate) fn delete(target: &Target, args: &Ids, out: &Output) -> Result<Answer, Failure> {
+pub(crate) fn delete(target: &Target, args: &Deletion, out: &Output) -> Result<Answer, Failure> {
+    let filter = filter_of(args.filter.as_ref())?;
+    if args.dry_run {
+        let matching = match filter {
+            Some(filter) => reader(target)?.count_where(filter).wait()?,
+            None => {
+                let found = reader(target)?.get_many(ids(&args.ids, args.string_ids)).wait()?;
+                found.iter().flatten().count() as u64
+            }
+        };
+        out.object(&json!({"deleted": 0, "would_delete": matching}));
+        out.line(format!("would delete {matching}"));
+        return Ok(Answer::Yes);
+    }
     let collection = super::writer(target)?;
-    let deleted = collection.delete(ids(args)).wait()?.records;
+    let deleted = match filter {
+        Some(filter) => collection.delete_where(filter).wait()?,
+        None => collection.delete(ids(&args.ids, args.string_ids)).wait()?,
+    };
+    let deleted = deleted.records;
     collection.close().wait()?;
     out.object(&json!({"deleted": deleted}));
     out.line(format!("deleted {deleted}"));
@@ -40,11 +57,15 @@ pub(crate) fn delete(target: &Target, args: &Ids, out: &Output) -> Result<Answer
 
 pub(crate) fn count(
     target: &Target,
-    filter: Option<String>,
+    filter: Option<&String>,
     out: &Output,
 ) -> Result<Answer, Failure> {
-    no_filter(filter.as_ref())?;
-    let count = reader(target)?.count();
+    let filter = filter_of(filter)?;
+    let collection = reader(target)?;
+    let count = match filter {
+        Some(filter) => collection.count_where(filter).wait()?,
+        None => collection.count(),
+    };
     out.object(&json!({"count": count}));
     out.line(count.to_string());
     Ok(Answer::Yes)

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use vecgo::Hit;
 
-use super::{check_knobs, reader, with_knobs};
+use super::{check_knobs, filter_of, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Search, Target};
 use crate::failure::Failure;
@@ -15,6 +15,8 @@ const QUERIES_AT_A_TIME: usize = 64;
 pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer, Failure> {
     let mut collection = reader(target)?;
     check_knobs(&args.knobs, &collection)?;
+    let filter = filter_of(args.knobs.filter.as_ref())?;
+    let (knobs, filter) = (&args.knobs, filter.as_ref());
     if let Some(version) = args.version {
         collection = collection.at_version(version).wait()?;
     } else if let Some(tag) = &args.tag {
@@ -24,7 +26,7 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let value: Value = serde_json::from_str(text)
             .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
         let query = vector_from_json(&value).map_err(|failure| failure.context("--vector"))?;
-        let search = with_knobs!(collection.search(query).k(args.k), &args.knobs);
+        let search = with_knobs!(collection.search(query).k(args.k), knobs, filter);
         print(&search.with_metadata().wait()?, out);
     }
     if let Some(path) = &args.query_file {
@@ -32,7 +34,7 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let mut rows = Vec::new();
         while file.read_rows(QUERIES_AT_A_TIME, &mut rows)? > 0 {
             let queries = rows.chunks_exact(file.dim());
-            let search = with_knobs!(collection.search_batch(queries).k(args.k), &args.knobs);
+            let search = with_knobs!(collection.search_batch(queries).k(args.k), knobs, filter);
             for hits in &search.with_metadata().wait()? {
                 print(hits, out);
             }

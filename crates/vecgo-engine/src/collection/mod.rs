@@ -17,10 +17,11 @@ use vecgo_kernels::Kernels;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, SegmentWritten, Stats};
 
+use crate::filter::Bound;
 use crate::graph::{Progress, Walkers};
 use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
 use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
-use crate::{Error, ErrorKind, Options, PinStats, Record, Result, Update, Vacuumed};
+use crate::{Error, ErrorKind, Filter, Options, PinStats, Record, Result, Update, Vacuumed};
 
 /// What all handles of a collection and its writer share.
 #[derive(Debug)]
@@ -100,6 +101,10 @@ impl WeakCollection {
         (!handle.inbox.is_closed()).then_some(Collection { shared, role: Role::Writer(handle) })
     }
 }
+
+/// Records that a filter matches and that are deleted in one batch: few enough for the smallest
+/// batch there can be, with the longest ids.
+const DELETED_TOGETHER: usize = 32;
 
 impl Collection {
     pub(crate) fn downgrade(&self) -> WeakCollection {
@@ -225,7 +230,30 @@ impl Collection {
     /// `InvalidArgument` for an id that no record can have.
     pub async fn delete(&self, ids: Vec<Id>) -> Result<Ack> {
         self.writer()?;
-        self.write(Batch::of_deletes(self.shared.options.batch_bytes(), ids)?).await
+        self.write(Batch::of_deletes(self.shared.options.batch_bytes(), ids, None)?).await
+    }
+
+    /// Deletes the records that a filter matches, in batches. Of what is written meanwhile only that is
+    /// deleted which matched at the beginning and matches still.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is refused. What was deleted before an error stays so.
+    pub async fn delete_where(&self, filter: Filter) -> Result<Ack> {
+        self.writer()?;
+        let bound = Arc::new(Bound::new(filter)?);
+        let snapshot = self.open_snapshot()?.only(&bound).await?;
+        let mut matching = Scan::new(snapshot, Fetch::default(), DELETED_TOGETHER)?;
+        let mut deleted = 0;
+        loop {
+            let page = matching.next_page().await?;
+            let ids = page.iter().flatten().map(|record| record.id.clone()).collect();
+            let limit = self.shared.options.batch_bytes();
+            let ack = self.write(Batch::of_deletes(limit, ids, Some(&bound))?).await?;
+            deleted += ack.records;
+            if page.is_none() {
+                return Ok(Ack { records: deleted, ..ack });
+            }
+        }
     }
 
     /// Returns when every earlier write is durable and visible to other processes, with the
@@ -335,25 +363,49 @@ impl Collection {
         self.snapshot().count()
     }
 
-    /// Reads all records a page at a time, in no particular order.
+    /// How many records a filter matches.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is too deep or too large, or that compares with what can
+    /// not be compared; and what reading the store can meet.
+    pub async fn count_where(&self, filter: Filter) -> Result<u64> {
+        Ok(self.matching(Some(filter)).await?.count())
+    }
+
+    /// What a filter leaves of what there is to read.
+    async fn matching(&self, filter: Option<Filter>) -> Result<Snapshot> {
+        let snapshot = self.open_snapshot()?;
+        match filter {
+            None => Ok(snapshot),
+            Some(filter) => snapshot.only(&Arc::new(Bound::new(filter)?)).await,
+        }
+    }
+
+    /// Reads all records, or those that a filter matches, a page at a time, in no particular order.
     ///
     /// # Errors
     /// `InvalidArgument` for a page of 0 records.
-    pub fn scan(&self, fetch: Fetch, page: usize) -> Result<Scan> {
-        Scan::new(self.open_snapshot()?, fetch, page)
+    pub async fn scan(&self, fetch: Fetch, page: usize, filter: Option<Filter>) -> Result<Scan> {
+        Scan::new(self.matching(filter).await?, fetch, page)
     }
 
-    /// The nearest records of one query.
+    /// The nearest records of one query, or of those that a filter matches.
     ///
     /// # Errors
     /// `InvalidArgument` for a query that no record could equal, or a knob that is out of range or
     /// does nothing for the collection's index.
-    pub async fn search(&self, query: Vec<f32>, params: SearchParams) -> Result<Vec<Hit>> {
+    pub async fn search(
+        &self,
+        query: Vec<f32>,
+        params: SearchParams,
+        filter: Option<Filter>,
+    ) -> Result<Vec<Hit>> {
         check_vector(&self.shared.config, &query).map_err(|error| error.context("query"))?;
-        Ok(self.open_snapshot()?.search(query, params).await?.pop().unwrap_or_default())
+        let snapshot = self.matching(filter).await?;
+        Ok(snapshot.search(query, params).await?.pop().unwrap_or_default())
     }
 
-    /// The nearest records of several queries, all seen at one moment.
+    /// The nearest records, or of those that a filter matches, of several queries, all seen at one moment.
     ///
     /// # Errors
     /// `InvalidArgument` names the query at fault, or the knob; `ResourceExhausted` for more hits
@@ -362,11 +414,12 @@ impl Collection {
         &self,
         queries: Vec<Vec<f32>>,
         params: SearchParams,
+        filter: Option<Filter>,
     ) -> Result<Vec<Vec<Hit>>> {
         for (number, query) in queries.iter().enumerate() {
             check_vector(&self.shared.config, query)
                 .map_err(|error| error.context(format!("query {number}")))?;
         }
-        self.open_snapshot()?.search(queries.concat(), params).await
+        self.matching(filter).await?.search(queries.concat(), params).await
     }
 }

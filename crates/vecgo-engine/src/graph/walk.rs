@@ -1,16 +1,19 @@
 use vecgo_index::{Codes, Near, Neighbour, Reach, Scratch, Width};
-use vecgo_kernels::{Estimate, Kernels};
+use vecgo_kernels::{Estimate, Kernels, pack};
 use vecgo_quant::CodeQuery;
 
 use super::part::Coded;
 use super::walkers::Counts;
 use super::{ByVectors, GraphPart};
+use crate::filter::MatchedRows;
 use crate::{Error, Result};
 
 /// The nearest entries from which a walk starts.
 const STARTS: usize = 4;
 /// Candidates looked at again by all bits at a time.
 const CHUNK: usize = 16;
+/// Rows of a scan that are scored together.
+const SCANNED: usize = 64;
 /// An estimate by four bits is off by more than so many standard deviations once in a thousand
 /// times.
 const DEVIATIONS: f32 = 3.0;
@@ -72,35 +75,37 @@ pub(crate) struct Walker {
     numbers: Vec<u32>,
     found: Vec<Neighbour>,
     rows: Vec<u32>,
+    next_rows: Vec<u32>,
     upper: Vec<i32>,
     lower: Vec<i32>,
     pub(super) counts: Counts,
 }
 
 impl Walker {
-    /// The rows nearest to a vector by their codes, in the order of all bits that there are.
+    /// The rows nearest to a vector by their codes, in the order of all bits that there are; of those
+    /// that a filter matches, if there is one.
     pub(crate) fn walk(
         &mut self,
         kernels: Kernels,
         part: &GraphPart,
         vector: &[f32],
         (reach, rerank): (Reach, Rerank),
+        only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
     ) -> Result<Found<'_>> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a walk by codes that are not there"));
         };
-        let space = &coded.space;
-        self.point.resize(space.places(), 0.0);
-        space.query(kernels, vector, &mut self.point);
-        self.query.set(kernels, &self.point);
-        self.start(kernels, part.entries(), coded)?;
+        self.set_query(kernels, coded, vector);
+        let entries = only.map(|only| &**only.entries.get_or_init(|| part.entries_to(&only.rows)));
+        self.start(kernels, part.entries(), entries, coded)?;
         let codes = coded.walked.codes()?;
-        let found =
-            self.scratch.walk(kernels, part.edges(), codes, &self.query, &self.starts, reach);
+        let (edges, query, starts) = (part.edges(), &self.query, &self.starts);
+        let wanted = only.map(|only| only.rows.wanted());
+        let found = self.scratch.walk(kernels, edges, (codes, query), (starts, wanted), reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
-        self.count(part.entries().len());
+        self.count(entries.map_or(part.entries().len(), <[u32]>::len));
         self.look_again(kernels, coded, rerank)?;
         Ok(Found { rows: &self.found, live, near })
     }
@@ -111,20 +116,79 @@ impl Walker {
         part: &GraphPart,
         by: &ByVectors<'_>,
         (reach, k): (Reach, usize),
+        only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
     ) -> Found<'_> {
-        let entries = part.entries();
+        let all = part.entries();
+        let numbers = only.map(|only| only.entries.get_or_init(|| part.entries_to(&only.rows)));
+        let chosen: Option<Vec<u32>> = numbers
+            .map(|numbers| numbers.iter().filter_map(|n| all.get(*n as usize).copied()).collect());
+        let entries = chosen.as_deref().unwrap_or(all);
         self.packed.resize(entries.len().max(self.packed.len()), 0);
         let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
         self.starts.clear();
         self.starts.extend(self.packed[..kept].iter().map(|packed| Neighbour::of(*packed)));
         self.keep_nearest_starts();
-        let found = self.scratch.walk_by(by.kernels, part.edges(), by, &self.starts, reach);
+        let wanted = only.map(|only| only.rows.wanted());
+        let from = (self.starts.as_slice(), wanted);
+        let found = self.scratch.walk_by(by.kernels, part.edges(), by, from, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
         self.found.truncate(k);
         self.count(entries.len());
         Found { rows: &self.found, live, near }
+    }
+
+    /// The same of some rows, all of which are looked at.
+    pub(crate) fn scan(
+        &mut self,
+        kernels: Kernels,
+        part: &GraphPart,
+        vector: &[f32],
+        (keep, rerank): (usize, Rerank),
+        mut rows: impl Iterator<Item = u32>,
+    ) -> Result<&[Neighbour]> {
+        let Some(coded) = &part.coded else {
+            return Err(Error::internal("a scan by codes that are not there"));
+        };
+        self.set_query(kernels, coded, vector);
+        let codes = coded.walked.codes()?;
+        let (mut bound, mut scanned) = (u64::MAX, 0);
+        self.found.clear();
+        self.rows.clear();
+        self.rows.extend(rows.by_ref().take(SCANNED));
+        while !self.rows.is_empty() {
+            // What is scored next is on its way meanwhile.
+            self.next_rows.clear();
+            self.next_rows.extend(rows.by_ref().take(SCANNED));
+            for row in &self.next_rows {
+                codes.rows.prefetch(*row);
+                codes.factors.prefetch(*row);
+            }
+            self.packed.resize(SCANNED.max(self.packed.len()), 0);
+            let out = &mut self.packed[..self.rows.len()];
+            let near = codes.within(kernels, &self.query, &self.rows, bound, out);
+            self.found.extend(self.packed[..near].iter().map(|packed| Neighbour::of(*packed)));
+            if self.found.len() >= keep.saturating_mul(2) {
+                let (_, last, _) = self.found.select_nth_unstable(keep - 1);
+                bound = pack(last.distance(), last.row());
+                self.found.truncate(keep);
+            }
+            scanned += self.rows.len();
+            std::mem::swap(&mut self.rows, &mut self.next_rows);
+        }
+        self.found.sort_unstable();
+        self.found.truncate(keep);
+        self.counts.estimates += scanned as u64;
+        self.look_again(kernels, coded, rerank)?;
+        Ok(&self.found)
+    }
+
+    fn set_query(&mut self, kernels: Kernels, coded: &Coded, vector: &[f32]) {
+        let space = &coded.space;
+        self.point.resize(space.places(), 0.0);
+        space.query(kernels, vector, &mut self.point);
+        self.query.set(kernels, &self.point);
     }
 
     fn count(&mut self, entries: usize) {
@@ -140,12 +204,18 @@ impl Walker {
     }
 
     /// Chooses where to start.
-    fn start(&mut self, kernels: Kernels, entries: &[u32], coded: &Coded) -> Result<()> {
+    fn start(
+        &mut self,
+        kernels: Kernels,
+        entries: &[u32],
+        only: Option<&[u32]>,
+        coded: &Coded,
+    ) -> Result<()> {
         let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.extend(known..u32::try_from(entries.len()).unwrap_or(u32::MAX));
         self.starts.clear();
         let starts = &mut self.starts;
-        let numbers = &self.numbers[..entries.len()];
+        let numbers = only.unwrap_or(&self.numbers[..entries.len()]);
         let codes = coded.entry_codes()?;
         codes.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
             starts.push(Neighbour::new(distance, entries[number as usize]));

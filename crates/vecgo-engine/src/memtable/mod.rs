@@ -14,6 +14,7 @@ use vecgo_kernels::{Appended, Appender, Pages, append_only};
 pub(crate) use dead::DeadRows;
 
 use crate::Result;
+use crate::filter::KeptMatches;
 use crate::short_codes::ShortCodes;
 
 /// Rows of the first block; each later one has twice as many as the one before.
@@ -73,6 +74,7 @@ pub(crate) struct Memtable {
     ids: RwLock<HashTable<u32>>,
     pub(crate) dead: DeadRows,
     pub(crate) short_codes: ShortCodes,
+    pub(crate) kept_matches: KeptMatches,
     bytes: AtomicUsize,
     /// Memory for them and for what is about to be added.
     charge: Mutex<Charge>,
@@ -199,6 +201,7 @@ impl MemtableWriter {
             ids: RwLock::new(HashTable::new()),
             dead: DeadRows::default(),
             short_codes: ShortCodes::default(),
+            kept_matches: KeptMatches::default(),
             bytes: AtomicUsize::new(0),
             charge: Mutex::new(charge),
             largest_norm: AtomicU32::new(0),

@@ -7,8 +7,8 @@ use vecgo_kernels::Kernels;
 use super::nearest::Nearest;
 use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
-use super::view::{Address, RowSource, Snapshot};
-use crate::memtable::DeadRows;
+use super::view::{Address, RowSource, Seen, Snapshot};
+use crate::filter::RowSet;
 use crate::segment::Stop;
 use crate::{Error, Result};
 
@@ -75,6 +75,33 @@ struct Scan<'a> {
     distances: Vec<f32>,
 }
 
+/// Some rows, and what is scored of them, end to end.
+#[derive(Default)]
+struct Tile {
+    rows: Vec<u32>,
+    vectors: Vec<f32>,
+    norms: Vec<f32>,
+}
+
+impl Tile {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.vectors.clear();
+        self.norms.clear();
+    }
+}
+
+/// Rows are picked out one by one if no more than one in so many is wanted.
+const FEW_ONE_IN: usize = 8;
+
+impl<'a> Seen<'a> {
+    /// The rows that a filter matches, if they are few of so many.
+    fn few(&self, rows: usize) -> Option<&'a RowSet> {
+        let matched = self.matched()?;
+        (matched.count as usize * FEW_ONE_IN <= rows).then_some(&matched.rows)
+    }
+}
+
 impl Snapshot {
     /// The k nearest live rows of each query, nearest first. `queries` are end to end. Segments whose
     /// vectors are not resident are read through.
@@ -107,6 +134,11 @@ impl Snapshot {
         };
         for (source, rows) in self.scanned(which) {
             let mut skipped = which.first(source);
+            let seen = self.seen(source, rows);
+            if let Some(few) = seen.few(rows.count(self.sequence)) {
+                self.scan_few(&mut scan, source, rows, few).await?;
+                continue;
+            }
             let mut first = Address { source, row: u32::try_from(skipped).unwrap_or(u32::MAX) };
             match rows {
                 RowSource::Memtable(table) => {
@@ -115,7 +147,7 @@ impl Snapshot {
                         skipped -= skip;
                         let (vectors, norms) = block.columns(rows, dim);
                         let (vectors, norms) = (&vectors[skip * dim..], &norms[skip..]);
-                        scan.rows(first, vectors, norms, &table.dead, self.sequence);
+                        scan.rows(first, vectors, norms, seen);
                         first.row += u32::try_from(rows - skip).unwrap_or(u32::MAX);
                     }
                 }
@@ -123,7 +155,7 @@ impl Snapshot {
                     let Some((vectors, norms)) = live.segment.resident() else {
                         let mut rows = live.segment.read_through(skipped, &stop)?;
                         while let Some((vectors, norms)) = rows.next().await? {
-                            scan.rows(first, vectors, norms, &live.dead, self.sequence);
+                            scan.rows(first, vectors, norms, seen);
                             let read = vectors.len() / dim;
                             first.row += u32::try_from(read).unwrap_or(u32::MAX);
                         }
@@ -131,7 +163,7 @@ impl Snapshot {
                     };
                     let vectors = vectors.get(skipped * dim..).unwrap_or_default();
                     let norms = norms.get(skipped..).unwrap_or_default();
-                    scan.rows(first, vectors, norms, &live.dead, self.sequence);
+                    scan.rows(first, vectors, norms, seen);
                 }
             }
         }
@@ -141,6 +173,49 @@ impl Snapshot {
             answers.push(self.score_again(query, top, k).await?);
         }
         Ok(answers)
+    }
+
+    /// Scans the rows of a source that a filter matches, each by itself.
+    async fn scan_few(
+        &self,
+        scan: &mut Scan<'_>,
+        source: u32,
+        rows: RowSource<'_>,
+        few: &RowSet,
+    ) -> Result<()> {
+        let seen = self.seen(source, rows);
+        let end = u32::try_from(rows.count(self.sequence)).unwrap_or(u32::MAX);
+        let mut wanted = few.iter_within(0..end).filter(|row| seen.has(*row)).peekable();
+        let mut tile = Tile::default();
+        while wanted.peek().is_some() {
+            tile.clear();
+            for row in wanted.by_ref().take(TILE_ROWS) {
+                tile.rows.push(row);
+                match rows {
+                    RowSource::Memtable(table) => {
+                        let gone = || Error::internal("a memtable row is missing");
+                        tile.vectors.extend_from_slice(table.vector(row).ok_or_else(gone)?);
+                        tile.norms.extend(table.norm(row));
+                    }
+                    RowSource::Segment(live) => {
+                        let Tile { vectors, norms, .. } = &mut tile;
+                        let add = |vector: &[f32]| {
+                            vectors.extend_from_slice(vector);
+                            let known = live
+                                .segment
+                                .resident()
+                                .and_then(|(_, norms)| norms.get(row as usize));
+                            norms.push(known.copied().unwrap_or_else(|| norm(scan.metric, vector)));
+                        };
+                        live.segment.with_vector(row, add).await?;
+                    }
+                }
+            }
+            let address =
+                |place: u32| tile.rows.get(place as usize).map(|row| Address { source, row: *row });
+            scan.tile(&tile.vectors, &tile.norms, address);
+        }
+        Ok(())
     }
 
     fn scanned(&self, which: Which<'_>) -> impl Iterator<Item = (u32, RowSource<'_>)> {
@@ -183,30 +258,33 @@ impl Snapshot {
 
 impl Scan<'_> {
     /// Scores the rows of one block or segment, the first of which is `first`.
-    fn rows(
-        &mut self,
-        first: Address,
-        vectors: &[f32],
-        norms: &[f32],
-        dead: &DeadRows,
-        sequence: u64,
-    ) {
+    fn rows(&mut self, first: Address, vectors: &[f32], norms: &[f32], seen: Seen<'_>) {
         let mut row = first.row;
         for (tile, vectors) in vectors.chunks(TILE_ROWS * self.dim).enumerate() {
             let rows = vectors.len() / self.dim;
             let norms = norms.get(tile * TILE_ROWS..).unwrap_or_default();
-            for group in (0..self.tops.len()).step_by(TILE_QUERIES) {
-                let queries = TILE_QUERIES.min(self.tops.len() - group);
-                self.score(group, queries, vectors, rows);
-                for query in 0..queries {
-                    let start = Address { source: first.source, row };
-                    self.collect(group + query, query * rows, rows, norms, |row| {
-                        let row = start.row + row;
-                        (!dead.is_dead(row, sequence)).then_some(Address { row, ..start })
-                    });
-                }
-            }
+            self.tile(vectors, norms, |place| {
+                let row = row + place;
+                seen.has(row).then_some(Address { row, ..first })
+            });
             row = row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Scores a tile; `address` says which row is at a place of it, if one is wanted.
+    fn tile(
+        &mut self,
+        vectors: &[f32],
+        norms: &[f32],
+        address: impl Fn(u32) -> Option<Address> + Copy,
+    ) {
+        let rows = vectors.len() / self.dim;
+        for group in (0..self.tops.len()).step_by(TILE_QUERIES) {
+            let queries = TILE_QUERIES.min(self.tops.len() - group);
+            self.score(group, queries, vectors, rows);
+            for query in 0..queries {
+                self.collect(group + query, query * rows, rows, norms, address);
+            }
         }
     }
 

@@ -18,4 +18,4 @@ pub use scroll::Scan;
 pub use search::Hit;
 
 pub(crate) use vector::{check_vector, norm};
-pub(crate) use view::{Snapshot, View};
+pub(crate) use view::{RowSource, Snapshot, View};

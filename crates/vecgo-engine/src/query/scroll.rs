@@ -51,10 +51,7 @@ impl Scan {
         let sequence = self.snapshot.sequence;
         loop {
             let source = self.snapshot.source(self.next.source)?;
-            let dead = match source {
-                RowSource::Memtable(table) => &table.dead,
-                RowSource::Segment(live) => &*live.dead,
-            };
+            let seen = self.snapshot.seen(self.next.source, source);
             let rows = *self.rows.get_or_insert_with(|| match source {
                 RowSource::Memtable(table) => table.rows_at(sequence),
                 RowSource::Segment(live) => live.segment.rows() as usize,
@@ -62,7 +59,7 @@ impl Scan {
             while (self.next.row as usize) < rows {
                 let address = self.next;
                 self.next.row += 1;
-                if !dead.is_dead(address.row, sequence) {
+                if seen.has(address.row) {
                     return Some(address);
                 }
             }

@@ -82,15 +82,15 @@ impl Snapshot {
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
         let row = self.shared.config.dim() as u64 * 4;
         let mut rows = 0u64;
-        for (_, source) in self.sources() {
+        for (number, source) in self.sources() {
             let (in_memory, read) = match source {
                 RowSource::Segment(live) if self.walks(live, params) => {
                     (live.segment.graph().is_some(), params.walked_rows())
                 }
                 RowSource::Segment(live) => {
-                    (live.segment.resident().is_some(), self.scanned_rows(source, params))
+                    (live.segment.resident().is_some(), self.scanned_rows((number, source), params))
                 }
-                RowSource::Memtable(_) => (true, self.scanned_rows(source, params)),
+                RowSource::Memtable(_) => (true, self.scanned_rows((number, source), params)),
             };
             if !in_memory {
                 return false;

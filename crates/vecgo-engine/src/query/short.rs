@@ -51,10 +51,14 @@ struct ShortQuery {
 
 impl Snapshot {
     /// Whether a search goes by codes of a source, where there are some.
-    fn scans_codes(&self, rows: RowSource<'_>, params: SearchParams) -> bool {
+    fn scans_codes(&self, (source, rows): (u32, RowSource<'_>), params: SearchParams) -> bool {
         let walked = matches!(rows, RowSource::Segment(live) if self.walks(live, params));
+        let few = self.seen(source, rows).matched().is_some_and(|matched| {
+            (matched.count as usize).saturating_mul(ONE_IN) < rows.count(self.sequence)
+        });
         !params.exact
             && !walked
+            && !few
             && ShortCodes::are_for(&self.shared.config)
             && rows.count(self.sequence) >= CHUNK_ROWS.max(params.k.saturating_mul(ONE_IN))
     }
@@ -62,13 +66,17 @@ impl Snapshot {
     /// Whether a search goes by graphs or codes, and not by the vectors of all rows alone.
     pub(super) fn is_estimated(&self, params: SearchParams) -> bool {
         self.view.segments.iter().any(|live| self.walks(live, params))
-            || self.sources().any(|(_, rows)| self.scans_codes(rows, params))
+            || self.sources().any(|source| self.scans_codes(source, params))
     }
 
     /// As many rows in full as a scan of a source has to read.
-    pub(super) fn scanned_rows(&self, rows: RowSource<'_>, params: SearchParams) -> u64 {
+    pub(super) fn scanned_rows(
+        &self,
+        (source, rows): (u32, RowSource<'_>),
+        params: SearchParams,
+    ) -> u64 {
         let seen = rows.count(self.sequence);
-        let coded = match self.scans_codes(rows, params) {
+        let coded = match self.scans_codes((source, rows), params) {
             true => rows.short_codes().rows().min(seen),
             false => 0,
         };
@@ -81,7 +89,7 @@ impl Snapshot {
     pub(super) fn short_codes(&self, params: SearchParams) -> Result<Vec<Coded<'_>>> {
         let mut all = Vec::new();
         for (source, rows) in self.sources() {
-            if !self.scans_codes(rows, params) {
+            if !self.scans_codes((source, rows), params) {
                 continue;
             }
             let (codes, seen) = (rows.short_codes(), rows.count(self.sequence));
@@ -114,7 +122,7 @@ impl Snapshot {
         for source in coded {
             let metric = self.shared.config.metric();
             let query = source.query(kernels, metric, query);
-            let dead = source.rows.dead();
+            let seen = self.seen(source.source, source.rows);
             for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(source.chunks()) {
                 let limit = query.limit(nearest.bound());
                 let mut rows = near.into_vec();
@@ -135,7 +143,7 @@ impl Snapshot {
                         break;
                     }
                     let row = first + found.row();
-                    if dead.is_dead(row, self.sequence) {
+                    if !seen.has(row) {
                         continue;
                     }
                     let vector = source.rows.resident_rows(row, 1);

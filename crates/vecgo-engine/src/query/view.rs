@@ -5,6 +5,7 @@ use vecgo_format::Id;
 
 use crate::Result;
 use crate::collection::Shared;
+use crate::filter::{Matched, MatchedRows};
 use crate::memtable::{DeadRows, Memtable};
 use crate::segment::LiveSegment;
 use crate::short_codes::ShortCodes;
@@ -29,6 +30,28 @@ pub(crate) struct Snapshot {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: Arc<View>,
     pub(crate) sequence: u64,
+    /// The rows that it has, if not all that live.
+    pub(crate) matched: Option<Arc<Matched>>,
+}
+
+/// Which rows of a source a snapshot has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    dead: &'a DeadRows,
+    sequence: u64,
+    matched: Option<&'a MatchedRows>,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn has(self, row: u32) -> bool {
+        self.matched.is_none_or(|matched| matched.rows.contains(row))
+            && !self.dead.is_dead(row, self.sequence)
+    }
+
+    /// Those that a filter matches, dead ones included, if there is one.
+    pub(crate) fn matched(&self) -> Option<&'a MatchedRows> {
+        self.matched
+    }
 }
 
 /// Where a row is within a snapshot: segments first, then memtables, each oldest first, so that
@@ -90,7 +113,7 @@ impl Snapshot {
     pub(crate) fn of(shared: &Arc<Shared>) -> Self {
         let view = shared.view.load_full();
         let sequence = view.sequence.load(Ordering::Acquire);
-        Self { shared: Arc::clone(shared), view, sequence }
+        Self { shared: Arc::clone(shared), view, sequence, matched: None }
     }
 
     pub(crate) fn source(&self, source: u32) -> Option<RowSource<'_>> {
@@ -112,6 +135,12 @@ impl Snapshot {
             .filter_map(|number| self.source(number).map(|source| (number, source)))
     }
 
+    /// Which rows of a source are in the snapshot.
+    pub(crate) fn seen<'a>(&'a self, source: u32, rows: RowSource<'a>) -> Seen<'a> {
+        let matched = self.matched.as_ref().and_then(|matched| matched.of(source));
+        Seen { dead: rows.dead(), sequence: self.sequence, matched }
+    }
+
     /// The live row of an id.
     pub(crate) async fn find(&self, id: &Id) -> Result<Option<Address>> {
         for (source, rows) in self.sources().rev() {
@@ -126,8 +155,17 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// Number of live records.
+    /// Number of live records, or of those that match.
     pub(crate) fn count(&self) -> u64 {
+        if self.matched.is_some() {
+            let count = |(source, rows): (u32, RowSource<'_>)| {
+                let seen = self.seen(source, rows);
+                let end = u32::try_from(rows.count(self.sequence)).unwrap_or(u32::MAX);
+                let matched = seen.matched().map(|matched| matched.rows.iter_within(0..end));
+                matched.into_iter().flatten().filter(|row| seen.has(*row)).count() as u64
+            };
+            return self.sources().map(count).sum();
+        }
         let in_tables = self.view.memtables.iter().map(|table| {
             (table.rows_at(self.sequence) as u64).saturating_sub(table.dead.count_at(self.sequence))
         });

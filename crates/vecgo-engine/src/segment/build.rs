@@ -1,9 +1,9 @@
 use std::iter;
 
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, IdColumn, Lookup, Metric, ObjectName,
-    ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, checksum,
-    encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, FieldSections, FieldsBuilder,
+    IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
+    SectionKind, SegmentRef, checksum, encode_spans, segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
@@ -189,12 +189,17 @@ async fn write_documents(
     }
     let spans = encode_spans(lengths.into_iter().map(Some));
     out.section(SectionKind::DocumentSpans, iter::once(spans.as_slice())).await?;
+    let mut fields = FieldsBuilder::default();
     out.begin_section(BLOCK_BYTES).await?;
     for row in order {
-        out.bytes(rows.document(row).await?).await?;
+        let document = rows.document(row).await?;
+        fields.push(document).map_err(|error| Error::format("a document", error))?;
+        out.bytes(document).await?;
     }
     out.end_section(SectionKind::Documents);
-    Ok(())
+    let FieldSections { directory, data } = fields.finish();
+    out.section(SectionKind::Fields, iter::once(directory.as_slice())).await?;
+    out.section(SectionKind::FieldData, iter::once(data.as_slice())).await
 }
 
 async fn write_payloads(

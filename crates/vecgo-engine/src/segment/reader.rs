@@ -11,6 +11,7 @@ use vecgo_io::{BlockCache, BlockKey, Memory, Object, Store};
 use vecgo_kernels::{PageBuf, with_floats};
 
 use super::resident::Resident;
+use crate::filter::KeptMatches;
 use crate::graph::GraphPart;
 use crate::short_codes::ShortCodes;
 use crate::{Error, Result};
@@ -46,6 +47,7 @@ pub(crate) struct Segment {
     tables: Vec<OnceCell<Vec<u8>>>,
     pub(super) resident: Resident,
     pub(crate) short_codes: ShortCodes,
+    pub(crate) kept_matches: KeptMatches,
 }
 
 impl Segment {
@@ -73,6 +75,7 @@ impl Segment {
             memory: source.memory,
             resident: Resident::default(),
             short_codes: ShortCodes::default(),
+            kept_matches: KeptMatches::default(),
         })
     }
 
@@ -216,7 +219,7 @@ impl Segment {
     }
 
     /// Bytes of a section, through the cache.
-    async fn read(&self, kind: SectionKind, range: Range<u64>) -> Result<Bytes> {
+    pub(crate) async fn read(&self, kind: SectionKind, range: Range<u64>) -> Result<Bytes> {
         let (index, section) = self.section(kind)?;
         if range.end > section.length {
             let detail = format!("bytes {range:?} of a section of {}", section.length);

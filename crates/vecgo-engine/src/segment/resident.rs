@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use async_lock::OnceCell;
 use futures_lite::future::or;
-use vecgo_format::{Config, Lookup, Metric, SectionKind};
+use vecgo_format::{Config, Fields, Lookup, Metric, SectionKind};
 use vecgo_io::{Charge, Held, Use};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
 
@@ -20,6 +20,7 @@ pub(super) struct Resident {
     longest: OnceCell<f32>,
     lookup: OnceCell<Charged<Lookup>>,
     graph: OnceCell<Charged<GraphPart>>,
+    fields: OnceCell<Charged<Fields>>,
     /// Room for the vectors, if they are held whole although walks read few of them.
     held: OnceCell<Held>,
     /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
@@ -48,11 +49,12 @@ fn bytes<T>(cell: &OnceCell<Charged<T>>) -> u64 {
 impl Segment {
     /// Bytes that loaded sections take.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let Resident { vectors, norms, lookup, graph, numbers, .. } = &self.resident;
+        let Resident { vectors, norms, lookup, graph, fields, numbers, .. } = &self.resident;
         bytes(vectors)
             + bytes(norms)
             + bytes(lookup)
             + bytes(graph)
+            + bytes(fields)
             + bytes(numbers)
             + self.short_codes.memory_bytes() as u64
     }
@@ -291,6 +293,17 @@ impl Segment {
     pub(super) async fn lookup(&self) -> Result<&Lookup> {
         let (cell, kinds) = (&self.resident.lookup, &[SectionKind::Lookup]);
         self.charged(cell, Use::Ids, kinds, async || self.read_lookup().await).await
+    }
+
+    /// The fields of its documents, which it has if there are documents.
+    pub(crate) async fn fields(&self) -> Result<&Fields> {
+        let kinds = [SectionKind::Fields];
+        let load = async || {
+            let bytes = self.section_bytes(kinds[0]).await?;
+            let data = self.section_length(SectionKind::FieldData);
+            Fields::decode(bytes.as_bytes(), self.rows(), data).map_err(|error| self.damaged(error))
+        };
+        self.charged(&self.resident.fields, Use::Segments, &kinds, load).await
     }
 
     /// Loads what finds the rows of ids, if there is memory for it; whether it is there.

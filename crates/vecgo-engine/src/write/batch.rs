@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use serde_json::Value;
 use vecgo_format::{Config, Document, Id, encode_document};
 
+use crate::filter::Bound;
 use crate::memtable::ROW_OVERHEAD;
 use crate::query::{check_vector, norm};
 use crate::record::{Patch, Record, Update};
@@ -44,7 +46,8 @@ pub(crate) enum Change {
         merges: Vec<Document>,
         payload: Option<Option<Box<[u8]>>>,
     },
-    Delete,
+    /// If there is a filter, only what it matches.
+    Delete(Option<Arc<Bound>>),
 }
 
 /// A batch that passed every check that needs no look at the collection.
@@ -108,12 +111,18 @@ impl Batch {
         )
     }
 
-    pub(crate) fn of_deletes(limit: usize, ids: Vec<Id>) -> Result<Self> {
-        Self::collect(limit, ids.len(), ids.into_iter().map(|id| Ok((id, Change::Delete))))
+    /// Deletes records: if a filter is given, those that it matches.
+    pub(crate) fn of_deletes(
+        limit: usize,
+        ids: Vec<Id>,
+        only: Option<&Arc<Bound>>,
+    ) -> Result<Self> {
+        let delete = |id| Ok((id, Change::Delete(only.cloned())));
+        Self::collect(limit, ids.len(), ids.into_iter().map(delete))
     }
 
     pub(super) fn only_deletes(&self) -> bool {
-        self.changes.iter().all(|(_, _, change)| matches!(change, Change::Delete))
+        self.changes.iter().all(|(_, _, change)| matches!(change, Change::Delete(_)))
     }
 
     /// Bytes that it may take in a memtable, but for parts of documents that stay as they are.
@@ -204,7 +213,7 @@ impl Change {
                     + document.as_ref().map_or(0, |document| document.len())
                     + payload.iter().flatten().map(|payload| payload.len()).sum::<usize>()
             }
-            Change::Delete => 0,
+            Change::Delete(_) => 0,
         }
     }
 }

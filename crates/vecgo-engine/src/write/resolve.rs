@@ -7,6 +7,7 @@ use vecgo_format::{Document, Id, Kill, Metric, decode_document, encode_document}
 
 use super::batch::{Batch, Change, CheckedVector, Condition, merge, too_large};
 use super::writer::Writer;
+use crate::filter::{Bound, Judge};
 use crate::memtable::Memtable;
 use crate::query::norm;
 use crate::segment::LiveSegment;
@@ -25,6 +26,23 @@ impl Location {
             Location::Memtable { table, .. } => Kill::Log { number: table.first_log },
             Location::Segment { live, row } => {
                 Kill::Segment { segment: live.segment.number, row: *row }
+            }
+        }
+    }
+
+    /// Whether a filter matches the row's document.
+    async fn matches(&self, bound: &Bound) -> Result<bool> {
+        match self {
+            Location::Memtable { table, row } => {
+                let missing = || Error::internal("a memtable row is missing");
+                let document = &table.row(*row).ok_or_else(missing)?.document;
+                let matches = Judge::new(bound).matches(document);
+                matches.map_err(|error| Error::format("a document in memory", error))
+            }
+            Location::Segment { live, row } => {
+                let document = live.segment.document(*row).await?;
+                let matches = Judge::new(bound).matches(&document);
+                matches.map_err(|error| live.segment.damaged(error))
             }
         }
     }
@@ -88,8 +106,11 @@ impl Writer {
                         return Err(Error::new(ErrorKind::NotFound, message).at_row(row));
                     }
                 },
-                Change::Delete if replaces.is_none() => continue,
-                Change::Delete => None,
+                Change::Delete(only) => match (&replaces, only) {
+                    (Some(old), Some(bound)) if !old.matches(&bound).await? => continue,
+                    (Some(_), _) => None,
+                    (None, _) => continue,
+                },
             };
             // An update brings back the parts of the record that it keeps.
             bytes = bytes.saturating_add(put.as_ref().map_or(0, Put::bytes));

@@ -50,12 +50,16 @@ pub enum SectionKind {
     Edges,
     /// The rows where a walk may start, each a u32.
     Entries,
+    /// The fields of the documents, and where their values stand in [`SectionKind::FieldData`].
+    Fields,
+    /// The values of each field in order, and their rows.
+    FieldData,
     /// A section of a later version that can be ignored.
     Other(u16),
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 19] = [
+    const KNOWN: [(u16, SectionKind); 21] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -75,6 +79,8 @@ impl SectionKind {
         (17, SectionKind::FullFactors),
         (18, SectionKind::Edges),
         (19, SectionKind::Entries),
+        (20, SectionKind::Fields),
+        (21, SectionKind::FieldData),
     ];
 
     fn code(self) -> u16 {
@@ -230,6 +236,8 @@ impl Directory {
             (SectionKind::IdKinds, SectionKind::IdText),
             (SectionKind::DocumentSpans, SectionKind::Documents),
             (SectionKind::PayloadSpans, SectionKind::Payloads),
+            (SectionKind::Fields, SectionKind::FieldData),
+            (SectionKind::Documents, SectionKind::Fields),
             (SectionKind::Edges, SectionKind::Space),
             (SectionKind::Edges, SectionKind::Entries),
         ] {

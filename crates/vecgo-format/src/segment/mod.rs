@@ -4,10 +4,15 @@
 //! says where they are, then a trailer by which a segment can be read without a manifest.
 
 mod directory;
+mod fields;
 mod lookup;
 mod rows;
 
 pub use directory::{Directory, Section, SectionKind};
+pub use fields::{
+    Field, FieldKey, FieldSections, Fields, FieldsBuilder, KeyRange, MAX_FIELDS, Page, PageReader,
+    Place, Value as FieldValue, ValueKind, Within, field_name,
+};
 pub use lookup::Lookup;
 pub use rows::{IdColumn, Spans, encode_spans};
 

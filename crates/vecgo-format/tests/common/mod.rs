@@ -59,7 +59,12 @@ fn object() -> impl Strategy<Value = ObjectRef> {
 /// What a directory may have: each of these or none of it.
 const OPTIONAL: [&[SectionKind]; 8] = [
     &[SectionKind::IdKinds, SectionKind::IdText],
-    &[SectionKind::DocumentSpans, SectionKind::Documents],
+    &[
+        SectionKind::DocumentSpans,
+        SectionKind::Documents,
+        SectionKind::Fields,
+        SectionKind::FieldData,
+    ],
     &[SectionKind::PayloadSpans, SectionKind::Payloads],
     &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries],
     &[SectionKind::UpperCodes, SectionKind::UpperFactors],

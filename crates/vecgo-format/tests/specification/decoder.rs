@@ -413,6 +413,8 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "FullFactors" => SectionKind::FullFactors,
         "Edges" => SectionKind::Edges,
         "Entries" => SectionKind::Entries,
+        "Fields" => SectionKind::Fields,
+        "FieldData" => SectionKind::FieldData,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");

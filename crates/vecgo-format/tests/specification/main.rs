@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod decoder;
+mod fields;
 mod page;
 mod values;
 
@@ -64,6 +65,10 @@ fn the_constants_are_those_of_the_code() {
         "id",
         "write",
         "hint",
+        "key",
+        "most fields",
+        "most name of a field",
+        "most text of a field",
         "value",
     ];
     let known: BTreeSet<&str> = compared.iter().map(|(name, _)| *name).chain(walked).collect();

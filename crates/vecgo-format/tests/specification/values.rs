@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Config, Directory, FrameBuilder, Id, IdColumn, Identity, Index,
-    Kill, LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization, SECTION_ALIGN, Section,
-    SectionKind, checksum, encode_document, encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSections, FieldsBuilder, FrameBuilder, Id,
+    IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization,
+    SECTION_ALIGN, Section, SectionKind, checksum, encode_document, encode_spans, segment_header,
 };
 
 use crate::decoder::{directory, trailer};
@@ -78,6 +78,9 @@ impl Rows {
         self.ids.iter().for_each(|id| ids.push(id));
         let documents = encode_spans(self.documents.iter().map(|d| Some(d.len())));
         let payloads = encode_spans(self.payloads.iter().map(|p| p.as_ref().map(Vec::len)));
+        let mut fields = FieldsBuilder::default();
+        self.documents.iter().for_each(|document| fields.push(document).unwrap());
+        let FieldSections { directory, data } = fields.finish();
         vec![
             (SectionKind::Vectors, vec![1; self.ids.len() * 12]),
             (SectionKind::Norms, vec![2; self.ids.len() * 4]),
@@ -87,6 +90,8 @@ impl Rows {
             (SectionKind::Lookup, Lookup::build(self.ids.iter()).encode()),
             (SectionKind::DocumentSpans, documents),
             (SectionKind::Documents, self.documents.concat()),
+            (SectionKind::Fields, directory),
+            (SectionKind::FieldData, data),
             (SectionKind::PayloadSpans, payloads),
             (SectionKind::Payloads, self.payloads.iter().flatten().flatten().copied().collect()),
             (SectionKind::Other(999), b"of a later version".to_vec()),

@@ -81,9 +81,8 @@ impl Worker {
         self.scratch.walk(
             job.kernels,
             graph,
-            job.points.codes,
-            &self.query,
-            &self.starts,
+            (job.points.codes, &self.query),
+            (&self.starts, None),
             Reach::of(ef),
         )
     }

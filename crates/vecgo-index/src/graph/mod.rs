@@ -6,6 +6,7 @@ mod pool;
 mod prune;
 mod repair;
 mod search;
+mod through;
 mod trim;
 mod twins;
 mod visited;
@@ -16,6 +17,7 @@ pub use adopt::OldGraph;
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
 pub use search::{Codes, Near, Reach, Scratch, Width};
+pub use through::Wanted;
 
 /// Fills a row's list of edges behind its last one.
 pub const NO_EDGE: u32 = u32::MAX;

@@ -3,6 +3,7 @@ use vecgo_quant::CodeQuery;
 
 use super::Edges;
 use super::pool::{Neighbour, Pool};
+use super::through::{AllRows, Through, Wanted};
 use super::visited::Visited;
 
 /// Bits of a code that a walk reads.
@@ -166,7 +167,8 @@ pub struct Scratch {
 
 impl Scratch {
     /// Walks the graph from `starts`, rows with their estimates, by codes, and returns the nearest
-    /// rows seen, nearest first: as many as `reach` has it, or fewer if no more can be reached.
+    /// rows seen, nearest first: as many as `reach` has it, or fewer if no more can be reached. If
+    /// `wanted` is given, those alone, and `starts`.
     ///
     /// # Panics
     ///
@@ -175,12 +177,12 @@ impl Scratch {
         &'s mut self,
         kernels: Kernels,
         edges: Edges<'_>,
-        codes: Codes<'_>,
-        query: &CodeQuery,
-        starts: &[Neighbour],
+        (codes, query): (Codes<'_>, &CodeQuery),
+        (starts, wanted): (&[Neighbour], Option<Wanted<'_>>),
         reach: Reach,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s> {
-        self.follow(kernels, edges, &ByCodes { kernels, codes, query }, starts, reach);
+        let by = ByCodes { kernels, codes, query };
+        self.follow_wanted(kernels, edges, &by, (starts, wanted), reach);
         self.pool.found()
     }
 
@@ -190,28 +192,41 @@ impl Scratch {
         kernels: Kernels,
         edges: Edges<'_>,
         by: &N,
-        starts: &[Neighbour],
+        (starts, wanted): (&[Neighbour], Option<Wanted<'_>>),
         reach: Reach,
     ) -> impl ExactSizeIterator<Item = Neighbour> + use<'s, N> {
-        self.follow(kernels, edges, by, starts, reach);
+        self.follow_wanted(kernels, edges, by, (starts, wanted), reach);
         self.pool.found()
+    }
+
+    fn follow_wanted<N: Near>(
+        &mut self,
+        kernels: Kernels,
+        edges: Edges<'_>,
+        by: &N,
+        (starts, wanted): (&[Neighbour], Option<Wanted<'_>>),
+        reach: Reach,
+    ) {
+        match wanted {
+            None => self.follow(kernels, (edges, AllRows), by, starts, reach),
+            Some(wanted) => self.follow(kernels, (edges, wanted), by, starts, reach),
+        }
     }
 
     /// Each step chooses the next row and asks for the codes of its neighbours before it scores
     /// those of the row before: by the time they are wanted they have arrived. A row is so chosen
     /// one step before all is known that could be, which costs a few distances more, and saves
     /// waiting for memory at every step.
-    fn follow<N: Near>(
+    fn follow<N: Near, T: Through>(
         &mut self,
         kernels: Kernels,
-        edges: Edges<'_>,
+        (edges, through): (Edges<'_>, T),
         by: &N,
         starts: &[Neighbour],
         reach: Reach,
     ) {
         self.visited.begin(by.count());
         self.path.clear();
-        self.near.resize(edges.degree.max(self.near.len()), 0);
         for start in starts {
             self.visited.see(&[start.row()]);
         }
@@ -227,7 +242,7 @@ impl Scratch {
             if let Some((place, row)) = next {
                 self.pool.close(place);
                 self.path.push(row);
-                self.visited.see(edges.of(row.row()));
+                through.see(&mut self.visited, edges, row.row());
                 for row in self.visited.since(end) {
                     by.prefetch(*row);
                 }
@@ -235,6 +250,9 @@ impl Scratch {
                 break;
             }
             let rows = &self.visited.since(waiting)[..end - waiting];
+            if self.near.len() < rows.len() {
+                self.near.resize(rows.len(), 0);
+            }
             let near = &mut self.near[..rows.len()];
             let kept = by.within(rows, self.pool.bound().min(limit), near);
             for packed in &near[..kept] {

@@ -146,7 +146,7 @@ impl Set {
         starts.sort_unstable();
         starts.truncate(4);
         let (mut scratch, edges) = (Scratch::default(), Edges::new(edges, degree));
-        let found = scratch.walk(kernels, edges, codes, &query, &starts, Reach::of(ef));
+        let found = scratch.walk(kernels, edges, (codes, &query), (&starts, None), Reach::of(ef));
         found.map(Neighbour::row).collect()
     }
 

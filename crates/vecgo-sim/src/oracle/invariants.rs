@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use vecgo_engine::{
-    Collection, Database, ErrorKind, Fetch, Hit, Id, Index, MAX_CANDIDATES, Metric, SearchParams,
+    Collection, Database, ErrorKind, Fetch, Filter, Hit, Id, Index, MAX_CANDIDATES, Metric, Op,
+    SearchParams,
 };
 use vecgo_io::Store;
 
@@ -25,7 +26,7 @@ pub(crate) async fn names(database: &Database) -> Checked<Names> {
 /// is there twice.
 pub(crate) async fn rows(collection: &Collection) -> Checked<Rows> {
     let dim = collection.config().dim();
-    let mut scan = collection.scan(Fetch::ALL, 7)?;
+    let mut scan = collection.scan(Fetch::ALL, 7, None).await?;
     let mut rows = Rows::new();
     while let Some(page) = scan.next_page().await? {
         for record in page {
@@ -140,11 +141,40 @@ pub(crate) async fn answers(collection: &Collection, rows: &Rows, random: &mut R
     let mark = u32::try_from(asked.len() % 7).unwrap_or(0);
     let query = super::vector(&asked[random.below(asked.len())], 1 + mark, dim);
     let k = 1 + random.below(rows.len() + 2);
+    let (filter, matching) = filtered(rows, random);
+    let count = collection.count_where(filter.clone()).await?;
+    if count != matching.len() as u64 {
+        let message = format!("{filter} counts {count}, expected {}", matching.len());
+        return Err(Violation::new("I17", message).into());
+    }
     for (params, reach) in searches(collection, k) {
-        let hits = collection.search(query.clone(), params).await?;
+        let hits = collection.search(query.clone(), params, None).await?;
         check_hits(collection, rows, (&query, k), reach, &hits)?;
+        let hits = collection.search(query.clone(), params, Some(filter.clone())).await?;
+        check_hits(collection, &matching, (&query, k), reach, &hits)?;
     }
     Ok(())
+}
+
+/// A filter, and the rows that it matches by the marks of their metadata.
+fn filtered(rows: &Rows, random: &mut Random) -> (Filter, Rows) {
+    let marks: Vec<u32> = rows.values().map(|row| row.metadata).collect();
+    let mark = if marks.is_empty() { 0 } else { *random.pick(&marks) };
+    let has = |mark: u32| super::metadata(mark).get("mark").is_some();
+    let text = |mark: u32| super::metadata(mark)["text"].as_str().map_or(0, str::len);
+    let (filter, matches): (_, Box<dyn Fn(u32) -> bool>) = match random.below(4) {
+        0 => (Filter::test("mark", Op::Eq, mark), Box::new(|row| has(row) && row == mark)),
+        1 => (Filter::test("mark", Op::Gte, mark), Box::new(|row| has(row) && row >= mark)),
+        2 => (!Filter::exists("mark"), Box::new(|row| !has(row))),
+        _ => {
+            let part = "x".repeat(1 + text(mark) / 2);
+            let least = part.len();
+            (Filter::test("text", Op::Contains, part), Box::new(move |row| text(row) >= least))
+        }
+    };
+    let matching = rows.iter().filter(|(_, row)| matches(row.metadata));
+    let matching = matching.map(|(id, row)| (id.clone(), *row)).collect();
+    (filter, matching)
 }
 
 /// What an answer has to be.

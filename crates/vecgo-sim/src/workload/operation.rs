@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use vecgo_engine::{Collection, ErrorKind, Id, Update};
+use vecgo_engine::{Collection, ErrorKind, Filter, Id, Op, Update};
 
 use super::reading;
 use super::session::{DOCS_DIM, Session};
@@ -26,6 +26,8 @@ pub enum Operation {
     Blob(usize),
     /// Deletes records, or what of them is there.
     Delete(Span),
+    /// Deletes what has the metadata of a record.
+    DeleteWhere(usize),
     /// Makes everything durable.
     Commit,
     /// Writes everything to a segment.
@@ -108,7 +110,7 @@ impl Operation {
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(36) {
+        match random.below(37) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -133,6 +135,7 @@ impl Operation {
             32 | 33 => Operation::Vacuum,
             34 => Operation::Tag,
             35 => Operation::Untag,
+            36 => Operation::DeleteWhere(span.first),
             _ => Operation::Drop,
         }
     }
@@ -167,6 +170,7 @@ impl Operation {
                 let change = |rows: &mut Rows| rows.retain(|id, _| !ids.contains(id));
                 session.write(&docs, lane, change, docs.delete(ids.clone())).await
             }
+            Operation::DeleteWhere(number) => delete_where(session, &docs, lane, number).await,
             Operation::Commit => session.make_version(&docs, docs.commit()).await,
             Operation::Flush => session.make_version(&docs, docs.flush()).await,
             Operation::Compact => session.make_version(&docs, docs.compact()).await,
@@ -238,6 +242,22 @@ async fn insert(
     }
     let change = |rows: &mut Rows| rows.extend(ids.iter().map(|id| (id.clone(), row)));
     session.write(docs, lane, change, docs.insert(records)).await
+}
+
+async fn delete_where(
+    session: &Session,
+    docs: &Collection,
+    lane: usize,
+    number: usize,
+) -> Result<(), Violation> {
+    let row = session.current(DOCS_DIM, lane).get(&id(lane, number)).copied();
+    // Records without a mark are those of all lanes.
+    let Some(mark) = row.and_then(|row| metadata(row.metadata)["mark"].as_u64()) else {
+        return Ok(());
+    };
+    let change = |rows: &mut Rows| rows.retain(|_, row| u64::from(row.metadata) != mark);
+    let call = docs.delete_where(Filter::test("mark", Op::Eq, mark));
+    session.write(docs, lane, change, call).await
 }
 
 async fn update(

@@ -42,7 +42,7 @@ pub(super) async fn slow_read(
 ) -> Result<(), Violation> {
     let expected = session.current(DOCS_DIM, lane);
     let mut found = Rows::new();
-    let scan = docs.scan(Fetch::ALL, 2).map_err(Failure::from);
+    let scan = docs.scan(Fetch::ALL, 2, None).await.map_err(Failure::from);
     let mut scan = match scan {
         Ok(scan) => scan,
         Err(failure) => return session.check_look(failure),

@@ -10,9 +10,9 @@ use std::time::Duration;
 use recall::recall;
 use report::{Effort, Point, report};
 use timing::{Calls, time};
-use vecgo::{Collection, Config};
+use vecgo::{Collection, Config, Filter};
 
-use super::{check_knobs, reader, with_knobs};
+use super::{check_knobs, filter_of, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Bench, Knobs, Target};
 use crate::failure::Failure;
@@ -24,15 +24,17 @@ struct Setting {
     k: usize,
     param: String,
     knobs: Knobs,
+    filter: Option<Filter>,
 }
 
 impl Setting {
     fn search(&self, collection: &Collection, query: &[f32]) -> vecgo::Search {
-        with_knobs!(collection.search(query).k(self.k), &self.knobs)
+        with_knobs!(collection.search(query).k(self.k), &self.knobs, self.filter.as_ref())
     }
 
     fn search_batch(&self, collection: &Collection, queries: &[Vec<f32>]) -> vecgo::SearchBatch {
-        with_knobs!(collection.search_batch(queries).k(self.k), &self.knobs)
+        let search = collection.search_batch(queries).k(self.k);
+        with_knobs!(search, &self.knobs, self.filter.as_ref())
     }
 }
 
@@ -80,6 +82,7 @@ fn of_sweep(args: &Bench, failure: Failure) -> Failure {
 
 /// One for each number of the sweep, or the only one.
 fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
+    let filter = filter_of(args.knobs.filter.as_ref())?;
     let Some(sweep) = &args.sweep else {
         let param = match &args.knobs {
             Knobs { exact: true, .. } => "exact".to_owned(),
@@ -87,7 +90,7 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
             Knobs { rerank: Some(rerank), .. } => format!("rerank={rerank}"),
             _ => "default".to_owned(),
         };
-        return Ok(vec![Setting { k: args.k, param, knobs: args.knobs.clone() }]);
+        return Ok(vec![Setting { k: args.k, param, knobs: args.knobs.clone(), filter }]);
     };
     let wrong = |why: &str| Failure::usage(format!("--sweep {sweep}: {why}"));
     if args.knobs.exact {
@@ -106,7 +109,12 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
             _ => return Err(wrong("expected ef, rerank or nprobe")),
         };
         match place.replace(value) {
-            None => Ok(Setting { k: args.k, param: format!("{knob}={value}"), knobs }),
+            None => Ok(Setting {
+                k: args.k,
+                param: format!("{knob}={value}"),
+                knobs,
+                filter: filter.clone(),
+            }),
             Some(_) => Err(wrong(&format!("leave out --{knob}"))),
         }
     };

@@ -1,5 +1,9 @@
 //! Metadata documents: JSON objects with 64-bit integers kept apart from floats.
 
+mod raw;
+
+pub use raw::{RawList, RawObject, RawValue};
+
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 

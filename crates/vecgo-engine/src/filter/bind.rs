@@ -1,0 +1,249 @@
+use memchr::memmem::Finder;
+use serde_json::Value;
+use vecgo_format::{FieldKey, KeyRange, ValueKind, field_name};
+
+use super::tree::Node;
+use super::{Filter, Op};
+use crate::Result;
+
+/// A filter as tests that know nothing of operators any more: what each operator means is said here
+/// and nowhere else.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    filter: Filter,
+    /// Each after its parts.
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    Test(Test),
+    All,
+    None,
+    Not,
+    /// Of two.
+    And,
+    Or,
+}
+
+/// A test of one field. A field that is missing passes none.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) path: Vec<String>,
+    /// The path, as segments name it.
+    pub(super) name: String,
+    pub(super) check: Check,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Check {
+    /// The value's key is in one of these, which are in order.
+    Keys(Vec<KeyRange>),
+    /// A text that has this one in it, or at its end.
+    Text { part: Box<Finder<'static>>, at_end: bool },
+    /// A list that holds one of these.
+    Holds(Values),
+    /// A list or object that is this one.
+    Same(Value),
+}
+
+/// Values to be equal to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Values {
+    /// Those that have keys of their own, in order.
+    pub(super) keys: Vec<KeyRange>,
+    /// Lists and objects.
+    pub(super) others: Vec<Value>,
+}
+
+/// A list is narrowed down by so many of its elements before it is compared.
+const NARROWED_BY: usize = 4;
+
+impl Bound {
+    /// Refuses what [`Filter`] says is refused.
+    pub(crate) fn new(filter: Filter) -> Result<Self> {
+        filter.check()?;
+        let mut parts: Vec<Vec<Step>> = Vec::new();
+        for node in &filter.nodes {
+            let steps = match node {
+                Node::Test { field, op, value } => {
+                    let value = value.as_ref().and_then(|value| value.value());
+                    tests(&path(field), *op, value.unwrap_or(&Value::Null))
+                }
+                Node::Not => not(parts.pop().unwrap_or_default()),
+                Node::And(count) => and(parts.split_off(parts.len().saturating_sub(*count))),
+                Node::Or(count) => or(parts.split_off(parts.len().saturating_sub(*count))),
+            };
+            parts.push(steps);
+        }
+        Ok(Self { steps: parts.pop().unwrap_or_default(), filter })
+    }
+
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+}
+
+/// The keys of a path.
+fn path(field: &str) -> Vec<String> {
+    let (mut path, mut letters) = (vec![String::new()], field.chars().peekable());
+    while let Some(letter) = letters.next() {
+        let escaped = letters.next_if(|next| letter == '\\' && matches!(next, '.' | '\\'));
+        match (path.last_mut(), escaped) {
+            (_, None) if letter == '.' => path.push(String::new()),
+            (Some(key), escaped) => key.push(escaped.unwrap_or(letter)),
+            (None, _) => {}
+        }
+    }
+    path
+}
+
+fn not(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.push(Step::Not);
+    steps
+}
+
+/// Two at a time, so that no more than two sets of rows are there for each level.
+fn joined(parts: Vec<Vec<Step>>, of_none: Step, step: fn() -> Step) -> Vec<Step> {
+    let mut parts = parts.into_iter();
+    let Some(mut steps) = parts.next() else { return vec![of_none] };
+    for part in parts {
+        steps.extend(part);
+        steps.push(step());
+    }
+    steps
+}
+
+fn and(parts: Vec<Vec<Step>>) -> Vec<Step> {
+    joined(parts, Step::All, || Step::And)
+}
+
+fn or(parts: Vec<Vec<Step>>) -> Vec<Step> {
+    joined(parts, Step::None, || Step::Or)
+}
+
+fn kind(value: &Value) -> ValueKind {
+    match value {
+        Value::Null => ValueKind::Null,
+        Value::Bool(_) => ValueKind::Bool,
+        Value::Number(_) => ValueKind::Number,
+        Value::String(_) => ValueKind::Text,
+        Value::Array(_) => ValueKind::List,
+        Value::Object(_) => ValueKind::Object,
+    }
+}
+
+/// The key of a value that has one of its own.
+pub(super) fn key(value: &Value) -> Option<FieldKey> {
+    Some(match value {
+        Value::Null => FieldKey::null(),
+        Value::Bool(value) => FieldKey::bool(*value),
+        Value::Number(number) => {
+            let integer =
+                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+            match integer {
+                Some(integer) => FieldKey::integer(integer),
+                None => FieldKey::float(number.as_f64()?),
+            }
+        }
+        Value::String(text) => FieldKey::text(text.as_bytes()),
+        Value::Array(_) | Value::Object(_) => return None,
+    })
+}
+
+impl Values {
+    fn of(values: &[Value]) -> Self {
+        let mut all = Self::default();
+        let mut keys = Vec::new();
+        for value in values {
+            match key(value) {
+                Some(key) => keys.push(key),
+                None => all.others.push(value.clone()),
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        all.keys = keys.into_iter().map(KeyRange::only).collect();
+        all
+    }
+}
+
+/// What an operator means.
+fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
+    let name = field_name(path.iter().map(String::as_str));
+    let test = |check| vec![Step::Test(Test { path: path.to_vec(), name: name.clone(), check })];
+    let kinds = |values: &[Value]| {
+        let mut kinds: Vec<_> = values.iter().map(kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        test(Check::Keys(kinds.into_iter().map(KeyRange::kind).collect()))
+    };
+    let holds = |values: &[Value]| test(Check::Holds(Values::of(values)));
+    let same = |value: &Value| {
+        let mut parts = vec![test(Check::Same(value.clone()))];
+        if let Value::Array(values) = value {
+            let narrowed = values.iter().take(NARROWED_BY);
+            parts.extend(narrowed.map(|value| holds(std::slice::from_ref(value))));
+        }
+        and(parts)
+    };
+    let one_of = |values: &[Value]| {
+        let Values { keys, others } = Values::of(values);
+        let mut parts = vec![test(Check::Keys(keys))];
+        parts.extend(others.iter().map(same));
+        or(parts)
+    };
+    // Equal to none, and of the type of one.
+    let none_of = |values: &[Value]| and(vec![kinds(values), not(one_of(values))]);
+    let values = match value {
+        Value::Array(values) => values.as_slice(),
+        _ => &[],
+    };
+    let this = std::slice::from_ref(value);
+    let ordered = |range: fn(ValueKind, FieldKey, bool) -> KeyRange, inclusive| {
+        let range = key(value).map(|key| range(kind(value), key, inclusive));
+        test(Check::Keys(range.into_iter().collect()))
+    };
+    let text = value.as_str().unwrap_or_default().as_bytes();
+    let part = || Box::new(Finder::new(text).into_owned());
+    match op {
+        Op::Eq => one_of(this),
+        Op::Ne => none_of(this),
+        Op::Gt => ordered(KeyRange::above, false),
+        Op::Gte => ordered(KeyRange::above, true),
+        Op::Lt => ordered(KeyRange::below, false),
+        Op::Lte => ordered(KeyRange::below, true),
+        Op::In => one_of(values),
+        Op::NotIn => none_of(values),
+        Op::Contains if value.is_string() => {
+            let within = test(Check::Text { part: part(), at_end: false });
+            or(vec![within, holds(this)])
+        }
+        Op::Contains => holds(this),
+        Op::StartsWith => test(Check::Keys(vec![KeyRange::prefix(text)])),
+        Op::EndsWith => test(Check::Text { part: part(), at_end: true }),
+        Op::Exists => test(Check::Keys(vec![KeyRange::all()])),
+        Op::IsNull => kinds(&[Value::Null]),
+        Op::Any => holds(values),
+        Op::All => {
+            let mut parts = vec![kinds(&[Value::Array(Vec::new())])];
+            parts.extend(values.iter().map(|value| holds(std::slice::from_ref(value))));
+            and(parts)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_at_dots_that_are_not_escaped() {
+        assert_eq!(path("a.b"), ["a", "b"]);
+        assert_eq!(path(r"a\.b.c"), ["a.b", "c"]);
+        assert_eq!(path(r"a\\.b"), [r"a\", "b"]);
+        assert_eq!(path(r"a\b\"), [r"a\b\"]);
+        assert_eq!(path(""), [""]);
+        assert_eq!(path("."), ["", ""]);
+    }
+}

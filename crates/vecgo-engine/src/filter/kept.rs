@@ -1,0 +1,58 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use vecgo_io::{Charge, Memory, Use};
+
+use super::{Bound, MatchedRows, RowSet};
+
+/// Filters whose rows are kept for each segment and memtable.
+const KEPT: usize = 32;
+
+/// The rows that recent filters match: those of a segment never change, those of a memtable only
+/// grow.
+#[derive(Debug, Default)]
+pub(crate) struct KeptMatches {
+    kept: ArcSwap<Vec<Arc<Kept>>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    bound: Arc<Bound>,
+    rows: Arc<MatchedRows>,
+    /// Whether anybody asked for it since it was last thought of giving it up.
+    used: AtomicBool,
+    _memory: Charge,
+}
+
+impl KeptMatches {
+    pub(super) fn find(&self, bound: &Bound) -> Option<Arc<MatchedRows>> {
+        let kept = self.kept.load();
+        let found = kept.iter().find(|kept| kept.bound.filter() == bound.filter())?;
+        if !found.used.load(Ordering::Relaxed) {
+            found.used.store(true, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&found.rows))
+    }
+
+    /// Keeps rows, if there is memory for it. Who keeps others at the same time may be forgotten.
+    pub(super) fn keep(&self, bound: &Arc<Bound>, rows: &Arc<MatchedRows>, memory: &Arc<Memory>) {
+        let bytes = RowSet::bytes_for(rows.rows.rows());
+        let Some(charge) = memory.try_take(Use::Kept, bytes) else { return };
+        let others = self.kept.load();
+        let mut kept: Vec<_> =
+            others.iter().filter(|kept| kept.bound.filter() != bound.filter()).cloned().collect();
+        if kept.len() >= KEPT {
+            // The oldest that nobody asked for since this was last the question.
+            let unused = kept.iter().position(|kept| !kept.used.swap(false, Ordering::Relaxed));
+            kept.remove(unused.unwrap_or(0));
+        }
+        kept.push(Arc::new(Kept {
+            bound: Arc::clone(bound),
+            rows: Arc::clone(rows),
+            used: AtomicBool::new(false),
+            _memory: charge,
+        }));
+        self.kept.store(Arc::new(kept));
+    }
+}

@@ -1,0 +1,57 @@
+//! The fields of a segment's documents: which values each has, in order, and in which rows.
+//!
+//! A field is what one path of keys leads to, or, kept apart, the values in the lists to which it
+//! leads. Its values are keys in pages, each with its number of rows; the rows of a value follow
+//! those of the value before it, so that a range of values is a range of rows. A value that very
+//! many rows have has a set of bits instead.
+
+mod build;
+mod directory;
+mod key;
+
+pub use build::{FieldSections, FieldsBuilder};
+pub use directory::{Field, Fields, Page, PageReader, Place, Value, Within};
+pub use key::{FieldKey, KeyRange, ValueKind};
+
+use crate::FormatError;
+
+const WHAT: &str = "fields of a segment";
+
+/// Fields of a segment beyond so many are not held.
+pub const MAX_FIELDS: usize = 1024;
+
+/// Fields of longer names, in bytes, are not held either.
+const MAX_NAME: usize = 1024;
+
+/// Bytes of a page of keys, about.
+const PAGE_BYTES: usize = 4096;
+
+/// A value of more than one row in so many has a set of bits: it takes no more than a list.
+const DENSE_ONE_IN: u32 = 32;
+
+/// The name of the field that a path of keys leads to: with dots between them, and a backslash
+/// before a dot or a backslash within one.
+pub fn field_name<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
+    let mut name = String::new();
+    for (place, key) in path.into_iter().enumerate() {
+        push_key(&mut name, key, place == 0);
+    }
+    name
+}
+
+/// Adds a key to a name.
+fn push_key(name: &mut String, key: &str, first: bool) {
+    if !first {
+        name.push('.');
+    }
+    for letter in key.chars() {
+        if matches!(letter, '.' | '\\') {
+            name.push('\\');
+        }
+        name.push(letter);
+    }
+}
+
+fn invalid(detail: String) -> FormatError {
+    FormatError::Invalid { what: WHAT, offset: 0, detail }
+}

@@ -1,0 +1,187 @@
+//! Filters: the same answer wherever a record is, and that of a naive evaluator; as many hits as are
+//! asked for, if so many match.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
+
+mod naive;
+mod random;
+mod refused;
+
+use std::collections::BTreeSet;
+
+use random::Random;
+use vecgo::filter::{eq, gte, lt};
+use vecgo::{Collection, Config, Filter, Id, Index, Metric, Record, json};
+
+type Value = serde_json::Value;
+
+const DIM: usize = 4;
+
+fn vector(random: &mut Random) -> [f32; DIM] {
+    std::array::from_fn(|_| random.below(1000) as f32)
+}
+
+/// The ids that a filter matches, in a scan and in a search for all.
+fn found(docs: &Collection, filter: &Filter) -> BTreeSet<Id> {
+    let mut scan = docs.scan().filter(filter.clone()).wait().unwrap();
+    let mut scanned = BTreeSet::new();
+    while let Some(page) = scan.next_page().wait().unwrap() {
+        scanned.extend(page.into_iter().map(|record| record.id));
+    }
+    let search = docs.search([1.0; DIM]).k(10_000).filter(filter.clone());
+    for hits in [search.clone().wait().unwrap(), search.exact().wait().unwrap()] {
+        let ids: BTreeSet<_> = hits.iter().map(|hit| hit.id.clone()).collect();
+        assert_eq!(ids.len(), hits.len());
+        assert_eq!(ids, scanned, "search and scan of {filter}");
+    }
+    assert_eq!(docs.count_where(filter.clone()).wait().unwrap(), scanned.len() as u64);
+    scanned
+}
+
+fn assert_as_naive(docs: &Collection, documents: &[Value], filters: &[Value], place: &str) {
+    for json in filters {
+        let filter = Filter::from_json(json).unwrap();
+        assert_eq!(&filter.to_json(), json);
+        let found = found(docs, &filter);
+        for (id, document) in (0u64..).zip(documents) {
+            let expected = naive::matches(json, document);
+            assert_eq!(found.contains(&id.into()), expected, "{place}: {json} on {document}");
+        }
+    }
+}
+
+fn records(random: &mut Random, documents: &[Value], first: usize) -> Vec<Record> {
+    let record =
+        |(id, document): (u64, &Value)| Record::new(id, vector(random)).metadata(document.clone());
+    (first as u64..).zip(&documents[first..]).map(record).collect()
+}
+
+/// A million pairs of a filter and a document.
+#[test]
+fn filters_are_those_of_the_naive_evaluator_wherever_a_record_is() {
+    const DOCUMENTS: usize = 2600;
+    let mut random = Random(7);
+    let documents: Vec<_> = (0..DOCUMENTS).map(|_| random::document(&mut random)).collect();
+    let mut filters = || -> Vec<_> { (0..100).map(|_| random::filter(&mut random, 0)).collect() };
+    let sets = [filters(), filters(), filters(), filters()];
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).auto_compact(false).wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    docs.upsert(records(&mut random, &documents[..1500], 0)).wait().unwrap();
+    docs.upsert(records(&mut random, &documents, 1500)).wait().unwrap();
+    assert_as_naive(&docs, &documents, &sets[0], "in memory");
+    // Others in their place, in a segment each and half of them in memory.
+    docs.flush().wait().unwrap();
+    docs.upsert(records(&mut random, &documents, 2000)).wait().unwrap();
+    docs.flush().wait().unwrap();
+    docs.upsert(records(&mut random, &documents, 2300)).wait().unwrap();
+    assert_as_naive(&docs, &documents, &sets[1], "flushed");
+    docs.compact().wait().unwrap();
+    assert_as_naive(&docs, &documents, &sets[2], "merged");
+    let elsewhere = vecgo::open(dir.path()).read_only(true).wait().unwrap();
+    let elsewhere = elsewhere.collection("docs").wait().unwrap();
+    assert_as_naive(&elsewhere, &documents, &sets[3], "read elsewhere");
+    let again = sets.concat();
+    assert_as_naive(&docs, &documents, &again[..20], "kept");
+}
+
+/// Nearest first among those that match, as brute force has it.
+fn brute_force(
+    rows: &[([f32; DIM], Value)],
+    query: &[f32],
+    matches: impl Fn(&Value) -> bool,
+) -> Vec<u64> {
+    let distance = |row: &[f32]| row.iter().zip(query).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let mut near: Vec<_> = (0u64..)
+        .zip(rows)
+        .filter(|(_, (_, document))| matches(document))
+        .map(|(id, (row, _))| (distance(row), id))
+        .collect();
+    near.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    near.into_iter().map(|(_, id)| id).collect()
+}
+
+/// Whatever the share that matches, and wherever that is seen from the query.
+#[test]
+fn k_of_those_that_match_are_found_whatever_share_that_is() {
+    for index in [Index::default(), Index::Flat] {
+        let db = vecgo::open("memory://").wait().unwrap();
+        let config = Config::new(DIM, Metric::L2).with_index(index);
+        let docs = db.open_or_create("docs", config).wait().unwrap();
+        let mut random = Random(11);
+        let rows: Vec<_> = (0..6000)
+            .map(|row| {
+                let vector = vector(&mut random);
+                let far = vector.iter().all(|value| *value > 600.0);
+                let even = random.below(1000);
+                (vector, json!({"n": even, "far": far, "row": row}))
+            })
+            .collect();
+        let record = |(id, (vector, document)): (u64, &([f32; DIM], Value))| {
+            Record::new(id, *vector).metadata(document.clone())
+        };
+        docs.upsert((0u64..).zip(&rows).map(record)).wait().unwrap();
+        docs.compact().wait().unwrap();
+        // Some of the nearest are dead.
+        docs.delete((0u64..6000).step_by(5)).wait().unwrap();
+        let lives = |document: &Value| !document["row"].as_u64().unwrap().is_multiple_of(5);
+        let mut near = 0;
+        let mut wanted = 0;
+        for share in [1, 3, 10, 100, 500, 900, 1000] {
+            let below = |document: &Value| document["n"].as_u64().unwrap() < share;
+            for filter in [lt("n", share), lt("n", share) & eq("far", true)] {
+                let far = filter != lt("n", share);
+                let query = vector(&mut random);
+                let expected = brute_force(&rows, &query, |document| {
+                    lives(document) && below(document) && (!far || document["far"] == json!(true))
+                });
+                let expected = &expected[..expected.len().min(10)];
+                let search = docs.search(query).filter(filter);
+                let ids = |hits: Vec<vecgo::Hit>| -> Vec<Id> {
+                    hits.into_iter().map(|hit| hit.id).collect()
+                };
+                let exact = ids(search.clone().exact().wait().unwrap());
+                assert_eq!(exact, expected.iter().map(|id| Id::from(*id)).collect::<Vec<_>>());
+                let hits = ids(search.wait().unwrap());
+                assert_eq!(hits.len(), expected.len(), "{share}, far: {far}");
+                near += hits.iter().filter(|id| exact.contains(id)).count();
+                wanted += expected.len();
+            }
+        }
+        assert!(near * 100 >= wanted * 95, "{near} of {wanted}");
+    }
+}
+
+#[test]
+fn what_a_filter_matches_is_deleted_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = vecgo::open(dir.path()).wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    let mut random = Random(3);
+    let rows = |first: u64, random: &mut Random| -> Vec<Record> {
+        let record = |n| Record::new(format!("id {n}"), vector(random)).metadata(json!({"n": n}));
+        (first..first + 500).map(record).collect()
+    };
+    docs.upsert(rows(0, &mut random)).wait().unwrap();
+    docs.flush().wait().unwrap();
+    docs.upsert(rows(500, &mut random)).wait().unwrap();
+    let old = docs.commit().wait().unwrap();
+    assert_eq!(docs.count_where(gte("n", 300)).wait().unwrap(), 700);
+    assert_eq!(docs.delete_where(gte("n", 300)).wait().unwrap().records, 700);
+    assert_eq!(docs.delete_where(gte("n", 300)).wait().unwrap().records, 0);
+    assert_eq!(docs.count(), 300);
+    assert!(docs.get("id 299").wait().unwrap().is_some());
+    assert!(docs.get("id 300").wait().unwrap().is_none());
+    docs.close().wait().unwrap();
+    let docs = db.collection("docs").wait().unwrap();
+    assert_eq!(docs.count_where(lt("n", 1000)).wait().unwrap(), 300);
+    let then = docs.at_version(old).wait().unwrap();
+    assert_eq!(then.count_where(gte("n", 300)).wait().unwrap(), 700);
+}
