@@ -63,6 +63,20 @@ pub(crate) enum Verb {
     Import(Import),
     /// Find the nearest records.
     Search(Search),
+    /// Say how a search goes about it: what a filter matches, which way is taken and why.
+    Explain(Search),
+    /// Count the values of a field.
+    Facet {
+        uri: PathBuf,
+        /// Keys with dots between them.
+        field: String,
+        /// How many values, those of most records first.
+        #[arg(short, default_value_t = 10)]
+        k: usize,
+        /// Count only records that match.
+        #[arg(long, value_name = "JSON")]
+        filter: Option<String>,
+    },
     /// Measure recall and speed.
     Bench(Bench),
     /// Print records.
@@ -207,6 +221,9 @@ pub(crate) struct Search {
     /// How many records to find.
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
+    /// Leave out records of a lower score.
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) min_score: Option<f32>,
     /// Search the collection as it was at a version.
     #[arg(long, value_name = "N", conflicts_with = "tag")]
     pub(crate) version: Option<u64>,
@@ -279,6 +296,8 @@ impl Args {
             Verb::Create(Create { uri, .. })
             | Verb::Import(Import { uri, .. })
             | Verb::Search(Search { uri, .. })
+            | Verb::Explain(Search { uri, .. })
+            | Verb::Facet { uri, .. }
             | Verb::Bench(Bench { uri, .. })
             | Verb::Get(Ids { uri, .. })
             | Verb::Delete(Deletion { uri, .. })

@@ -71,6 +71,10 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Bench(bench) => verbs::bench::run(&target, bench, out),
         Verb::Get(ids) => verbs::records::get(&target, &ids, out),
         Verb::Delete(ids) => verbs::records::delete(&target, &ids, out),
+        Verb::Explain(args) => verbs::explain::run(&target, &args, out),
+        Verb::Facet { field, k, filter, .. } => {
+            verbs::records::facet(&target, &field, k, filter.as_ref(), out)
+        }
         Verb::Count { filter, .. } => verbs::records::count(&target, filter.as_ref(), out),
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::versions::list(&target, out),

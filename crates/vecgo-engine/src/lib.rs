@@ -36,7 +36,10 @@ pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, O
 pub use graph::GraphBuild;
 pub use manifest::VersionInfo;
 pub use options::{AutoCommit, Options, WalSync};
-pub use query::{Fetch, Hit, MAX_CANDIDATES, Scan, SearchParams};
+pub use query::{
+    Explained, Facet, Fetch, Group, Grouping, Hit, MAX_CANDIDATES, PartExplained, Plan, Request,
+    Scan, SearchParams, Selection,
+};
 pub use record::{Patch, Record, Update};
 pub use vacuum::{Pin, PinStats, Retention, Vacuumed};
 pub use verify::{Damage, VerifyReport};

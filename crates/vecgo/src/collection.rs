@@ -5,10 +5,9 @@ use async_lock::Mutex;
 use vecgo_engine::Fetch;
 use vecgo_io::Spawn;
 
-use crate::call::awaitable;
 use crate::{
-    Ack, Call, Config, Filter, Id, Record, Search, SearchBatch, Stats, Update, Vacuumed,
-    VersionInfo,
+    Ack, Call, Config, Facet, Filter, Id, Record, ScanBuilder, Search, SearchBatch, Stats, Update,
+    Vacuumed, VersionInfo,
 };
 
 /// A collection of a database, held by its writer or by a reader.
@@ -265,10 +264,46 @@ impl Collection {
         Call::on(self.threads(), async move { inner.delete_where(filter).await })
     }
 
+    /// The `most` values of a field that most records have, with how many those are; equally many in
+    /// the order of values. Of a list each value in it counts, once a record; objects do not.
+    ///
+    /// ```
+    /// use vecgo::{Config, Metric, Record, filter, json};
+    ///
+    /// # fn main() -> vecgo::Result<()> {
+    /// let db = vecgo::open("memory://").wait()?;
+    /// let docs = db.open_or_create("docs", Config::new(1, Metric::L2)).wait()?;
+    /// docs.upsert([
+    ///     Record::new(1u64, [1.0]).metadata(json!({"year": 2024, "tags": ["a", "b"]})),
+    ///     Record::new(2u64, [2.0]).metadata(json!({"year": 2024, "tags": ["b"]})),
+    ///     Record::new(3u64, [3.0]).metadata(json!({"year": 2020})),
+    /// ])
+    /// .wait()?;
+    /// let tags = docs.facet("tags", 10, None).wait()?;
+    /// assert_eq!((&tags[0].value, tags[0].count), (&json!("b"), 2));
+    /// let years = docs.facet("year", 1, Some(filter::exists("tags"))).wait()?;
+    /// assert_eq!((&years[0].value, years[0].count), (&json!(2024), 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is refused; `ResourceExhausted` for a field of more than a
+    /// million values.
+    pub fn facet(
+        &self,
+        field: impl Into<String>,
+        most: usize,
+        filter: Option<Filter>,
+    ) -> Call<Vec<Facet>> {
+        let (inner, field) = (self.inner.clone(), field.into());
+        Call::on(self.threads(), async move { inner.facet(&field, most, filter).await })
+    }
+
     /// Reads all records, a page at a time.
     pub fn scan(&self) -> ScanBuilder {
         let fetch = Fetch { metadata: true, ..Fetch::default() };
-        ScanBuilder { inner: self.inner.clone(), fetch, page: 1000, filter: None }
+        ScanBuilder::new(self.inner.clone(), fetch)
     }
 
     /// Searches for the records nearest to `query`.
@@ -377,90 +412,5 @@ impl Pin {
     pub fn release(self) -> Call<()> {
         let inner = Arc::clone(&self.inner);
         Call::on(Arc::clone(&self.threads), async move { inner.lock().await.release().await })
-    }
-}
-
-/// A scan about to begin.
-#[derive(Debug, Clone)]
-#[must_use = "a call does nothing until it is awaited or waited for"]
-pub struct ScanBuilder {
-    inner: vecgo_engine::Collection,
-    fetch: Fetch,
-    page: usize,
-    filter: Option<Filter>,
-}
-
-impl ScanBuilder {
-    /// Records a page (1000); the last page may hold fewer.
-    pub fn page_size(mut self, records: usize) -> Self {
-        self.page = records;
-        self
-    }
-
-    /// Reads only records that a filter matches.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Reads vectors too.
-    pub fn with_vector(mut self) -> Self {
-        self.fetch.vector = true;
-        self
-    }
-
-    /// Reads payloads too.
-    pub fn with_payload(mut self) -> Self {
-        self.fetch.payload = true;
-        self
-    }
-
-    fn call(self) -> Call<Scan> {
-        let threads = self.inner.threads();
-        let here = self.filter.is_none();
-        let on = Arc::clone(&threads);
-        let begin = async move {
-            let scan = self.inner.scan(self.fetch, self.page, self.filter).await?;
-            Ok(Scan {
-                version: scan.version(),
-                sequence: scan.sequence(),
-                inner: Arc::new(Mutex::new(scan)),
-                threads,
-            })
-        };
-        if here { Call::here(begin) } else { Call::on(on, begin) }
-    }
-}
-
-awaitable!(ScanBuilder => Scan);
-
-/// A scan: every record of one state of the collection once, whatever is written meanwhile.
-#[derive(Debug)]
-pub struct Scan {
-    inner: Arc<Mutex<vecgo_engine::Scan>>,
-    threads: Arc<dyn Spawn>,
-    version: u64,
-    sequence: u64,
-}
-
-impl Scan {
-    /// The version that was newest when the scan began.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// Sequence number of the last write that the scan sees.
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// The next records, in no particular order; `None` after the last.
-    ///
-    /// # Errors
-    /// What reading the store can meet.
-    pub fn next_page(&mut self) -> Call<Option<Vec<Record>>> {
-        let inner = Arc::clone(&self.inner);
-        let next = async move { inner.lock().await.next_page().await };
-        Call::on(Arc::clone(&self.threads), next)
     }
 }

@@ -46,27 +46,31 @@ mod call;
 mod collection;
 mod database;
 pub mod filter;
+mod scan;
 mod search;
 
 pub use call::Call;
-pub use collection::{Collection, Pin, Scan, ScanBuilder};
+pub use collection::{Collection, Pin};
 pub use database::{Database, Open, open};
+pub use scan::{Scan, ScanBuilder};
 pub use search::{Search, SearchBatch};
 
 pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
-    Filter, GraphBuild, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES,
-    MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MemoryStats, Metric, PinStats, Quantization, Record, Result,
-    Retention, SegmentStats, SegmentWritten, Stats, Update, Vacuumed, VerifyReport, VersionInfo,
-    WalSync,
+    Explained, Facet, Filter, GraphBuild, Group, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM,
+    MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MemoryStats, Metric, PartExplained,
+    PinStats, Plan, Quantization, Record, Result, Retention, SegmentStats, SegmentWritten, Stats,
+    Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
 };
 
-/// The programs of README.md and of the walk through the library are compiled and run.
+/// The programs of README.md and of the guides of the library are compiled and run.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../../README.md")]
     struct Readme;
     #[doc = include_str!("../../../docs/library.md")]
     struct Library;
+    #[doc = include_str!("../../../docs/filters.md")]
+    struct Filters;
 }

@@ -1,7 +1,7 @@
-use vecgo_engine::SearchParams;
+use vecgo_engine::{Grouping, Request, Selection};
 
 use crate::call::awaitable;
-use crate::{Call, Filter, Hit};
+use crate::{Call, Explained, Filter, Group, Hit};
 
 /// A search about to begin. Returns the nearest records by nearness, and equally near ones by id.
 #[derive(Debug, Clone)]
@@ -9,8 +9,7 @@ use crate::{Call, Filter, Hit};
 pub struct Search {
     collection: vecgo_engine::Collection,
     query: Vec<f32>,
-    params: SearchParams,
-    filter: Option<Filter>,
+    request: Request,
 }
 
 /// A search for several queries about to begin: one answer a query, in their order.
@@ -19,34 +18,62 @@ pub struct Search {
 pub struct SearchBatch {
     collection: vecgo_engine::Collection,
     queries: Vec<Vec<f32>>,
-    params: SearchParams,
-    filter: Option<Filter>,
+    request: Request,
 }
 
 impl Search {
     pub(crate) fn new(collection: vecgo_engine::Collection, query: Vec<f32>) -> Self {
-        Self { collection, query, params: SearchParams::default(), filter: None }
+        Self { collection, query, request: Request::default() }
     }
 
     fn call(self) -> Call<Vec<Hit>> {
-        let Self { collection, query, params, filter } = self;
-        let short = filter.is_none() && collection.is_short(params);
+        let Self { collection, query, request } = self;
+        let short = request.filter.is_none() && collection.is_short(request.params);
         let threads = collection.threads();
-        let found = async move { collection.search(query, params, filter).await };
+        let found = async move { collection.search(query, request).await };
         if short { Call::here(found) } else { Call::on(threads, found) }
+    }
+}
+
+impl Search {
+    /// Finds the nearest records by the value that they have in a field: as many groups as `k`, the
+    /// nearest first, and of each the nearest `hits`. Records without the field are in none.
+    ///
+    /// More and more of the nearest are looked through until all groups are full or nothing is left:
+    /// with groups that have few records, or far ones, that can be everything.
+    ///
+    /// # Errors
+    /// As a search. `InvalidArgument` for no groups or no hits.
+    pub fn grouped_by(self, field: impl Into<String>, hits: usize) -> Call<Vec<Group>> {
+        let Self { collection, query, request } = self;
+        let grouping = Grouping { field: field.into(), groups: request.params.k, hits };
+        Call::on(collection.threads(), async move {
+            collection.search_groups(query, request, grouping).await
+        })
+    }
+
+    /// Searches, and says how it went about it: what the filter matched, which way each segment and
+    /// memtable was gone through and why, rows scored, bytes read, time.
+    ///
+    /// # Errors
+    /// As a search.
+    pub fn explain(self) -> Call<Explained> {
+        let Self { collection, query, request } = self;
+        Call::on(collection.threads(), async move { collection.explain(query, request).await })
     }
 }
 
 impl SearchBatch {
     pub(crate) fn new(collection: vecgo_engine::Collection, queries: Vec<Vec<f32>>) -> Self {
-        Self { collection, queries, params: SearchParams::default(), filter: None }
+        Self { collection, queries, request: Request::default() }
     }
 
     fn call(self) -> Call<Vec<Vec<Hit>>> {
-        let Self { collection, queries, params, filter } = self;
-        Call::on(collection.threads(), async move {
-            collection.search_batch(queries, params, filter).await
-        })
+        let Self { collection, queries, request } = self;
+        Call::on(
+            collection.threads(),
+            async move { collection.search_batch(queries, request).await },
+        )
     }
 }
 
@@ -56,7 +83,7 @@ macro_rules! settings {
         impl $search {
             /// How many records to return (10); fewer come back only if fewer are there.
             pub fn k(mut self, k: usize) -> Self {
-                self.params.k = k;
+                self.request.params.k = k;
                 self
             }
 
@@ -67,7 +94,7 @@ macro_rules! settings {
             ///
             /// Refused, as `InvalidArgument`, under [`Index::Flat`](crate::Index::Flat).
             pub fn ef(mut self, candidates: usize) -> Self {
-                self.params.ef = Some(candidates);
+                self.request.params.ef = Some(candidates);
                 self
             }
 
@@ -78,14 +105,14 @@ macro_rules! settings {
             ///
             /// Refused, as `InvalidArgument`, without a quantization.
             pub fn rerank(mut self, candidates: usize) -> Self {
-                self.params.rerank = Some(candidates);
+                self.request.params.rerank = Some(candidates);
                 self
             }
 
             /// Scores every record by its vector, so that the answer is that of brute force.
             /// Always accepted; `ef` and `rerank` have no say then.
             pub fn exact(mut self) -> Self {
-                self.params.exact = true;
+                self.request.params.exact = true;
                 self
             }
 
@@ -94,25 +121,53 @@ macro_rules! settings {
             /// A filter that is too deep or too large, or compares with what can not be compared, is
             /// refused as `InvalidArgument`.
             pub fn filter(mut self, filter: Filter) -> Self {
-                self.filter = Some(filter);
+                self.request.filter = Some(filter);
+                self
+            }
+
+            /// Leaves out hits of a lower score: so fewer than `k` may come back.
+            ///
+            /// To find all that are near enough, ask for as many as there may be.
+            pub fn min_score(mut self, score: f32) -> Self {
+                self.request.min_score = Some(score);
                 self
             }
 
             /// Returns each record's metadata too.
             pub fn with_metadata(mut self) -> Self {
-                self.params.fetch.metadata = true;
+                self.request.params.fetch.metadata = true;
                 self
+            }
+
+            /// Returns these fields of each record's metadata, paths as in a filter, and no others.
+            pub fn with_fields<F: Into<String>>(
+                mut self,
+                fields: impl IntoIterator<Item = F>,
+            ) -> Self {
+                let fields = fields.into_iter().map(Into::into).collect();
+                self.request.fields = Selection::Only(fields);
+                self.with_metadata()
+            }
+
+            /// Returns each record's metadata without these fields, paths as in a filter.
+            pub fn without_fields<F: Into<String>>(
+                mut self,
+                fields: impl IntoIterator<Item = F>,
+            ) -> Self {
+                let fields = fields.into_iter().map(Into::into).collect();
+                self.request.fields = Selection::But(fields);
+                self.with_metadata()
             }
 
             /// Returns each record's vector too.
             pub fn with_vector(mut self) -> Self {
-                self.params.fetch.vector = true;
+                self.request.params.fetch.vector = true;
                 self
             }
 
             /// Returns each record's payload too.
             pub fn with_payload(mut self) -> Self {
-                self.params.fetch.payload = true;
+                self.request.params.fetch.payload = true;
                 self
             }
         }

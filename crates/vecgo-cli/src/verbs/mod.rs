@@ -5,6 +5,7 @@ pub(crate) mod collections;
 pub(crate) mod compact;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod records;

@@ -70,3 +70,21 @@ pub(crate) fn count(
     out.line(count.to_string());
     Ok(Answer::Yes)
 }
+
+pub(crate) fn facet(
+    target: &Target,
+    field: &str,
+    most: usize,
+    filter: Option<&String>,
+    out: &Output,
+) -> Result<Answer, Failure> {
+    let filter = filter_of(filter)?;
+    let facets = reader(target)?.facet(field, most, filter).wait()?;
+    let listed: Vec<Value> =
+        facets.iter().map(|facet| json!({"value": facet.value, "count": facet.count})).collect();
+    out.object(&json!({"facets": listed}));
+    for facet in &facets {
+        out.line(format!("{:>10}  {}", facet.count, facet.value));
+    }
+    Ok(Answer::Yes)
+}

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use vecgo::Hit;
+use vecgo::{Collection, Filter, Hit};
 
 use super::{check_knobs, filter_of, reader, with_knobs};
 use crate::Answer;
@@ -13,20 +13,10 @@ use crate::vector_file::VectorFile;
 const QUERIES_AT_A_TIME: usize = 64;
 
 pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer, Failure> {
-    let mut collection = reader(target)?;
-    check_knobs(&args.knobs, &collection)?;
+    let collection = searched(target, &args)?;
     let filter = filter_of(args.knobs.filter.as_ref())?;
-    let (knobs, filter) = (&args.knobs, filter.as_ref());
-    if let Some(version) = args.version {
-        collection = collection.at_version(version).wait()?;
-    } else if let Some(tag) = &args.tag {
-        collection = collection.at_tag(tag).wait()?;
-    }
-    if let Some(text) = &args.vector {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
-        let query = vector_from_json(&value).map_err(|failure| failure.context("--vector"))?;
-        let search = with_knobs!(collection.search(query).k(args.k), knobs, filter);
+    if let Some(query) = query(&args)? {
+        let search = search(&collection, &query, &args, filter.as_ref());
         print(&search.with_metadata().wait()?, out);
     }
     if let Some(path) = &args.query_file {
@@ -34,7 +24,11 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         let mut rows = Vec::new();
         while file.read_rows(QUERIES_AT_A_TIME, &mut rows)? > 0 {
             let queries = rows.chunks_exact(file.dim());
-            let search = with_knobs!(collection.search_batch(queries).k(args.k), knobs, filter);
+            let mut search = collection.search_batch(queries).k(args.k);
+            if let Some(score) = args.min_score {
+                search = search.min_score(score);
+            }
+            let search = with_knobs!(search, &args.knobs, filter.as_ref());
             for hits in &search.with_metadata().wait()? {
                 print(hits, out);
             }
@@ -44,6 +38,39 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
         }
     }
     Ok(Answer::Yes)
+}
+
+/// The collection that a search is about.
+pub(super) fn searched(target: &Target, args: &Search) -> Result<Collection, Failure> {
+    let collection = reader(target)?;
+    check_knobs(&args.knobs, &collection)?;
+    Ok(match (args.version, &args.tag) {
+        (Some(version), _) => collection.at_version(version).wait()?,
+        (None, Some(tag)) => collection.at_tag(tag).wait()?,
+        (None, None) => collection,
+    })
+}
+
+/// The query that was given as JSON.
+pub(super) fn query(args: &Search) -> Result<Option<Vec<f32>>, Failure> {
+    let Some(text) = &args.vector else { return Ok(None) };
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
+    vector_from_json(&value).map(Some).map_err(|failure| failure.context("--vector"))
+}
+
+/// A search for one query, as the arguments have it.
+pub(super) fn search(
+    collection: &Collection,
+    query: &[f32],
+    args: &Search,
+    filter: Option<&Filter>,
+) -> vecgo::Search {
+    let mut search = collection.search(query).k(args.k);
+    if let Some(score) = args.min_score {
+        search = search.min_score(score);
+    }
+    with_knobs!(search, &args.knobs, filter)
 }
 
 fn print(hits: &[Hit], out: &Output) {

@@ -1,6 +1,7 @@
 //! A collection: what a caller holds to write and read.
 
 mod open;
+mod reading;
 mod stats;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -19,7 +20,7 @@ pub use stats::{SegmentStats, SegmentWritten, Stats};
 
 use crate::filter::Bound;
 use crate::graph::{Progress, Walkers};
-use crate::query::{Fetch, Hit, Scan, SearchParams, Snapshot, View, check_vector};
+use crate::query::{Fetch, Scan, SearchParams, Snapshot, View};
 use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
 use crate::{Error, ErrorKind, Filter, Options, PinStats, Record, Result, Update, Vacuumed};
 
@@ -243,16 +244,18 @@ impl Collection {
         let bound = Arc::new(Bound::new(filter)?);
         let snapshot = self.open_snapshot()?.only(&bound).await?;
         let mut matching = Scan::new(snapshot, Fetch::default(), DELETED_TOGETHER)?;
-        let mut deleted = 0;
-        loop {
-            let page = matching.next_page().await?;
-            let ids = page.iter().flatten().map(|record| record.id.clone()).collect();
-            let limit = self.shared.options.batch_bytes();
-            let ack = self.write(Batch::of_deletes(limit, ids, Some(&bound))?).await?;
-            deleted += ack.records;
-            if page.is_none() {
-                return Ok(Ack { records: deleted, ..ack });
-            }
+        let limit = self.shared.options.batch_bytes();
+        // No write but of what is deleted: one that failed would tell of a deletion that was done.
+        let mut ack: Option<Ack> = None;
+        while let Some(records) = matching.next_page().await? {
+            let ids = records.into_iter().map(|record| record.id).collect();
+            let next = self.write(Batch::of_deletes(limit, ids, Some(&bound))?).await?;
+            let before = ack.map_or(0, |ack| ack.records);
+            ack = Some(Ack { records: before + next.records, ..next });
+        }
+        match ack {
+            Some(ack) => Ok(ack),
+            None => self.write(Batch::of_deletes(limit, Vec::new(), None)?).await,
         }
     }
 
@@ -330,96 +333,5 @@ impl Collection {
             Role::Writer(_) => self.ask(|reply| Message::Close { reply }).await,
             Role::Replica(_) | Role::Version => Ok(()),
         }
-    }
-
-    /// The records of some ids, in their order.
-    ///
-    /// # Errors
-    /// What reading the store can meet.
-    pub async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
-        let snapshot = self.open_snapshot()?;
-        let mut records = Vec::with_capacity(ids.len());
-        for id in ids {
-            records.push(snapshot.get(id).await?);
-        }
-        Ok(records)
-    }
-
-    /// Whether some ids are there, in their order.
-    ///
-    /// # Errors
-    /// What reading the store can meet.
-    pub async fn exists(&self, ids: &[Id]) -> Result<Vec<bool>> {
-        let snapshot = self.open_snapshot()?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push(snapshot.find(id).await?.is_some());
-        }
-        Ok(found)
-    }
-
-    /// How many records there are.
-    pub fn count(&self) -> u64 {
-        self.snapshot().count()
-    }
-
-    /// How many records a filter matches.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a filter that is too deep or too large, or that compares with what can
-    /// not be compared; and what reading the store can meet.
-    pub async fn count_where(&self, filter: Filter) -> Result<u64> {
-        Ok(self.matching(Some(filter)).await?.count())
-    }
-
-    /// What a filter leaves of what there is to read.
-    async fn matching(&self, filter: Option<Filter>) -> Result<Snapshot> {
-        let snapshot = self.open_snapshot()?;
-        match filter {
-            None => Ok(snapshot),
-            Some(filter) => snapshot.only(&Arc::new(Bound::new(filter)?)).await,
-        }
-    }
-
-    /// Reads all records, or those that a filter matches, a page at a time, in no particular order.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a page of 0 records.
-    pub async fn scan(&self, fetch: Fetch, page: usize, filter: Option<Filter>) -> Result<Scan> {
-        Scan::new(self.matching(filter).await?, fetch, page)
-    }
-
-    /// The nearest records of one query, or of those that a filter matches.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for a query that no record could equal, or a knob that is out of range or
-    /// does nothing for the collection's index.
-    pub async fn search(
-        &self,
-        query: Vec<f32>,
-        params: SearchParams,
-        filter: Option<Filter>,
-    ) -> Result<Vec<Hit>> {
-        check_vector(&self.shared.config, &query).map_err(|error| error.context("query"))?;
-        let snapshot = self.matching(filter).await?;
-        Ok(snapshot.search(query, params).await?.pop().unwrap_or_default())
-    }
-
-    /// The nearest records, or of those that a filter matches, of several queries, all seen at one moment.
-    ///
-    /// # Errors
-    /// `InvalidArgument` names the query at fault, or the knob; `ResourceExhausted` for more hits
-    /// in all than should be held at once.
-    pub async fn search_batch(
-        &self,
-        queries: Vec<Vec<f32>>,
-        params: SearchParams,
-        filter: Option<Filter>,
-    ) -> Result<Vec<Vec<Hit>>> {
-        for (number, query) in queries.iter().enumerate() {
-            check_vector(&self.shared.config, query)
-                .map_err(|error| error.context(format!("query {number}")))?;
-        }
-        self.matching(filter).await?.search(queries.concat(), params).await
     }
 }

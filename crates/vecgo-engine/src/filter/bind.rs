@@ -1,9 +1,9 @@
 use memchr::memmem::Finder;
 use serde_json::Value;
-use vecgo_format::{FieldKey, KeyRange, ValueKind, field_name};
+use vecgo_format::{FieldKey, KeyRange, ValueKind};
 
 use super::tree::Node;
-use super::{Filter, Op};
+use super::{Filter, Op, keys_of, name_of};
 use crate::Result;
 
 /// A filter as tests that know nothing of operators any more: what each operator means is said here
@@ -68,7 +68,7 @@ impl Bound {
             let steps = match node {
                 Node::Test { field, op, value } => {
                     let value = value.as_ref().and_then(|value| value.value());
-                    tests(&path(field), *op, value.unwrap_or(&Value::Null))
+                    tests(&keys_of(field), *op, value.unwrap_or(&Value::Null))
                 }
                 Node::Not => not(parts.pop().unwrap_or_default()),
                 Node::And(count) => and(parts.split_off(parts.len().saturating_sub(*count))),
@@ -82,20 +82,6 @@ impl Bound {
     pub(crate) fn filter(&self) -> &Filter {
         &self.filter
     }
-}
-
-/// The keys of a path.
-fn path(field: &str) -> Vec<String> {
-    let (mut path, mut letters) = (vec![String::new()], field.chars().peekable());
-    while let Some(letter) = letters.next() {
-        let escaped = letters.next_if(|next| letter == '\\' && matches!(next, '.' | '\\'));
-        match (path.last_mut(), escaped) {
-            (_, None) if letter == '.' => path.push(String::new()),
-            (Some(key), escaped) => key.push(escaped.unwrap_or(letter)),
-            (None, _) => {}
-        }
-    }
-    path
 }
 
 fn not(mut steps: Vec<Step>) -> Vec<Step> {
@@ -134,7 +120,7 @@ fn kind(value: &Value) -> ValueKind {
 }
 
 /// The key of a value that has one of its own.
-pub(super) fn key(value: &Value) -> Option<FieldKey> {
+pub(crate) fn key(value: &Value) -> Option<FieldKey> {
     Some(match value {
         Value::Null => FieldKey::null(),
         Value::Bool(value) => FieldKey::bool(*value),
@@ -170,7 +156,7 @@ impl Values {
 
 /// What an operator means.
 fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
-    let name = field_name(path.iter().map(String::as_str));
+    let name = name_of(path);
     let test = |check| vec![Step::Test(Test { path: path.to_vec(), name: name.clone(), check })];
     let kinds = |values: &[Value]| {
         let mut kinds: Vec<_> = values.iter().map(kind).collect();
@@ -230,20 +216,5 @@ fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
             parts.extend(values.iter().map(|value| holds(std::slice::from_ref(value))));
             and(parts)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_cut_at_dots_that_are_not_escaped() {
-        assert_eq!(path("a.b"), ["a", "b"]);
-        assert_eq!(path(r"a\.b.c"), ["a.b", "c"]);
-        assert_eq!(path(r"a\\.b"), [r"a\", "b"]);
-        assert_eq!(path(r"a\b\"), [r"a\b\"]);
-        assert_eq!(path(""), [""]);
-        assert_eq!(path("."), ["", ""]);
     }
 }

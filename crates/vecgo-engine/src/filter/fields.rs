@@ -246,31 +246,48 @@ impl Reader<'_> {
         if values.start == values.end {
             return Ok(());
         }
-        let rows = self.segment.rows();
         if !sure {
             known.most_mut();
         }
-        let mut into = |act: &dyn Fn(&mut RowSet)| {
-            if sure {
-                act(&mut known.least);
-            }
-            known.most.iter_mut().for_each(act);
-        };
-        let set_bytes = usize::try_from(RowSet::bytes_for(rows)).unwrap_or(usize::MAX);
-        let sets = field.set_bytes(&values, rows);
-        for at in sets.clone().step_by(set_bytes.max(1)) {
-            let end = sets.end.min(at + set_bytes as u64);
-            let set = self.segment.read(SectionKind::FieldData, at..end).await?;
-            into(&|rows| rows.insert_bits(&set));
+        if sure {
+            known.least.insert_values(self.segment, field, &values).await?;
         }
-        let lists = field.list_bytes(&values);
-        for at in lists.clone().step_by(usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX)) {
-            let end = lists.end.min(at + PIECE_BYTES);
-            let list = self.segment.read(SectionKind::FieldData, at..end).await?;
-            into(&|rows| list.chunks_exact(4).for_each(|row| rows.insert(row_of(row))));
+        if let Some(most) = &mut known.most {
+            most.insert_values(self.segment, field, &values).await?;
         }
         Ok(())
     }
+}
+
+impl RowSet {
+    /// Adds the rows that have some values of a field.
+    pub(crate) async fn insert_values(
+        &mut self,
+        segment: &Segment,
+        field: &Field,
+        values: &Range<Place>,
+    ) -> Result<()> {
+        let rows = segment.rows();
+        let set_bytes = RowSet::bytes_for(rows);
+        for set in pieces(field.set_bytes(values, rows), set_bytes) {
+            self.insert_bits(&segment.read(SectionKind::FieldData, set).await?);
+        }
+        for list in pieces(field.list_bytes(values), PIECE_BYTES) {
+            let list = segment.read(SectionKind::FieldData, list).await?;
+            list.chunks_exact(4).for_each(|row| self.insert(row_of(row)));
+        }
+        Ok(())
+    }
+}
+
+/// A range in pieces of so many bytes.
+fn pieces(range: Range<u64>, bytes: u64) -> impl Iterator<Item = Range<u64>> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        let piece = at..range.end.min(at.saturating_add(bytes.max(1)));
+        at = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 fn row_of(bytes: &[u8]) -> u32 {

@@ -24,43 +24,48 @@ impl Snapshot {
     /// The same with nothing in it but what a filter matches.
     pub(crate) async fn only(mut self, bound: &Arc<Bound>) -> Result<Self> {
         let mut sources = Vec::new();
-        for (_, source) in self.sources() {
-            sources.push(match source {
+        for (number, source) in self.sources() {
+            let (rows, kept) = match source {
                 RowSource::Segment(live) => in_segment(&self.shared, &live.segment, bound).await?,
                 RowSource::Memtable(table) => {
                     let seen = u32::try_from(table.rows_at(self.sequence)).unwrap_or(u32::MAX);
                     in_memtable(&self.shared, table, seen, bound)?
                 }
+            };
+            self.note(number, |part| {
+                (part.matched, part.kept) = (Some(rows.count.into()), kept);
             });
+            sources.push(rows);
         }
         self.matched = Some(Arc::new(Matched { sources }));
         Ok(self)
     }
 }
 
+/// The rows that match, and whether they were known.
 async fn in_segment(
     shared: &Shared,
     segment: &Segment,
     bound: &Arc<Bound>,
-) -> Result<Arc<MatchedRows>> {
+) -> Result<(Arc<MatchedRows>, bool)> {
     if let Some(rows) = segment.kept_matches.find(bound) {
-        return Ok(rows);
+        return Ok((rows, true));
     }
     let rows = Arc::new(MatchedRows::from(bound.rows_of(segment).await?));
     segment.kept_matches.keep(bound, &rows, &shared.env.memory);
-    Ok(rows)
+    Ok((rows, false))
 }
 
-/// The first `seen` rows that match, and perhaps later ones.
+/// The first `seen` rows that match, and perhaps later ones; and whether they were known.
 fn in_memtable(
     shared: &Shared,
     table: &Memtable,
     seen: u32,
     bound: &Arc<Bound>,
-) -> Result<Arc<MatchedRows>> {
+) -> Result<(Arc<MatchedRows>, bool)> {
     let kept = table.kept_matches.find(bound);
     let (mut rows, first) = match kept {
-        Some(kept) if kept.rows.rows() >= seen => return Ok(kept),
+        Some(kept) if kept.rows.rows() >= seen => return Ok((kept, true)),
         Some(kept) => (kept.rows.clone(), kept.rows.rows()),
         None => (RowSet::none(0), 0),
     };
@@ -75,5 +80,5 @@ fn in_memtable(
     }
     let rows = Arc::new(MatchedRows::from(rows));
     table.kept_matches.keep(bound, &rows, &shared.env.memory);
-    Ok(rows)
+    Ok((rows, false))
 }

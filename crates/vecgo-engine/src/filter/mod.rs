@@ -11,13 +11,15 @@ mod json;
 mod kept;
 mod matched;
 mod operand;
+mod path;
 mod rows;
 mod tree;
 
-pub(crate) use bind::Bound;
+pub(crate) use bind::{Bound, key};
 pub(crate) use document::Judge;
 pub(crate) use kept::KeptMatches;
 pub(crate) use matched::Matched;
 pub use operand::Operand;
+pub(crate) use path::{keys_of, name_of};
 pub(crate) use rows::{MatchedRows, RowSet};
 pub use tree::{Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, Op};

@@ -78,7 +78,7 @@ pub(crate) struct Walker {
     next_rows: Vec<u32>,
     upper: Vec<i32>,
     lower: Vec<i32>,
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 impl Walker {

@@ -4,6 +4,7 @@
 use vecgo_index::Reach;
 
 use super::exact::{Scored, Which};
+use super::explain::Plan;
 use super::nearest::Nearest;
 use super::params::SearchParams;
 use super::short::Coded;
@@ -23,10 +24,10 @@ struct Effort {
 
 /// As many rows for each candidate that a walk keeps are estimated in the time that it takes among
 /// few that match: on 384 dimensions a walk to 192 candidates takes as long as 5,400 rows.
-const SCANNED_FOR_EF: usize = 28;
+pub(super) const SCANNED_FOR_EF: usize = 28;
 
-/// How a search goes through a segment.
-enum Plan<'a> {
+/// How to go through a segment that has a graph.
+enum Way<'a> {
     /// Scores vectors.
     Vectors,
     /// Estimates the distance of each row that a filter matches.
@@ -59,15 +60,23 @@ impl Snapshot {
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
             let seen = self.seen(source, row_source);
+            let estimated_before = walker.counts.estimates;
             match self.plan(live, seen, effort)? {
-                Plan::Vectors => continue,
-                Plan::Codes(part) => {
+                Way::Vectors => continue,
+                Way::Codes(part) => {
+                    self.note(source, |note| note.plan = Plan::Codes);
                     self.scan_matches(&mut walker, part, seen, (query, effort), &mut rows)?;
                 }
-                Plan::Walk(part) => {
-                    self.walk(&mut walker, (live, part, seen), query, effort, &mut rows)?;
+                Way::Walk(part) => {
+                    let walked =
+                        self.walk(&mut walker, (live, part, seen), query, effort, &mut rows)?;
+                    self.note(source, |note| note.plan = walked);
                 }
             }
+            let estimated = walker.counts.estimates - estimated_before;
+            self.note(source, |note| {
+                (note.estimated, note.scored) = (estimated, rows.len() as u64);
+            });
             live.segment.prefetch(&rows);
             for row in &rows {
                 let (distance, score) =
@@ -89,8 +98,8 @@ impl Snapshot {
                 RowSource::Memtable(_) => 0,
                 RowSource::Segment(live) => {
                     match self.plan(live, self.seen(source, row_source), effort)? {
-                        Plan::Vectors => 0,
-                        Plan::Codes(_) | Plan::Walk(_) => usize::MAX,
+                        Way::Vectors => 0,
+                        Way::Codes(_) | Way::Walk(_) => usize::MAX,
                     }
                 }
             });
@@ -105,18 +114,18 @@ impl Snapshot {
 
     /// How to go through a segment: what a filter matches is looked at one by one where a walk to
     /// so many would take longer.
-    fn plan<'a>(&self, live: &'a LiveSegment, seen: Seen<'_>, effort: Effort) -> Result<Plan<'a>> {
+    fn plan<'a>(&self, live: &'a LiveSegment, seen: Seen<'_>, effort: Effort) -> Result<Way<'a>> {
         if !live.segment.has_graph() {
-            return Ok(Plan::Vectors);
+            return Ok(Way::Vectors);
         }
         let part = live.segment.graph();
         let part = part.ok_or_else(|| Error::internal("a segment's graph is not loaded"))?;
-        let Some(matched) = seen.matched() else { return Ok(Plan::Walk(part)) };
+        let Some(matched) = seen.matched() else { return Ok(Way::Walk(part)) };
         let few = matched.count as usize <= effort.ef.saturating_mul(SCANNED_FOR_EF);
         Ok(match (few, part.needs_vectors()) {
-            (true, true) => Plan::Vectors,
-            (true, false) => Plan::Codes(part),
-            (false, _) => Plan::Walk(part),
+            (true, true) => Way::Vectors,
+            (true, false) => Way::Codes(part),
+            (false, _) => Way::Walk(part),
         })
     }
 
@@ -159,7 +168,7 @@ impl Snapshot {
         query: &[f32],
         effort: Effort,
         rows: &mut Vec<u32>,
-    ) -> Result<()> {
+    ) -> Result<Plan> {
         let all = live.segment.rows() as usize;
         let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
         let live_rows = all.saturating_sub(dead);
@@ -189,11 +198,12 @@ impl Snapshot {
             if (found.live >= enough && found.near >= enough.div_ceil(2)) || ef >= all {
                 rows.clear();
                 rows.extend(found.rows.iter().map(|row| row.row()));
-                return Ok(());
+                return Ok(Plan::Walk);
             }
             // What matches is not where the walk came by.
             if seen.matched().is_some() {
-                return self.scan_matches(walker, part, seen, (query, effort), rows);
+                self.scan_matches(walker, part, seen, (query, effort), rows)?;
+                return Ok(Plan::WalkAndCodes);
             }
             (ef, wanted) = (ef.saturating_mul(4), wanted.saturating_mul(4));
         }

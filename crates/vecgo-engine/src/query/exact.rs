@@ -4,6 +4,7 @@
 use vecgo_format::Metric;
 use vecgo_kernels::Kernels;
 
+use super::explain::Plan;
 use super::nearest::Nearest;
 use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
@@ -135,6 +136,11 @@ impl Snapshot {
         for (source, rows) in self.scanned(which) {
             let mut skipped = which.first(source);
             let seen = self.seen(source, rows);
+            self.note(source, |note| {
+                note.plan = if note.plan == Plan::Nothing { Plan::Vectors } else { note.plan };
+                let rows = rows.count(self.sequence).saturating_sub(skipped);
+                note.scored += seen.matched().map_or(rows as u64, |matched| matched.count.into());
+            });
             if let Some(few) = seen.few(rows.count(self.sequence)) {
                 self.scan_few(&mut scan, source, rows, few).await?;
                 continue;

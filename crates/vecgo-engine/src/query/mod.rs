@@ -2,9 +2,13 @@
 
 mod estimated;
 mod exact;
+mod explain;
+mod facet;
 mod fetch;
+mod groups;
 mod nearest;
 mod params;
+mod request;
 mod scroll;
 mod search;
 mod short;
@@ -12,8 +16,12 @@ mod top;
 mod vector;
 mod view;
 
+pub use explain::{Explained, PartExplained, Plan};
+pub use facet::Facet;
 pub use fetch::Fetch;
+pub use groups::{Group, Grouping};
 pub use params::{MAX_CANDIDATES, SearchParams};
+pub use request::{Request, Selection};
 pub use scroll::Scan;
 pub use search::Hit;
 

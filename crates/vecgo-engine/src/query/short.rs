@@ -11,6 +11,7 @@ use vecgo_kernels::{Kernels, pack};
 use vecgo_quant::{CodeQuery, Space};
 
 use super::exact::Scored;
+use super::explain::Plan;
 use super::nearest::Nearest;
 use super::params::SearchParams;
 use super::vector::ExactQuery;
@@ -123,6 +124,7 @@ impl Snapshot {
             let metric = self.shared.config.metric();
             let query = source.query(kernels, metric, query);
             let seen = self.seen(source.source, source.rows);
+            let mut scored = 0;
             for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(source.chunks()) {
                 let limit = query.limit(nearest.bound());
                 let mut rows = near.into_vec();
@@ -149,10 +151,16 @@ impl Snapshot {
                     let vector = source.rows.resident_rows(row, 1);
                     let vector = vector.ok_or_else(|| Error::internal("a coded row is gone"))?;
                     let (distance, score) = exact.score(vector);
+                    scored += 1;
                     let address = Address { source: source.source, row };
                     nearest.push(Scored { distance, score, address });
                 }
             }
+            self.note(source.source, |note| {
+                note.plan = Plan::ShortCodes;
+                note.estimated += source.rows() as u64;
+                note.scored += scored;
+            });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vecgo_format::Id;
 
+use super::explain::Notes;
 use crate::Result;
 use crate::collection::Shared;
 use crate::filter::{Matched, MatchedRows};
@@ -32,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) sequence: u64,
     /// The rows that it has, if not all that live.
     pub(crate) matched: Option<Arc<Matched>>,
+    /// Where a search that is explained writes down what it does.
+    pub(super) notes: Option<Arc<Notes>>,
 }
 
 /// Which rows of a source a snapshot has.
@@ -113,7 +116,7 @@ impl Snapshot {
     pub(crate) fn of(shared: &Arc<Shared>) -> Self {
         let view = shared.view.load_full();
         let sequence = view.sequence.load(Ordering::Acquire);
-        Self { shared: Arc::clone(shared), view, sequence, matched: None }
+        Self { shared: Arc::clone(shared), view, sequence, matched: None, notes: None }
     }
 
     pub(crate) fn source(&self, source: u32) -> Option<RowSource<'_>> {

@@ -53,6 +53,8 @@ impl Segment {
     /// Where the store does not keep open what is deleted, whoever reads for longer than the grace of
     /// a vacuum finds that its version is gone.
     pub(super) async fn read_object(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.read_bytes.fetch_add(out.len() as u64, Ordering::Relaxed);
         let read = self.object.read_into(offset, out).await.map_err(Error::from);
         read.map_err(|error| match error.kind() {
             ErrorKind::NotFound => {

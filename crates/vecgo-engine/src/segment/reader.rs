@@ -1,5 +1,6 @@
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_lock::OnceCell;
 use bytes::Bytes;
@@ -48,6 +49,9 @@ pub(crate) struct Segment {
     pub(super) resident: Resident,
     pub(crate) short_codes: ShortCodes,
     pub(crate) kept_matches: KeptMatches,
+    /// How often its object was read, and how many bytes.
+    pub(super) reads: AtomicU64,
+    pub(super) read_bytes: AtomicU64,
 }
 
 impl Segment {
@@ -76,6 +80,8 @@ impl Segment {
             resident: Resident::default(),
             short_codes: ShortCodes::default(),
             kept_matches: KeptMatches::default(),
+            reads: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
         })
     }
 
@@ -90,6 +96,11 @@ impl Segment {
 
     pub(super) fn dim(&self) -> usize {
         self.directory.dim as usize
+    }
+
+    /// How often its object was read, and how many bytes.
+    pub(crate) fn read_so_far(&self) -> (u64, u64) {
+        (self.reads.load(Ordering::Relaxed), self.read_bytes.load(Ordering::Relaxed))
     }
 
     pub(crate) fn length(&self) -> u64 {

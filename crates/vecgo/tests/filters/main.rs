@@ -13,6 +13,7 @@
 mod naive;
 mod random;
 mod refused;
+mod results;
 
 use std::collections::BTreeSet;
 

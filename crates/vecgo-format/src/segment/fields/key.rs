@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde_json::{Number, Value};
+
 use crate::RawValue;
 
 const NULL: u8 = 1;
@@ -98,6 +100,29 @@ impl FieldKey {
         }
     }
 
+    /// The key with these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    /// Whether it is of a value with a key of its own: of no list and of no object.
+    pub fn is_of_scalar(&self) -> bool {
+        !matches!(self.0.first(), Some(&LIST | &OBJECT) | None)
+    }
+
+    /// The value with this key, a number as an integer if it is one; `None` for lists and objects, and
+    /// for bytes that are no key.
+    pub fn value(&self) -> Option<Value> {
+        let (tag, rest) = self.0.split_first()?;
+        Some(match *tag {
+            NULL => Value::Null,
+            BOOL => Value::Bool(*rest.first()? == 1),
+            NUMBER => number(rest)?,
+            TEXT => Value::String(String::from_utf8(rest.to_vec()).ok()?),
+            _ => return None,
+        })
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -138,6 +163,25 @@ impl FieldKey {
     fn above(mut self) -> Self {
         self.0.push(0);
         self
+    }
+}
+
+/// The number whose key goes on with these bytes.
+fn number(bytes: &[u8]) -> Option<Value> {
+    let (high, rest) = bytes.split_first_chunk::<8>()?;
+    let digits =
+        |bytes: &[u8]| bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    let ordered = digits(high);
+    let bits = if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered };
+    let float = f64::from_bits(bits);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "of larger ones the next line makes nothing"
+    )]
+    let integer = (float.trunc() == float).then_some(float as i128 + i128::from(digits(rest)));
+    match integer.and_then(|integer| i64::try_from(integer).ok()) {
+        Some(integer) => Some(Value::from(integer)),
+        None => Number::from_f64(float).map(Value::Number),
     }
 }
 
@@ -253,6 +297,14 @@ mod tests {
             key(f64::MAX),
         ];
         assert!(numbers.is_sorted_by(|a, b| a < b));
+        let values = numbers.iter().map(|key| key.value().unwrap());
+        let again = values.map(|value| match value.as_i64() {
+            Some(integer) => FieldKey::integer(integer.into()),
+            None => key(value.as_f64().unwrap()),
+        });
+        // But for the two that no document holds.
+        let lost = again.zip(&numbers).filter(|(again, number)| again != *number).count();
+        assert_eq!(lost, 1);
         assert_eq!(key(-0.0), FieldKey::integer(0));
         assert_eq!(key(3.0), FieldKey::integer(3));
         assert_eq!(key(9_223_372_036_854_775_808.0), FieldKey::integer(1 << 63));

@@ -1,0 +1,74 @@
+use serde_json::{Value, json};
+use vecgo::{Explained, PartExplained};
+
+use super::filter_of;
+use super::search::{query, search, searched};
+use crate::Answer;
+use crate::args::{Search, Target};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::vector_file::VectorFile;
+
+/// Explains the search for the query, or for the first of a file.
+pub(crate) fn run(target: &Target, args: &Search, out: &Output) -> Result<Answer, Failure> {
+    let collection = searched(target, args)?;
+    let filter = filter_of(args.knobs.filter.as_ref())?;
+    let query = match (query(args)?, &args.query_file) {
+        (Some(query), _) => query,
+        (None, Some(path)) => {
+            let mut rows = Vec::new();
+            VectorFile::open(path)?.read_rows(1, &mut rows)?;
+            rows
+        }
+        (None, None) => return Err(Failure::usage("--vector or --query-file is missing")),
+    };
+    let search = || search(&collection, &query, args, filter.as_ref());
+    // What is loaded for the first search only is not what it costs.
+    search().wait()?;
+    print(&search().explain().wait()?, out);
+    Ok(Answer::Yes)
+}
+
+fn name(part: &PartExplained) -> String {
+    part.segment.map_or("memory".to_owned(), |number| format!("segment {number}"))
+}
+
+fn print(explained: &Explained, out: &Output) {
+    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let (filter, search) = (micros(explained.filter_time), micros(explained.search_time));
+    let part = |part: &PartExplained| -> Value {
+        json!({
+            "part": name(part),
+            "rows": part.rows,
+            "dead": part.dead,
+            "matched": part.matched,
+            "kept": part.kept,
+            "plan": part.plan.name(),
+            "why": part.why,
+            "estimated": part.estimated,
+            "scored": part.scored,
+            "reads": part.reads,
+            "read_bytes": part.read_bytes,
+        })
+    };
+    let parts: Vec<Value> = explained.parts.iter().map(part).collect();
+    out.object(&json!({
+        "hits": explained.hits.len(),
+        "filter_us": filter,
+        "search_us": search,
+        "parts": parts,
+    }));
+    out.line(format!("{} hits; filter {filter} us, search {search} us", explained.hits.len()));
+    out.line(format!(
+        "{:<12} {:>9} {:>8} {:>9} {:>9} {:>8} {:>6}  {:<11} why",
+        "part", "rows", "dead", "matched", "estimated", "scored", "reads", "plan"
+    ));
+    for part in &explained.parts {
+        let matched = part.matched.map_or("-".to_owned(), |matched| matched.to_string());
+        let (name, plan) = (name(part), part.plan.name());
+        let PartExplained { rows, dead, estimated, scored, reads, why, .. } = part;
+        out.line(format!(
+            "{name:<12} {rows:>9} {dead:>8} {matched:>9} {estimated:>9} {scored:>8} {reads:>6}  {plan:<11} {why}"
+        ));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a caller reads.
+
+use std::sync::Arc;
+
+use vecgo_format::Id;
+
+use super::Collection;
+use crate::filter::Bound;
+use crate::query::{
+    Explained, Facet, Fetch, Group, Grouping, Hit, Request, Scan, Snapshot, check_vector,
+};
+use crate::{Filter, Record, Result};
+
+impl Collection {
+    /// The records of some ids, in their order.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
+        let snapshot = self.open_snapshot()?;
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.push(snapshot.get(id).await?);
+        }
+        Ok(records)
+    }
+
+    /// Whether some ids are there, in their order.
+    ///
+    /// # Errors
+    /// What reading the store can meet.
+    pub async fn exists(&self, ids: &[Id]) -> Result<Vec<bool>> {
+        let snapshot = self.open_snapshot()?;
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(snapshot.find(id).await?.is_some());
+        }
+        Ok(found)
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> u64 {
+        self.snapshot().count()
+    }
+
+    /// How many records a filter matches.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is too deep or too large, or that compares with what can
+    /// not be compared; and what reading the store can meet.
+    pub async fn count_where(&self, filter: Filter) -> Result<u64> {
+        Ok(self.matching(Some(filter)).await?.count())
+    }
+
+    /// What a filter leaves of what there is to read.
+    async fn matching(&self, filter: Option<Filter>) -> Result<Snapshot> {
+        let snapshot = self.open_snapshot()?;
+        match filter {
+            None => Ok(snapshot),
+            Some(filter) => snapshot.only(&Arc::new(Bound::new(filter)?)).await,
+        }
+    }
+
+    /// Reads all records, or those that a filter matches, a page at a time, in no particular order.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a page of 0 records.
+    pub async fn scan(&self, fetch: Fetch, page: usize, filter: Option<Filter>) -> Result<Scan> {
+        Scan::new(self.matching(filter).await?, fetch, page)
+    }
+
+    /// The nearest records of one query.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a query that no record could equal, a knob that is out of range or does
+    /// nothing for the collection's index, or a filter that is refused.
+    pub async fn search(&self, query: Vec<f32>, request: Request) -> Result<Vec<Hit>> {
+        self.check_query(&query)?;
+        let snapshot = self.matching(request.filter.clone()).await?;
+        let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
+        Ok(request.finish(hits))
+    }
+
+    /// The nearest records of several queries, all seen at one moment.
+    ///
+    /// # Errors
+    /// `InvalidArgument` names the query at fault, or the knob; `ResourceExhausted` for more hits
+    /// in all than should be held at once.
+    pub async fn search_batch(
+        &self,
+        queries: Vec<Vec<f32>>,
+        request: Request,
+    ) -> Result<Vec<Vec<Hit>>> {
+        for (number, query) in queries.iter().enumerate() {
+            check_vector(&self.shared.config, query)
+                .map_err(|error| error.context(format!("query {number}")))?;
+        }
+        let snapshot = self.matching(request.filter.clone()).await?;
+        let answers = snapshot.search(queries.concat(), request.params).await?;
+        Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
+    }
+
+    fn check_query(&self, query: &[f32]) -> Result<()> {
+        check_vector(&self.shared.config, query).map_err(|error| error.context("query"))
+    }
+
+    /// The nearest records of one query by the value that a field has, the nearest group first.
+    ///
+    /// # Errors
+    /// As [`Collection::search`].
+    pub async fn search_groups(
+        &self,
+        query: Vec<f32>,
+        request: Request,
+        grouping: Grouping,
+    ) -> Result<Vec<Group>> {
+        self.check_query(&query)?;
+        let snapshot = self.matching(request.filter.clone()).await?;
+        snapshot.search_groups(&query, &request, &grouping).await
+    }
+
+    /// How a search for one query goes about it, and what it finds.
+    ///
+    /// # Errors
+    /// As [`Collection::search`].
+    pub async fn explain(&self, query: Vec<f32>, request: Request) -> Result<Explained> {
+        self.check_query(&query)?;
+        let bound = request.filter.clone().map(Bound::new).transpose()?;
+        self.open_snapshot()?.explain(query, &request, bound.map(Arc::new)).await
+    }
+
+    /// The values of a field, or of the lists that it is, with the number of records that have each:
+    /// the `most` of most records, then in the order of values.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a filter that is refused; what reading the store can meet.
+    pub async fn facet(
+        &self,
+        field: &str,
+        most: usize,
+        filter: Option<Filter>,
+    ) -> Result<Vec<Facet>> {
+        self.matching(filter).await?.facet(field, most).await
+    }
+}

@@ -1,0 +1,183 @@
+//! How a search goes about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::estimated::SCANNED_FOR_EF;
+use super::request::Request;
+use super::search::Hit;
+use super::view::{RowSource, Snapshot};
+use crate::Result;
+use crate::filter::Bound;
+
+/// How a search went about it, and what it found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// What it found.
+    pub hits: Vec<Hit>,
+    /// Each segment, then each memtable, oldest first.
+    pub parts: Vec<PartExplained>,
+    /// How long it took to find what the filter matches.
+    pub filter_time: Duration,
+    /// How long the rest took.
+    pub search_time: Duration,
+}
+
+/// How a search went through a segment or memtable.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PartExplained {
+    /// The number of the segment; a memtable has none.
+    pub segment: Option<u64>,
+    /// Its rows, dead ones included.
+    pub rows: u64,
+    /// Those of them that are dead.
+    pub dead: u64,
+    /// The rows that the filter matches, dead ones included, if there is one.
+    pub matched: Option<u64>,
+    /// Whether those were known from another search.
+    pub kept: bool,
+    /// What it did.
+    pub plan: Plan,
+    /// Why.
+    pub why: String,
+    /// Rows whose distance was estimated from codes.
+    pub estimated: u64,
+    /// Rows that were scored by their vectors.
+    pub scored: u64,
+    /// Reads of the segment's object, by this and by what ran at the same time.
+    pub reads: u64,
+    /// Bytes that those read.
+    pub read_bytes: u64,
+}
+
+/// How to go through a segment or memtable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plan {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// Vectors of all rows, or of those that a filter matches.
+    Vectors,
+    /// Short codes of all rows, then vectors of the near ones.
+    ShortCodes,
+    /// Codes of the rows that a filter matches, then vectors of the near ones.
+    Codes,
+    /// A walk through the graph, then vectors of the near ones.
+    Walk,
+    /// A walk that did not come by enough of what a filter matches, then codes of all that.
+    WalkAndCodes,
+}
+
+impl Plan {
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Plan::Nothing => "nothing",
+            Plan::Vectors => "vectors",
+            Plan::ShortCodes => "short codes",
+            Plan::Codes => "codes",
+            Plan::Walk => "walk",
+            Plan::WalkAndCodes => "walk, codes",
+        }
+    }
+}
+
+/// What a search that is explained writes down as it goes.
+#[derive(Debug, Default)]
+pub(crate) struct Notes(Mutex<Vec<PartExplained>>);
+
+impl Snapshot {
+    /// Writes down something of a source, if the search is explained.
+    pub(crate) fn note(&self, source: u32, write: impl FnOnce(&mut PartExplained)) {
+        let Some(notes) = &self.notes else { return };
+        let mut parts = notes.0.lock();
+        let place = source as usize;
+        if parts.len() <= place {
+            parts.resize_with(place + 1, PartExplained::default);
+        }
+        if let Some(part) = parts.get_mut(place) {
+            write(part);
+        }
+    }
+
+    pub(crate) async fn explain(
+        mut self,
+        query: Vec<f32>,
+        request: &Request,
+        bound: Option<Arc<Bound>>,
+    ) -> Result<Explained> {
+        let notes = Arc::new(Notes::default());
+        self.notes = Some(Arc::clone(&notes));
+        let clock = Arc::clone(&self.shared.env.clock);
+        let read_before = self.read();
+        let start = clock.monotonic();
+        let snapshot = match bound {
+            Some(bound) => self.only(&bound).await?,
+            None => self,
+        };
+        let filtered = clock.monotonic();
+        let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
+        let hits = request.finish(hits);
+        let end = clock.monotonic();
+        for ((source, rows), before) in snapshot.sources().zip(read_before) {
+            let (reads, bytes) = read_of(rows);
+            let dead = rows.dead().count_at(snapshot.sequence);
+            snapshot.note(source, |part| {
+                part.segment = match rows {
+                    RowSource::Segment(live) => Some(live.segment.number),
+                    RowSource::Memtable(_) => None,
+                };
+                part.rows = rows.count(snapshot.sequence) as u64;
+                part.dead = dead;
+                part.why = snapshot.why(rows, part, request);
+                part.reads = reads.saturating_sub(before.0);
+                part.read_bytes = bytes.saturating_sub(before.1);
+            });
+        }
+        Ok(Explained {
+            hits,
+            parts: std::mem::take(&mut *notes.0.lock()),
+            filter_time: filtered.saturating_sub(start),
+            search_time: end.saturating_sub(filtered),
+        })
+    }
+
+    /// Why a source was gone through as it was.
+    fn why(&self, rows: RowSource<'_>, part: &PartExplained, request: &Request) -> String {
+        let most = request.params.kept().saturating_mul(SCANNED_FOR_EF);
+        match part.plan {
+            Plan::Nothing if part.matched == Some(0) => "nothing matches".to_owned(),
+            Plan::Nothing => "nothing lives".to_owned(),
+            Plan::Vectors if request.params.exact => "an exact search".to_owned(),
+            Plan::Vectors => match rows {
+                RowSource::Segment(live) if live.segment.has_graph() => {
+                    format!("no more than {most} match, and there are no codes")
+                }
+                _ => "no graph leads here, and there are too few rows for codes".to_owned(),
+            },
+            Plan::ShortCodes => "no graph leads here".to_owned(),
+            Plan::Codes => {
+                format!("no more than {most} match, which are sooner looked at than walked to")
+            }
+            Plan::Walk if part.matched.is_some() => format!("more than {most} match"),
+            Plan::Walk => "there is a graph".to_owned(),
+            Plan::WalkAndCodes => {
+                "too little of what matches was where the walk came by".to_owned()
+            }
+        }
+    }
+
+    fn read(&self) -> Vec<(u64, u64)> {
+        self.sources().map(|(_, rows)| read_of(rows)).collect()
+    }
+}
+
+/// Reads of a source, and their bytes.
+fn read_of(rows: RowSource<'_>) -> (u64, u64) {
+    match rows {
+        RowSource::Segment(live) => live.segment.read_so_far(),
+        RowSource::Memtable(_) => (0, 0),
+    }
+}
