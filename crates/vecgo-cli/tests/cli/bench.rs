@@ -174,7 +174,7 @@ fn what_is_refused() {
         assert_eq!(ran.code, Some(2), "{ran:?}");
         ran.tells_failure("InvalidArgument", &[word]);
     }
-    place.refuses(&format!("{bench} truth.npy --filter {{}}"), "Unsupported", &["filter"]);
+    place.refuses(&format!("{bench} truth.npy --filter {{}}"), "InvalidArgument", &["filter"]);
     place.refuses(&format!("{bench} queries.npy"), "InvalidArgument", &["queries.npy", "<i4"]);
     place.refuses(&format!("{bench} negative.npy"), "InvalidArgument", &["negative.npy", "-2"]);
     place.refuses(&format!("{bench} nope.npy"), "NotFound", &["nope.npy"]);

@@ -4,11 +4,11 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::command::Place;
+use crate::command::{Place, Ran};
 
 const SETS: [&str; 2] = ["pkgtext-384", "ir-cranfield"];
 /// A larger set takes too long for a test.
@@ -32,14 +32,24 @@ fn first_rows(from: &Path, to: &Path, rows: usize) {
     fs::write(to, [&head[..], &bytes[end..end + rows * row_bytes]].concat()).unwrap();
 }
 
+fn is_required() -> bool {
+    env::var("VECGO_REQUIRE_DATASETS").is_ok_and(|value| value == "1")
+}
+
+/// The folder of data sets; what has to be skipped without it says so.
+fn datasets() -> Option<PathBuf> {
+    let folder = env::var_os("VECGO_DATASETS").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(!is_required(), "VECGO_REQUIRE_DATASETS is set and VECGO_DATASETS is not");
+        println!("skipped: VECGO_DATASETS is not set");
+    }
+    folder
+}
+
 #[test]
 fn recall_on_real_vectors_is_one() {
-    let required = env::var("VECGO_REQUIRE_DATASETS").is_ok_and(|value| value == "1");
-    let Some(folder) = env::var_os("VECGO_DATASETS") else {
-        assert!(!required, "VECGO_REQUIRE_DATASETS is set and VECGO_DATASETS is not");
-        println!("skipped: VECGO_DATASETS is not set");
-        return;
-    };
+    let Some(folder) = datasets() else { return };
+    let required = is_required();
     let mut tried = 0;
     for name in SETS {
         let set = Path::new(&folder).join(name);
@@ -56,7 +66,7 @@ fn recall_on_real_vectors_is_one() {
         place.ok(&format!("create db --dim {dim} --metric {metric} --index flat"));
         let base = file("base.npy");
         let import = place.command_of(&["--json", "import", "db", &base]);
-        let imported = crate::command::Ran::of(import);
+        let imported = Ran::of(import);
         assert_eq!(imported.object()["rows"], rows, "{imported:?}");
         first_rows(&set.join("query.npy"), &place.path("query.npy"), QUERIES);
         let truth = file("gt.npy");
@@ -72,7 +82,7 @@ fn recall_on_real_vectors_is_one() {
             "10",
             "--exact",
         ];
-        let answer = crate::command::Ran::of(place.command_of(&bench));
+        let answer = Ran::of(place.command_of(&bench));
         let answer = answer.object();
         assert_eq!(answer["points"][0]["recall"], 1.0, "{name}: {answer}");
         assert_eq!(answer["queries"], QUERIES);
@@ -80,5 +90,38 @@ fn recall_on_real_vectors_is_one() {
     assert!(tried > 0 || !required, "VECGO_DATASETS has none of {SETS:?}");
     if tried == 0 {
         println!("skipped: VECGO_DATASETS has none of {SETS:?}");
+    }
+}
+
+/// A set with metadata, `filters.json` and the nearest rows of those that each filter matches.
+const FILTERED: &str = "pkgtext-384";
+
+#[test]
+fn filters_of_real_metadata_find_what_they_match() {
+    let Some(folder) = datasets() else { return };
+    let set = folder.join(FILTERED);
+    let Ok(filters) = fs::read(set.join("filters.json")) else {
+        assert!(!is_required(), "VECGO_DATASETS has no {FILTERED}");
+        println!("skipped: VECGO_DATASETS has no {FILTERED}");
+        return;
+    };
+    let filters: Value = serde_json::from_slice(&filters).unwrap();
+    let place = Place::new();
+    let file = |name: &str| set.join(name).to_str().unwrap().to_owned();
+    place.ok("create db --dim 384 --metric cosine");
+    let (base, metadata) = (file("base.npy"), file("meta.jsonl"));
+    let import = place.command_of(&["import", "db", &base, "--metadata", &metadata]);
+    assert_eq!(Ran::of(import).code, Some(0));
+    first_rows(&set.join("query.npy"), &place.path("query.npy"), QUERIES);
+    for filter in filters.as_array().unwrap() {
+        let text = filter["filter"].to_string();
+        let count = Ran::of(place.command_of(&["--json", "count", "db", "--filter", &text]));
+        assert_eq!(count.object()["count"], filter["n_match"], "{text}");
+        let truth = file(filter["gt"].as_str().unwrap());
+        let bench = ["--json", "bench", "db", "--queries", "query.npy", "--truth", &truth];
+        let options = ["--seconds", "0", "--filter", &text];
+        let answer = Ran::of(place.command_of(&[&bench[..], &options].concat())).object();
+        let recall = answer["points"][0]["recall"].as_f64().unwrap();
+        assert!(recall >= 0.95, "{text}: {answer}");
     }
 }

@@ -11,6 +11,7 @@ mod compact;
 mod datasets;
 mod demo;
 mod files;
+mod filters;
 mod import;
 mod import_failures;
 mod inspect;

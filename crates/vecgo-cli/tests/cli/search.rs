@@ -140,10 +140,6 @@ fn knobs_that_do_nothing_are_refused() {
     let plain = "search db --collection plain --vector [1,2]";
     place.refuses(&format!("{plain} --rerank 10"), "InvalidArgument", &["rerank", "none"]);
     place.ok(&format!("{plain} --ef 10"));
-    let filter = "{\"field\":\"n\",\"op\":\"eq\",\"value\":1}";
-    for args in ["search db --vector [1,2]", "count db"] {
-        place.refuses(&format!("{args} --filter {filter}"), "Unsupported", &["filter"]);
-    }
 }
 
 #[test]
