@@ -11,7 +11,8 @@
 #![allow(clippy::disallowed_macros, reason = "a command prints")]
 #![allow(clippy::disallowed_methods, reason = "it keeps time and threads of its own")]
 
-use std::error::Error;
+mod vectors;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use vecgo::{Collection, Config, Id, Metric, Record};
 
-type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+use vectors::{Result, Vectors, mixed};
 
 /// Records of one write.
 const BATCH: u64 = 10;
@@ -40,13 +41,15 @@ fn main() -> Result<()> {
         Ok(value(name).map(|value| value.parse()).transpose()?.unwrap_or(default))
     };
     let vectors = Vectors::read(&value("--base").ok_or("--base FILE.npy is missing")?)?;
+    let (rows, dim) = (vectors.rows(), vectors.dim);
+    let vectors = Source(vectors);
     let records = number("--records", 200_000)?;
-    if vectors.rows() < 2 * records + QUERIES {
-        return Err(format!("{} rows: too few for {records} records", vectors.rows()).into());
+    if rows < 2 * records + QUERIES {
+        return Err(format!("{rows} rows: too few for {records} records").into());
     }
     let directory = std::env::temp_dir().join(format!("vecgo-steady-{}", std::process::id()));
     let db = vecgo::open(&directory).wait()?;
-    let docs = db.open_or_create("docs", Config::new(vectors.dim, Metric::L2)).wait()?;
+    let docs = db.open_or_create("docs", Config::new(dim, Metric::L2)).wait()?;
     for first in (0..records).step_by(1000) {
         let batch = first..records.min(first + 1000);
         docs.upsert(batch.map(|id| vectors.record(id, id))).wait()?;
@@ -69,54 +72,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Rows of a file of NumPy's, format version 1, 32-bit floats.
-struct Vectors {
-    dim: usize,
-    values: Vec<f32>,
-}
+/// What is searched for and written.
+struct Source(Vectors);
 
-impl Vectors {
-    fn read(path: &str) -> Result<Self> {
-        let bytes = fs::read(path)?;
-        let wrong = || format!("{path}: not a table of 32-bit floats in NumPy's format 1");
-        let header = bytes.get(..10).filter(|start| start.starts_with(b"\x93NUMPY\x01"));
-        let header = header.ok_or_else(wrong)?;
-        let end = 10 + usize::from(u16::from_le_bytes([header[8], header[9]]));
-        let text = String::from_utf8_lossy(bytes.get(10..end).ok_or_else(wrong)?).into_owned();
-        let shape = text.split(['(', ')']).nth(1).ok_or_else(wrong)?;
-        let dim = shape.split(',').nth(1).ok_or_else(wrong)?.trim().parse()?;
-        if !text.contains("<f4") || text.contains("True") {
-            return Err(wrong().into());
-        }
-        let values =
-            bytes[end..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        Ok(Self { dim, values: values.collect() })
-    }
-
-    fn rows(&self) -> u64 {
-        (self.values.len() / self.dim) as u64
-    }
-
-    fn row(&self, row: u64) -> &[f32] {
-        let start = usize::try_from(row % self.rows()).unwrap_or(0) * self.dim;
-        &self.values[start..start + self.dim]
-    }
-
+impl Source {
     fn query(&self, number: u64) -> &[f32] {
-        self.row(self.rows() - 1 - number % QUERIES)
+        self.0.row(self.0.rows() - 1 - number % QUERIES)
     }
 
     fn record(&self, id: u64, row: u64) -> Record {
-        Record::new(id, self.row(row)).metadata(vecgo::json!({MARK: row}))
+        Record::new(id, self.0.row(row)).metadata(vecgo::json!({MARK: row}))
     }
-}
-
-/// Numbers that look random, the same each time.
-fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// Milliseconds from when each call was due.
@@ -166,7 +132,7 @@ impl Schedule {
 #[derive(Clone, Copy)]
 struct Steady<'a> {
     docs: &'a Collection,
-    vectors: &'a Vectors,
+    vectors: &'a Source,
     records: u64,
 }
 
@@ -250,7 +216,7 @@ impl Steady<'_> {
         for number in 0..schedule.count {
             let due = schedule.wait(number);
             let ids = (number * BATCH..(number + 1) * BATCH).map(|n| mixed(n) % self.records);
-            let others = self.vectors.rows() - QUERIES - self.records;
+            let others = self.vectors.0.rows() - QUERIES - self.records;
             let row = |place: u64| self.records + (number * BATCH + place) % others;
             let batch = ids.zip(0..).map(|(id, place)| self.vectors.record(id, row(place)));
             self.docs.upsert(batch.collect::<Vec<_>>()).wait()?;

@@ -172,7 +172,7 @@ fn filtered(rows: &Rows, which: usize, random: &mut Random) -> (Filter, Rows) {
     let (filter, matches): (_, Box<dyn Fn(u32) -> bool>) = match which {
         0 => (Filter::test("mark", Op::Eq, mark), Box::new(|row| has(row) && row == mark)),
         1 => (Filter::test("mark", Op::Gte, mark), Box::new(|row| has(row) && row >= mark)),
-        2 => (!Filter::exists("mark"), Box::new(|row| !has(row))),
+        2 => (Filter::exists("mark"), Box::new(has)),
         _ => {
             let part = "x".repeat(1 + text(mark) / 2);
             let least = part.len();

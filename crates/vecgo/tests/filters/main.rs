@@ -160,6 +160,25 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
     }
 }
 
+/// What is kept of a filter is of the rows that there were.
+#[test]
+fn a_filter_that_was_asked_before_finds_what_came_since() {
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    let filter = eq("kind", "even");
+    for n in 0..200u64 {
+        let kind = if n.is_multiple_of(2) { "even" } else { "odd" };
+        let record = Record::new(n, [n as f32; DIM]).metadata(json!({"kind": kind}));
+        docs.upsert([record]).wait().unwrap();
+        if n == 150 {
+            docs.flush().wait().unwrap();
+        }
+        let search = docs.search([n as f32; DIM]).filter(filter.clone()).k(1);
+        assert_eq!(search.wait().unwrap()[0].id, Id::from(n / 2 * 2));
+        assert_eq!(docs.count_where(filter.clone()).wait().unwrap(), n / 2 + 1);
+    }
+}
+
 #[test]
 fn what_a_filter_matches_is_deleted_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
