@@ -101,7 +101,32 @@ fn joined(parts: Vec<Vec<Step>>, of_none: Step, step: fn() -> Step) -> Vec<Step>
 }
 
 fn and(parts: Vec<Vec<Step>>) -> Vec<Step> {
-    joined(parts, Step::All, || Step::And)
+    let mut apart: Vec<Vec<Step>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let merged = apart.iter_mut().any(|before| merge_ranges(before, &part));
+        if !merged {
+            apart.push(part);
+        }
+    }
+    joined(apart, Step::All, || Step::And)
+}
+
+/// Of two tests of one field for a range makes one: what is between two ends is far less than what is
+/// above the one or below the other. Whether it did.
+fn merge_ranges(one: &mut [Step], other: &[Step]) -> bool {
+    match (one, other) {
+        (
+            [Step::Test(Test { path, check: Check::Keys(ranges), .. })],
+            [Step::Test(Test { path: other_path, check: Check::Keys(others), .. })],
+        ) if path == other_path => match (ranges.as_mut_slice(), others.as_slice()) {
+            ([range], [other]) => {
+                *range = range.and(other);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn or(parts: Vec<Vec<Step>>) -> Vec<Step> {

@@ -268,6 +268,26 @@ impl RowSet {
         values: &Range<Place>,
     ) -> Result<()> {
         let rows = segment.rows();
+        let (all, some) = (field.all(), values.end.rows - values.start.rows);
+        // Where each row has one value, most are sooner told by those that have another.
+        if !field.is_of_elements() && all.end.rows == u64::from(rows) && some > all.end.rows / 2 {
+            let mut others = RowSet::none(rows);
+            others.insert_listed(segment, field, &(all.start..values.start)).await?;
+            others.insert_listed(segment, field, &(values.end..all.end)).await?;
+            others.not();
+            self.or(&others);
+            return Ok(());
+        }
+        self.insert_listed(segment, field, values).await
+    }
+
+    async fn insert_listed(
+        &mut self,
+        segment: &Segment,
+        field: &Field,
+        values: &Range<Place>,
+    ) -> Result<()> {
+        let rows = segment.rows();
         let set_bytes = RowSet::bytes_for(rows);
         for set in pieces(field.set_bytes(values, rows), set_bytes) {
             self.insert_bits(&segment.read(SectionKind::FieldData, set).await?);

@@ -13,7 +13,7 @@ pub(crate) use make::{Old, make};
 pub(crate) use part::GraphPart;
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;
-pub(crate) use walk::{Rerank, Walker};
+pub(crate) use walk::{Rerank, Start, Walker};
 pub(crate) use walkers::Walkers;
 
 use vecgo_format::{Config, Metric};

@@ -4,7 +4,7 @@ use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
 use vecgo_quant::Space;
 
 use super::kind;
-use crate::filter::RowSet;
+use crate::filter::MatchedRows;
 use crate::segment::Segment;
 use crate::{Error, Result};
 
@@ -112,12 +112,14 @@ impl GraphPart {
     }
 
     /// The numbers of the entries from which an edge leads to some rows at once.
-    pub(super) fn entries_to(&self, rows: &RowSet) -> Vec<u32> {
-        let edges = self.edges();
-        let leads = |entry: u32| {
-            rows.contains(entry) || edges.list(entry).iter().any(|to| rows.contains(*to))
-        };
-        (0u32..).zip(&self.entries).filter(|(_, row)| leads(**row)).map(|(n, _)| n).collect()
+    pub(super) fn entries_to<'a>(&self, only: &'a MatchedRows) -> &'a [u32] {
+        only.entries.get_or_init(|| {
+            let (edges, rows) = (self.edges(), &only.rows);
+            let leads = |entry: u32| {
+                rows.contains(entry) || edges.list(entry).iter().any(|to| rows.contains(*to))
+            };
+            (0u32..).zip(&self.entries).filter(|(_, row)| leads(**row)).map(|(n, _)| n).collect()
+        })
     }
 
     /// Whether walks go by the vectors themselves, which have to be loaded.

@@ -35,6 +35,20 @@ pub(crate) enum Rerank {
     MayBeAmong(usize),
 }
 
+/// Where a walk begins, as far as it matters for how far it has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// As near to the query as entries are.
+    Near,
+    /// Where some of what a filter matches is, which is not where the query is: what is nearest of that
+    /// is about as near as much else of it, so that more has to be kept.
+    Away,
+}
+
+/// A walk begins away from the query if so many entries are nearer than those that lead to what a
+/// filter matches.
+const NEARER_ENTRIES: usize = 8;
+
 /// What a walk found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
@@ -70,6 +84,8 @@ pub(crate) struct Walker {
     scratch: Scratch,
     query: CodeQuery,
     point: Vec<f32>,
+    /// All entries, and those of them where the walk starts.
+    scored: Vec<Neighbour>,
     starts: Vec<Neighbour>,
     packed: Vec<u64>,
     numbers: Vec<u32>,
@@ -89,7 +105,7 @@ impl Walker {
         kernels: Kernels,
         part: &GraphPart,
         vector: &[f32],
-        (reach, rerank): (Reach, Rerank),
+        (reach, rerank): (impl Fn(Start) -> Reach, Rerank),
         only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
     ) -> Result<Found<'_>> {
@@ -97,15 +113,14 @@ impl Walker {
             return Err(Error::internal("a walk by codes that are not there"));
         };
         self.set_query(kernels, coded, vector);
-        let entries = only.map(|only| &**only.entries.get_or_init(|| part.entries_to(&only.rows)));
-        self.start(kernels, part.entries(), entries, coded)?;
+        let reach = reach(self.start(kernels, part, only, coded)?);
         let codes = coded.walked.codes()?;
         let (edges, query, starts) = (part.edges(), &self.query, &self.starts);
         let wanted = only.map(|only| only.rows.wanted());
         let found = self.scratch.walk(kernels, edges, (codes, query), (starts, wanted), reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
-        self.count(entries.map_or(part.entries().len(), <[u32]>::len));
+        self.count(part.entries().len());
         self.look_again(kernels, coded, rerank)?;
         Ok(Found { rows: &self.found, live, near })
     }
@@ -115,20 +130,17 @@ impl Walker {
         &mut self,
         part: &GraphPart,
         by: &ByVectors<'_>,
-        (reach, k): (Reach, usize),
+        (reach, k): (impl Fn(Start) -> Reach, usize),
         only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
     ) -> Found<'_> {
-        let all = part.entries();
-        let numbers = only.map(|only| only.entries.get_or_init(|| part.entries_to(&only.rows)));
-        let chosen: Option<Vec<u32>> = numbers
-            .map(|numbers| numbers.iter().filter_map(|n| all.get(*n as usize).copied()).collect());
-        let entries = chosen.as_deref().unwrap_or(all);
+        let entries = part.entries();
         self.packed.resize(entries.len().max(self.packed.len()), 0);
         let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
-        self.starts.clear();
-        self.starts.extend(self.packed[..kept].iter().map(|packed| Neighbour::of(*packed)));
-        self.keep_nearest_starts();
+        let scored = self.packed[..kept].iter().map(|packed| Neighbour::of(*packed));
+        self.scored.clear();
+        self.scored.extend(scored);
+        let reach = reach(self.choose_starts(only.map(|only| part.entries_to(only))));
         let wanted = only.map(|only| only.rows.wanted());
         let from = (self.starts.as_slice(), wanted);
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, from, reach);
@@ -196,32 +208,47 @@ impl Walker {
         self.counts.hops += self.scratch.hops() as u64;
     }
 
-    fn keep_nearest_starts(&mut self) {
-        if self.starts.len() > STARTS {
-            self.starts.select_nth_unstable(STARTS - 1);
-            self.starts.truncate(STARTS);
-        }
-    }
-
     /// Chooses where to start.
     fn start(
         &mut self,
         kernels: Kernels,
-        entries: &[u32],
-        only: Option<&[u32]>,
+        part: &GraphPart,
+        only: Option<&MatchedRows>,
         coded: &Coded,
-    ) -> Result<()> {
+    ) -> Result<Start> {
+        let entries = part.entries();
         let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.extend(known..u32::try_from(entries.len()).unwrap_or(u32::MAX));
-        self.starts.clear();
-        let starts = &mut self.starts;
-        let numbers = only.unwrap_or(&self.numbers[..entries.len()]);
+        self.scored.clear();
+        let scored = &mut self.scored;
+        let numbers = &self.numbers[..entries.len()];
         let codes = coded.entry_codes()?;
         codes.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
-            starts.push(Neighbour::new(distance, entries[number as usize]));
+            scored.push(Neighbour::new(distance, entries[number as usize]));
         });
-        self.keep_nearest_starts();
-        Ok(())
+        Ok(self.choose_starts(only.map(|only| part.entries_to(only))))
+    }
+
+    /// Keeps the nearest of the entries that were scored, in their order, of those with these numbers,
+    /// if they are given.
+    fn choose_starts(&mut self, numbers: Option<&[u32]>) -> Start {
+        self.starts.clear();
+        match numbers {
+            None => self.starts.extend_from_slice(&self.scored),
+            Some(numbers) => {
+                let scored = |number: &u32| self.scored.get(*number as usize);
+                self.starts.extend(numbers.iter().filter_map(scored));
+            }
+        }
+        if self.starts.len() > STARTS {
+            self.starts.select_nth_unstable(STARTS - 1);
+            self.starts.truncate(STARTS);
+        }
+        let (Some(_), Some(nearest)) = (numbers, self.starts.iter().min()) else {
+            return Start::Near;
+        };
+        let nearer = self.scored.iter().filter(|scored| *scored < nearest).count();
+        if nearer > NEARER_ENTRIES { Start::Away } else { Start::Near }
     }
 
     /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.

@@ -232,6 +232,14 @@ impl KeyRange {
         Self { from, to }
     }
 
+    /// Those that are in both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let from = (&self.from).max(&other.from).clone();
+        let to = (&self.to).min(&other.to).max(&from).clone();
+        Self { from, to }
+    }
+
     /// Whether a key is among them or after all of them.
     pub fn starts_by(&self, key: &FieldKey) -> bool {
         self.from <= *key
