@@ -68,6 +68,11 @@ impl Segment {
         self.section_length(SectionKind::IdText)
     }
 
+    /// Bytes of the fields of documents.
+    pub(crate) fn field_bytes(&self) -> u64 {
+        self.section_length(SectionKind::FieldData)
+    }
+
     /// What loading some sections takes.
     fn lengths(&self, kinds: &[SectionKind]) -> u64 {
         kinds.iter().map(|kind| self.section_length(*kind)).sum()
