@@ -289,7 +289,7 @@ impl Collection {
     ///
     /// # Errors
     /// `InvalidArgument` for a filter that is refused; `ResourceExhausted` for a field of more than a
-    /// million values.
+    /// million values, or 64 MiB of them.
     pub fn facet(
         &self,
         field: impl Into<String>,

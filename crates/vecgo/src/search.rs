@@ -39,8 +39,8 @@ impl Search {
     /// Finds the nearest records by the value that they have in a field: as many groups as `k`, the
     /// nearest first, and of each the nearest `hits`. Records without the field are in none.
     ///
-    /// More and more of the nearest are looked through until all groups are full or nothing is left:
-    /// with groups that have few records, or far ones, that can be everything.
+    /// More and more of the nearest are looked through until all groups are full, 65,536 at most: so
+    /// groups may be missing, or lack hits, that are farther than so many.
     ///
     /// # Errors
     /// As a search. `InvalidArgument` for no groups or no hits.

@@ -22,10 +22,9 @@ pub(crate) fn run(target: &Target, args: &Search, out: &Output) -> Result<Answer
         }
         (None, None) => return Err(Failure::usage("--vector or --query-file is missing")),
     };
-    let search = || search(&collection, &query, args, filter.as_ref());
-    // What is loaded for the first search only is not what it costs.
-    search().wait()?;
-    print(&search().explain().wait()?, out);
+    // What is loaded for the first search only is not what it costs; what a filter costs is.
+    search(&collection, &query, args, None).wait()?;
+    print(&search(&collection, &query, args, filter.as_ref()).explain().wait()?, out);
     Ok(Answer::Yes)
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use vecgo::Id;
 
@@ -35,7 +37,8 @@ pub(crate) fn delete(target: &Target, args: &Deletion, out: &Output) -> Result<A
         let matching = match filter {
             Some(filter) => reader(target)?.count_where(filter).wait()?,
             None => {
-                let found = reader(target)?.get_many(ids(&args.ids, args.string_ids)).wait()?;
+                let ids: BTreeSet<Id> = ids(&args.ids, args.string_ids).into_iter().collect();
+                let found = reader(target)?.get_many(ids).wait()?;
                 found.iter().flatten().count() as u64
             }
         };

@@ -76,6 +76,7 @@ impl Collection {
     /// nothing for the collection's index, or a filter that is refused.
     pub async fn search(&self, query: Vec<f32>, request: Request) -> Result<Vec<Hit>> {
         self.check_query(&query)?;
+        request.check()?;
         let snapshot = self.matching(request.filter.clone()).await?;
         let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
         Ok(request.finish(hits))
@@ -95,6 +96,7 @@ impl Collection {
             check_vector(&self.shared.config, query)
                 .map_err(|error| error.context(format!("query {number}")))?;
         }
+        request.check()?;
         let snapshot = self.matching(request.filter.clone()).await?;
         let answers = snapshot.search(queries.concat(), request.params).await?;
         Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
@@ -125,6 +127,7 @@ impl Collection {
     /// As [`Collection::search`].
     pub async fn explain(&self, query: Vec<f32>, request: Request) -> Result<Explained> {
         self.check_query(&query)?;
+        request.check()?;
         let bound = request.filter.clone().map(Bound::new).transpose()?;
         self.open_snapshot()?.explain(query, &request, bound.map(Arc::new)).await
     }

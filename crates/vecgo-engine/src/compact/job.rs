@@ -100,8 +100,7 @@ pub(crate) fn memory_of(segment: &Segment, dead: u64, config: &Config) -> u64 {
     let rows = u64::from(segment.rows()).saturating_sub(dead);
     // Texts are held as they are read, and once more in a section.
     let texts = segment.id_text_bytes().saturating_mul(2);
-    // The values of fields, by number and in order, and their rows with the values' numbers.
-    let fields = segment.field_bytes().saturating_mul(4);
+    let fields = segment.fields_to_make();
     rows.saturating_mul(row_bytes(config)).saturating_add(texts).saturating_add(fields)
 }
 

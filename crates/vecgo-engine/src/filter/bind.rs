@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 use serde_json::Value;
 use vecgo_format::{FieldKey, KeyRange, ValueKind};
@@ -29,9 +32,9 @@ pub(super) enum Step {
 /// A test of one field. A field that is missing passes none.
 #[derive(Debug)]
 pub(super) struct Test {
-    pub(super) path: Vec<String>,
+    pub(super) path: Arc<[String]>,
     /// The path, as segments name it.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) check: Check,
 }
 
@@ -100,32 +103,33 @@ fn joined(parts: Vec<Vec<Step>>, of_none: Step, step: fn() -> Step) -> Vec<Step>
     steps
 }
 
+/// Tests of one field for a range each are one test: what is between two ends is far less than what is
+/// above the one or below the other.
 fn and(parts: Vec<Vec<Step>>) -> Vec<Step> {
     let mut apart: Vec<Vec<Step>> = Vec::with_capacity(parts.len());
-    for part in parts {
-        let merged = apart.iter_mut().any(|before| merge_ranges(before, &part));
-        if !merged {
-            apart.push(part);
+    let mut ranges: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for mut part in parts {
+        if let Some((name, range)) = range_of(&mut part) {
+            let before = ranges.get(&name).and_then(|place| range_of(apart.get_mut(*place)?));
+            if let Some((_, before)) = before {
+                *before = before.and(range);
+                continue;
+            }
+            ranges.insert(name, apart.len());
         }
+        apart.push(part);
     }
     joined(apart, Step::All, || Step::And)
 }
 
-/// Of two tests of one field for a range makes one: what is between two ends is far less than what is
-/// above the one or below the other. Whether it did.
-fn merge_ranges(one: &mut [Step], other: &[Step]) -> bool {
-    match (one, other) {
-        (
-            [Step::Test(Test { path, check: Check::Keys(ranges), .. })],
-            [Step::Test(Test { path: other_path, check: Check::Keys(others), .. })],
-        ) if path == other_path => match (ranges.as_mut_slice(), others.as_slice()) {
-            ([range], [other]) => {
-                *range = range.and(other);
-                true
-            }
-            _ => false,
+/// The field and the range, if that is all that is tested.
+fn range_of(steps: &mut [Step]) -> Option<(Arc<str>, &mut KeyRange)> {
+    match steps {
+        [Step::Test(Test { name, check: Check::Keys(ranges), .. })] => match &mut **ranges {
+            [range] => Some((Arc::clone(name), range)),
+            _ => None,
         },
-        _ => false,
+        _ => None,
     }
 }
 
@@ -181,8 +185,9 @@ impl Values {
 
 /// What an operator means.
 fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
-    let name = name_of(path);
-    let test = |check| vec![Step::Test(Test { path: path.to_vec(), name: name.clone(), check })];
+    let (path, name): (Arc<[String]>, Arc<str>) = (path.into(), name_of(path).into());
+    let test =
+        |check| vec![Step::Test(Test { path: Arc::clone(&path), name: Arc::clone(&name), check })];
     let kinds = |values: &[Value]| {
         let mut kinds: Vec<_> = values.iter().map(kind).collect();
         kinds.sort_unstable();

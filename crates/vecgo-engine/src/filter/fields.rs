@@ -268,7 +268,7 @@ impl RowSet {
         values: &Range<Place>,
     ) -> Result<()> {
         let rows = segment.rows();
-        let (all, some) = (field.all(), values.end.rows - values.start.rows);
+        let (all, some) = (field.all(), values.end.rows.saturating_sub(values.start.rows));
         // Where each row has one value, most are sooner told by those that have another.
         if !field.is_of_elements() && all.end.rows == u64::from(rows) && some > all.end.rows / 2 {
             let mut others = RowSet::none(rows);
@@ -310,7 +310,8 @@ fn pieces(range: Range<u64>, bytes: u64) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
-fn row_of(bytes: &[u8]) -> u32 {
+/// A row of a list.
+pub(crate) fn row_of(bytes: &[u8]) -> u32 {
     let mut row = [0; 4];
     row.copy_from_slice(bytes);
     u32::from_le_bytes(row)

@@ -9,6 +9,9 @@ use super::{Bound, MatchedRows, RowSet};
 /// Filters whose rows are kept for each segment and memtable.
 const KEPT: usize = 32;
 
+/// Larger filters are not kept.
+const LARGEST: usize = 64 << 10;
+
 /// The rows that recent filters match: those of a segment never change, those of a memtable only
 /// grow.
 #[derive(Debug, Default)]
@@ -37,7 +40,12 @@ impl KeptMatches {
 
     /// Keeps rows, if there is memory for it. Who keeps others at the same time may be forgotten.
     pub(super) fn keep(&self, bound: &Arc<Bound>, rows: &Arc<MatchedRows>, memory: &Arc<Memory>) {
-        let bytes = RowSet::bytes_for(rows.rows.rows());
+        let filter = bound.filter().bytes();
+        if filter > LARGEST {
+            return;
+        }
+        // Its tests take several times as much.
+        let bytes = RowSet::bytes_for(rows.rows.rows()).saturating_add(8 * filter as u64);
         let Some(charge) = memory.try_take(Use::Kept, bytes) else { return };
         let others = self.kept.load();
         let mut kept: Vec<_> =

@@ -33,7 +33,9 @@ impl Snapshot {
                 }
             };
             self.note(number, |part| {
-                (part.matched, part.kept) = (Some(rows.count.into()), kept);
+                let seen = u32::try_from(source.count(self.sequence)).unwrap_or(u32::MAX);
+                let matched = rows.rows.iter_within(0..seen).count() as u64;
+                (part.matched, part.kept) = (Some(matched), kept);
             });
             sources.push(rows);
         }

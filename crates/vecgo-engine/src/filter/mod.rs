@@ -17,6 +17,7 @@ mod tree;
 
 pub(crate) use bind::{Bound, key};
 pub(crate) use document::Judge;
+pub(crate) use fields::row_of;
 pub(crate) use kept::KeptMatches;
 pub(crate) use matched::Matched;
 pub use operand::Operand;

@@ -12,6 +12,9 @@ pub const MAX_FILTER_NODES: usize = 4096;
 /// Most bytes of names and values in a filter.
 pub const MAX_FILTER_BYTES: usize = 1 << 20;
 
+/// Most bytes of the path of a field.
+const MAX_FIELD_BYTES: usize = 4096;
+
 /// How a field is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
@@ -111,12 +114,16 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Tests that it comes to: each value of a list, all of which are to be held, is one.
+    /// Tests that it comes to: each value of a list, all of which are to be held, is one, and so is
+    /// each list and object in one.
     fn parts(&self) -> usize {
         match self {
             Node::Test {
                 op: Op::All, value: Some(Operand(Some(Value::Array(values)))), ..
             } => values.len() + 1,
+            Node::Test { value: Some(Operand(Some(Value::Array(values)))), .. } => {
+                1 + values.iter().filter(|value| value.is_array() || value.is_object()).count()
+            }
             _ => 1,
         }
     }
@@ -179,6 +186,18 @@ impl Filter {
         Self { nodes }
     }
 
+    /// Bytes of names and values, about.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |node: &Node| match node {
+            Node::Test { field, value, .. } => {
+                let value = value.as_ref().and_then(Operand::value);
+                field.len() + value.and_then(|value| size(value, 0)).unwrap_or(0)
+            }
+            Node::Not | Node::And(_) | Node::Or(_) => 0,
+        };
+        self.nodes.iter().map(|node| of(node) + size_of::<Node>()).sum()
+    }
+
     /// Refuses what is too deep or too large, and what can not be compared.
     pub(super) fn check(&self) -> Result<()> {
         let found = self.nodes.iter().map(Node::parts).fold(0, usize::saturating_add);
@@ -191,6 +210,12 @@ impl Filter {
         for node in &self.nodes {
             let parts = match node {
                 Node::Test { field, op, value } => {
+                    if field.len() > MAX_FIELD_BYTES {
+                        let found = field.len();
+                        return Err(Error::invalid(format!(
+                            "filter: a field of {found} bytes; expected {MAX_FIELD_BYTES} or fewer"
+                        )));
+                    }
                     bytes = bytes.saturating_add(field.len());
                     if let Some(value) = value {
                         bytes = bytes.saturating_add(check_value(field, *op, value)?);

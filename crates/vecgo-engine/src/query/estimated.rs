@@ -63,6 +63,9 @@ impl Snapshot {
             let estimated_before = walker.counts.estimates;
             match self.plan(live, seen, effort)? {
                 Way::Vectors => continue,
+                Way::Codes(_) if seen.matched().is_some_and(|matched| matched.count == 0) => {
+                    continue;
+                }
                 Way::Codes(part) => {
                     self.note(source, |note| note.plan = Plan::Codes);
                     self.scan_matches(&mut walker, part, seen, (query, effort), &mut rows)?;
@@ -200,7 +203,8 @@ impl Snapshot {
             };
             // Where most of the nearest are dead, the walk was over before it came to others.
             let enough = effort.k.min(live_rows);
-            if (found.live >= enough && found.near >= enough.div_ceil(2)) || ef >= all {
+            let found_enough = found.live >= enough && found.near >= enough.div_ceil(2);
+            if found_enough || (ef >= all && seen.matched().is_none()) {
                 rows.clear();
                 rows.extend(found.rows.iter().map(|row| row.row()));
                 return Ok(Plan::Walk);

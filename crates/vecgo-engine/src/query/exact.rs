@@ -137,12 +137,15 @@ impl Snapshot {
             let mut skipped = which.first(source);
             let seen = self.seen(source, rows);
             self.note(source, |note| {
-                note.plan = if note.plan == Plan::Nothing { Plan::Vectors } else { note.plan };
                 let rows = rows.count(self.sequence).saturating_sub(skipped);
-                note.scored += seen.matched().map_or(rows as u64, |matched| matched.count.into());
+                let scored = seen.matched().map_or(rows as u64, |matched| matched.count.into());
+                note.scored += scored;
+                if note.plan == Plan::Nothing && scored > 0 {
+                    note.plan = Plan::Vectors;
+                }
             });
             if let Some(few) = seen.few(rows.count(self.sequence)) {
-                self.scan_few(&mut scan, source, rows, few).await?;
+                self.scan_few(&mut scan, (source, skipped), rows, few).await?;
                 continue;
             }
             let mut first = Address { source, row: u32::try_from(skipped).unwrap_or(u32::MAX) };
@@ -181,17 +184,18 @@ impl Snapshot {
         Ok(answers)
     }
 
-    /// Scans the rows of a source that a filter matches, each by itself.
+    /// Scans the rows of a source that a filter matches, each by itself, but for the first so many.
     async fn scan_few(
         &self,
         scan: &mut Scan<'_>,
-        source: u32,
+        (source, skipped): (u32, usize),
         rows: RowSource<'_>,
         few: &RowSet,
     ) -> Result<()> {
         let seen = self.seen(source, rows);
         let end = u32::try_from(rows.count(self.sequence)).unwrap_or(u32::MAX);
-        let mut wanted = few.iter_within(0..end).filter(|row| seen.has(*row)).peekable();
+        let first = u32::try_from(skipped).unwrap_or(u32::MAX);
+        let mut wanted = few.iter_within(first..end).filter(|row| seen.has(*row)).peekable();
         let mut tile = Tile::default();
         while wanted.peek().is_some() {
             tile.clear();

@@ -155,7 +155,8 @@ impl Snapshot {
                 RowSource::Segment(live) if live.segment.has_graph() => {
                     format!("no more than {most} match, and there are no codes")
                 }
-                _ => "no graph leads here, and there are too few rows for codes".to_owned(),
+                _ if request_is_flat(self) => "the index is flat".to_owned(),
+                _ => "no graph leads here, and there is too little for codes".to_owned(),
             },
             Plan::ShortCodes => "no graph leads here".to_owned(),
             Plan::Codes => {
@@ -172,6 +173,10 @@ impl Snapshot {
     fn read(&self) -> Vec<(u64, u64)> {
         self.sources().map(|(_, rows)| read_of(rows)).collect()
     }
+}
+
+fn request_is_flat(snapshot: &Snapshot) -> bool {
+    snapshot.shared.config.index() == vecgo_format::Index::Flat
 }
 
 /// Reads of a source, and their bytes.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use vecgo_format::{Field, FieldKey, FormatError, Place, RawObject, RawValue, SectionKind};
 
 use super::view::{RowSource, Seen, Snapshot};
-use crate::filter::{RowSet, keys_of, name_of};
+use crate::filter::{RowSet, keys_of, name_of, row_of};
 use crate::segment::Segment;
 use crate::{Error, ErrorKind, Result};
 
@@ -20,20 +20,33 @@ pub struct Facet {
     pub count: u64,
 }
 
-/// Values that are counted at most.
+/// Values that are counted at most, and bytes of all of them.
 const MAX_VALUES: usize = 1 << 20;
+const MAX_BYTES: usize = 64 << 20;
+/// If no more than one row in so many counts, their documents are read instead of all values.
+const FEW_ONE_IN: u32 = 64;
 
 /// Values, and how many records have each.
 #[derive(Debug, Default)]
-struct Counts(BTreeMap<FieldKey, u64>);
+struct Counts {
+    counts: BTreeMap<FieldKey, u64>,
+    bytes: usize,
+}
 
 impl Counts {
     fn add(&mut self, key: FieldKey, count: u64) -> Result<()> {
         if count > 0 {
-            *self.0.entry(key).or_default() += count;
+            let bytes = key.bytes().len();
+            let counted = self.counts.entry(key).or_insert_with(|| {
+                self.bytes = self.bytes.saturating_add(bytes);
+                0
+            });
+            *counted += count;
         }
-        if self.0.len() > MAX_VALUES {
-            let message = format!("a field of more than {MAX_VALUES} values to count");
+        if self.counts.len() > MAX_VALUES || self.bytes > MAX_BYTES {
+            let message = format!(
+                "a field of more than {MAX_VALUES} values or {MAX_BYTES} bytes of them to count"
+            );
             return Err(Error::new(ErrorKind::ResourceExhausted, message));
         }
         Ok(())
@@ -95,7 +108,7 @@ impl Snapshot {
                 RowSource::Segment(_) => {}
             }
         }
-        let mut counted: Vec<(FieldKey, u64)> = counts.0.into_iter().collect();
+        let mut counted: Vec<(FieldKey, u64)> = counts.counts.into_iter().collect();
         counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         counted.truncate(most);
         let facet = |(key, count): (FieldKey, u64)| Some(Facet { value: key.value()?, count });
@@ -122,8 +135,10 @@ impl Counting<'_> {
     async fn count(&self, counts: &mut Counts) -> Result<()> {
         let (fields, name) = (self.segment.fields().await?, name_of(self.path));
         let held = [false, true].map(|elements| fields.find(&name, elements));
-        // Both are held, or none is: the values in lists may be beyond the last field.
-        if !fields.complete && held.iter().any(Option::is_none) {
+        let few = |rows: &RowSet| rows.count() <= self.segment.rows() / FEW_ONE_IN;
+        // The values in lists may be beyond the last field that is held.
+        let beyond = !fields.complete && held.iter().any(Option::is_none);
+        if beyond || self.rows.as_ref().is_some_and(few) {
             let all = RowSet::all(self.segment.rows());
             let rows = self.rows.as_ref().unwrap_or(&all);
             for row in rows.iter() {
@@ -147,15 +162,19 @@ impl Counting<'_> {
                 let start = reader.place();
                 let Some(value) = reader.next_value().map_err(damaged)? else { break };
                 let (key, cut, all) = (FieldKey::from_bytes(value.key), value.cut, value.rows);
+                let dense = value.dense;
                 if !key.is_of_scalar() {
                     continue;
                 }
                 let values = start..reader.place();
                 match (&self.rows, cut) {
                     (None, false) => counts.add(key, all.into())?,
-                    (Some(_), false) => {
-                        let rows = self.rows_of(field, &values).await?;
-                        counts.add(key, rows.count().into())?;
+                    (Some(counted), false) => {
+                        let rows = match dense {
+                            true => self.rows_of(field, &values).await?.count(),
+                            false => self.listed(field, &values, counted).await?,
+                        };
+                        counts.add(key, rows.into())?;
                     }
                     (_, true) => {
                         let begins = |found: &FieldKey| {
@@ -180,6 +199,13 @@ impl Counting<'_> {
             return Ok(None);
         }
         self.segment.read(SectionKind::FieldData, range).await.map(Some)
+    }
+
+    /// How many rows of a value that has a list count.
+    async fn listed(&self, field: &Field, values: &Range<Place>, counted: &RowSet) -> Result<u32> {
+        let list = self.segment.read(SectionKind::FieldData, field.list_bytes(values)).await?;
+        let rows = list.chunks_exact(4).filter(|row| counted.contains(row_of(row)));
+        Ok(u32::try_from(rows.count()).unwrap_or(u32::MAX))
     }
 
     /// The rows of a value that count.

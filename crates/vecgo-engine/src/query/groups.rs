@@ -1,5 +1,9 @@
-use serde_json::Value;
+use std::collections::BTreeMap;
 
+use serde_json::Value;
+use vecgo_format::FieldKey;
+
+use super::fetch::Fetch;
 use super::params::SearchParams;
 use super::request::Request;
 use super::search::Hit;
@@ -30,6 +34,16 @@ pub struct Group {
 
 /// Hits that are looked through at first, for each that is wanted.
 const LOOKED_THROUGH: usize = 4;
+/// And at most.
+const MOST_LOOKED_THROUGH: usize = 1 << 16;
+
+/// Groups in the making.
+#[derive(Debug, Default)]
+struct Groups {
+    groups: Vec<Group>,
+    /// The places of those whose value has a key of its own.
+    places: BTreeMap<FieldKey, usize>,
+}
 
 impl Snapshot {
     /// Looks through more and more of the nearest until there are enough groups.
@@ -42,55 +56,82 @@ impl Snapshot {
         if grouping.groups == 0 || grouping.hits == 0 {
             return Err(Error::invalid("0 groups or 0 hits of each; expected 1 or more"));
         }
+        request.check()?;
         let path = keys_of(&grouping.field);
         let all = usize::try_from(self.count()).unwrap_or(usize::MAX);
+        let most = all.min(MOST_LOOKED_THROUGH);
         let wanted = grouping.groups.saturating_mul(grouping.hits);
-        let mut k = wanted.saturating_mul(LOOKED_THROUGH);
+        let mut k = wanted.saturating_mul(LOOKED_THROUGH).min(most);
         loop {
-            let mut params = SearchParams { k: k.min(all), ..request.params };
-            params.fetch.metadata = true;
+            let fetch = Fetch { metadata: true, ..Fetch::default() };
+            let params = SearchParams { k, fetch, ..request.params };
             let mut hits = self.search(query.to_vec(), params).await?.pop().unwrap_or_default();
             let found = hits.len();
             request.cut(&mut hits);
-            let ended = found < k || hits.len() < found;
-            let mut groups: Vec<Group> = Vec::new();
-            for hit in hits {
-                put(&mut groups, hit, &path, grouping);
+            let ended = k >= most || hits.len() < found;
+            let mut groups = Groups::default();
+            hits.into_iter().for_each(|hit| groups.put(hit, &path, grouping));
+            let full = groups.groups.iter().filter(|group| group.hits.len() == grouping.hits);
+            if ended || full.count() == grouping.groups {
+                return self.returned(groups.groups, request).await;
             }
-            let full = groups.iter().filter(|group| group.hits.len() == grouping.hits).count();
-            if ended || full == grouping.groups {
-                let fetched = request.params.fetch.metadata;
-                for hit in groups.iter_mut().flat_map(|group| &mut group.hits) {
-                    match &mut hit.metadata {
-                        Some(metadata) if fetched => request.fields.apply(metadata),
-                        metadata => *metadata = None,
-                    }
-                }
-                return Ok(groups);
+            k = k.saturating_mul(LOOKED_THROUGH).min(most);
+        }
+    }
+
+    /// Hits with what was asked for of them.
+    async fn returned(&self, mut groups: Vec<Group>, request: &Request) -> Result<Vec<Group>> {
+        let fetch = request.params.fetch;
+        for hit in groups.iter_mut().flat_map(|group| &mut group.hits) {
+            match &mut hit.metadata {
+                Some(metadata) if fetch.metadata => request.fields.apply(metadata),
+                metadata => *metadata = None,
             }
-            k = k.saturating_mul(LOOKED_THROUGH);
+            if (fetch.vector || fetch.payload)
+                && let Some(address) = self.find(&hit.id).await?
+            {
+                let parts = self.fetch(address, Fetch { metadata: false, ..fetch }).await?;
+                (hit.vector, hit.payload) = (parts.vector, parts.payload);
+            }
+        }
+        Ok(groups)
+    }
+}
+
+impl Groups {
+    fn put(&mut self, hit: Hit, path: &[String], grouping: &Grouping) {
+        let metadata = hit.metadata.as_ref();
+        let value = metadata.and_then(|metadata| {
+            path.iter().try_fold(metadata, |value, key| value.as_object()?.get(key))
+        });
+        let Some(value) = value.cloned() else { return };
+        let own = key(&value);
+        let there = match &own {
+            Some(own) => self.places.get(own).copied(),
+            None => self.groups.iter().position(|group| same(&group.value, &value)),
+        };
+        if let Some(place) = there {
+            if let Some(group) = self.groups.get_mut(place)
+                && group.hits.len() < grouping.hits
+            {
+                group.hits.push(hit);
+            }
+        } else if self.groups.len() < grouping.groups {
+            self.places.extend(own.map(|own| (own, self.groups.len())));
+            self.groups.push(Group { value, hits: vec![hit] });
         }
     }
 }
 
-/// Equal as filters have it: a number is what it is, integer or not.
+/// Equal as filters have it: a number is what it is, integer or not. As deep as documents are nested.
 fn same(a: &Value, b: &Value) -> bool {
-    match (key(a), key(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => a == b,
-    }
-}
-
-fn put(groups: &mut Vec<Group>, hit: Hit, path: &[String], grouping: &Grouping) {
-    let metadata = hit.metadata.as_ref();
-    let value = metadata.and_then(|metadata| {
-        path.iter().try_fold(metadata, |value, key| value.as_object()?.get(key))
-    });
-    let Some(value) = value.cloned() else { return };
-    let there = groups.iter().position(|group| same(&group.value, &value));
-    match there {
-        Some(place) if groups[place].hits.len() < grouping.hits => groups[place].hits.push(hit),
-        None if groups.len() < grouping.groups => groups.push(Group { value, hits: vec![hit] }),
-        _ => {}
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        _ => key(a).is_some_and(|a| Some(a) == key(b)),
     }
 }

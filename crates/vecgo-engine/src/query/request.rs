@@ -3,8 +3,8 @@ use vecgo_format::Document;
 
 use super::params::SearchParams;
 use super::search::Hit;
-use crate::Filter;
 use crate::filter::keys_of;
+use crate::{Error, Filter, Result};
 
 /// A search: how far it goes, among which records, and what of them it returns.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,6 +32,16 @@ pub enum Selection {
 }
 
 impl Request {
+    /// Refuses a score that is none.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.min_score {
+            Some(score) if score.is_nan() => {
+                Err(Error::invalid("min_score is NaN; expected a number"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Leaves out hits that are not near enough, and fields that are not wanted.
     pub(super) fn cut(&self, hits: &mut Vec<Hit>) {
         if let Some(least) = self.min_score {

@@ -74,7 +74,7 @@ pub(crate) enum RowSource<'a> {
 
 impl<'a> RowSource<'a> {
     /// Rows that whoever reads at `sequence` sees, dead ones included.
-    pub(super) fn count(self, sequence: u64) -> usize {
+    pub(crate) fn count(self, sequence: u64) -> usize {
         match self {
             RowSource::Memtable(table) => table.rows_at(sequence),
             RowSource::Segment(live) => live.segment.rows() as usize,

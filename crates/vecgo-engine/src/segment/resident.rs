@@ -68,9 +68,12 @@ impl Segment {
         self.section_length(SectionKind::IdText)
     }
 
-    /// Bytes of the fields of documents.
-    pub(crate) fn field_bytes(&self) -> u64 {
-        self.section_length(SectionKind::FieldData)
+    /// About what it takes to find the fields of its documents again: their values by number and in
+    /// order, and for each of some dozens in a row, if there are so many, the row and the number.
+    pub(crate) fn fields_to_make(&self) -> u64 {
+        let pairs = self.section_length(SectionKind::Documents).saturating_mul(4);
+        let pairs = pairs.min(u64::from(self.rows()).saturating_mul(512));
+        self.section_length(SectionKind::FieldData).saturating_mul(4).saturating_add(pairs)
     }
 
     /// What loading some sections takes.
@@ -302,7 +305,8 @@ impl Segment {
 
     /// The fields of its documents, which it has if there are documents.
     pub(crate) async fn fields(&self) -> Result<&Fields> {
-        let kinds = [SectionKind::Fields];
+        // In memory they take up to three times as much.
+        let kinds = [SectionKind::Fields; 3];
         let load = async || {
             let bytes = self.section_bytes(kinds[0]).await?;
             let data = self.section_length(SectionKind::FieldData);

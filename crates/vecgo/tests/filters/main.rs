@@ -160,6 +160,48 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
     }
 }
 
+/// Rows of which some have short codes and others do not are gone through once.
+#[test]
+fn rows_in_memory_are_found_once() {
+    const WIDE: usize = 64;
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(WIDE, Metric::L2)).wait().unwrap();
+    let mut random = Random(17);
+    let rows: Vec<[f32; WIDE]> =
+        (0..3000).map(|_| std::array::from_fn(|_| random.below(1000) as f32)).collect();
+    let record =
+        |(n, row): (u64, &[f32; WIDE])| Record::new(n, *row).metadata(json!({"n": n % 20}));
+    docs.upsert((0u64..).zip(&rows).map(record)).wait().unwrap();
+    for _ in 0..4 {
+        let query: [f32; WIDE] = std::array::from_fn(|_| random.below(1000) as f32);
+        for least in [0, 1, 5, 19] {
+            let search = docs.search(query).filter(gte("n", 19 - least));
+            let ids = |search: vecgo::Search| -> Vec<Id> {
+                search.wait().unwrap().into_iter().map(|hit| hit.id).collect()
+            };
+            assert_eq!(ids(search.clone()), ids(search.exact()), "{least}");
+        }
+    }
+}
+
+/// Nearly all is dead, and what lives is where no walk comes by.
+#[test]
+fn the_few_that_live_are_found() {
+    let db = vecgo::open("memory://").auto_compact(false).wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(2, Metric::L2)).wait().unwrap();
+    let record = |n: u64| {
+        let island = n / 100;
+        let at = [(island * 1000 + n % 10) as f32, (n % 100 / 10) as f32];
+        Record::new(n, at).metadata(json!({"even": island.is_multiple_of(2)}))
+    };
+    docs.upsert((0..12_000).map(record)).wait().unwrap();
+    docs.compact().wait().unwrap();
+    docs.delete((0..12_000u64).filter(|n| n % 600 != 7)).wait().unwrap();
+    let hits = docs.search([0.0, 0.0]).filter(eq("even", true)).k(10).wait().unwrap();
+    let ids: Vec<_> = hits.into_iter().map(|hit| hit.id).collect();
+    assert_eq!(ids, (0..10u64).map(|n| Id::from(n * 600 + 7)).collect::<Vec<_>>());
+}
+
 /// What is kept of a filter is of the rows that there were.
 #[test]
 fn a_filter_that_was_asked_before_finds_what_came_since() {

@@ -1,6 +1,8 @@
 //! What no filter can be, and what there is too much of.
 
-use vecgo::filter::{MAX_FILTER_DEPTH, MAX_FILTER_NODES, all, and, eq, gt, or, starts_with};
+use vecgo::filter::{
+    MAX_FILTER_DEPTH, MAX_FILTER_NODES, all, and, eq, exists, gt, or, starts_with,
+};
 use vecgo::{Config, ErrorKind, Filter, Metric, Record, json};
 
 fn refusal(text: &str) -> String {
@@ -44,9 +46,13 @@ fn a_filter_that_is_too_large_is_refused_and_nothing_overflows() {
         deep = !deep;
     }
     let wide = or((0..MAX_FILTER_NODES).map(|n| eq("a", n)));
+    let lists = eq("a", (0..5000).map(|n| vec![n]).collect::<Vec<_>>());
+    let path = exists("a.".repeat(4000));
     let long = eq("a", "x".repeat(2 << 20));
     let many = all("a", (0..MAX_FILTER_NODES + 1).collect::<Vec<_>>());
-    for filter in [deep.clone(), wide, long, many, gt("a", f64::NAN), eq("a", f32::INFINITY)] {
+    for filter in
+        [deep.clone(), wide, lists, path, long, many, gt("a", f64::NAN), eq("a", f32::INFINITY)]
+    {
         let search = docs.search([0.0, 0.0]).filter(filter.clone()).wait().unwrap_err();
         assert_eq!(search.kind(), ErrorKind::InvalidArgument, "{search}");
         let count = docs.count_where(filter.clone()).wait().unwrap_err();

@@ -145,6 +145,8 @@ fn hits_have_the_score_and_the_fields_that_are_asked_for() {
     let near = search.clone().min_score(-9.0).wait().unwrap();
     // Three away at most, and 2000 is dead.
     assert_eq!(near.len(), 6);
+    let refused = search.clone().min_score(f32::NAN).wait().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
     assert_eq!(search.clone().min_score(0.5).wait().unwrap(), []);
     let batch = docs.search_batch([[1.0, 0.0], [9999.0, 0.0]]).min_score(-1.0).wait().unwrap();
     assert_eq!(batch.iter().map(Vec::len).collect::<Vec<_>>(), [2, 0]);
@@ -180,7 +182,7 @@ fn an_explanation_says_which_way_was_taken() {
     assert!(plain.parts[0].estimated > 100 && plain.parts[0].scored >= 10);
     assert_eq!((plain.parts[1].rows, plain.parts[1].scored), (10, 10));
     let few = explain(search.clone().filter(lt("n", 50)));
-    assert_eq!(plans(&few), [(true, Plan::Codes), (false, Plan::Vectors)]);
+    assert_eq!(plans(&few), [(true, Plan::Codes), (false, Plan::Nothing)]);
     assert_eq!((few.parts[0].matched, few.parts[0].estimated), (Some(50), 50));
     assert_eq!(few.parts[1].matched, Some(0));
     assert!(!few.parts[0].kept && few.parts[0].reads > 0, "{few:?}");
@@ -190,7 +192,8 @@ fn an_explanation_says_which_way_was_taken() {
     let many = explain(search.clone().filter(exists("n")));
     assert_eq!(plans(&many), [(true, Plan::Walk), (false, Plan::Vectors)]);
     let none = explain(search.clone().filter(gte("n", 1_000_000)));
-    assert_eq!((none.hits.len(), none.parts[0].scored), (0, 0));
+    assert_eq!((none.hits.len(), none.parts[0].plan), (0, Plan::Nothing));
+    assert_eq!(none.parts[0].why, "nothing matches");
     let exact = explain(search.exact());
     assert_eq!(plans(&exact), [(true, Plan::Vectors), (false, Plan::Vectors)]);
     assert_eq!(exact.parts[0].scored, 24_000);

@@ -101,15 +101,6 @@ impl Fields {
         self.fields.iter()
     }
 
-    /// Bytes held in memory.
-    pub fn memory_bytes(&self) -> usize {
-        let page = |page: &Page| page.first.len() + size_of::<Page>();
-        let field = |field: &Field| {
-            field.name.len() + size_of::<Field>() + field.pages.iter().map(page).sum::<usize>()
-        };
-        self.fields.iter().map(field).sum()
-    }
-
     /// Contents of the section that names them.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
@@ -412,6 +403,7 @@ impl PageReader<'_> {
         };
         let next = self.place.past(&value);
         if next.values > self.end.values
+            || next.rows > self.end.rows
             || next.listed > self.end.listed
             || next.sets > self.end.sets
         {

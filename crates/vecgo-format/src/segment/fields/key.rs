@@ -169,16 +169,15 @@ impl FieldKey {
 /// The number whose key goes on with these bytes.
 fn number(bytes: &[u8]) -> Option<Value> {
     let (high, rest) = bytes.split_first_chunk::<8>()?;
+    let rest: &[u8; 2] = rest.try_into().ok()?;
     let digits =
         |bytes: &[u8]| bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     let ordered = digits(high);
     let bits = if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered };
     let float = f64::from_bits(bits);
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "of larger ones the next line makes nothing"
-    )]
-    let integer = (float.trunc() == float).then_some(float as i128 + i128::from(digits(rest)));
+    #[expect(clippy::cast_possible_truncation, reason = "of larger ones no integer is made")]
+    let whole = (float.trunc() == float).then_some(float as i128);
+    let integer = whole.map(|whole| whole.saturating_add(i128::from(digits(rest))));
     match integer.and_then(|integer| i64::try_from(integer).ok()) {
         Some(integer) => Some(Value::from(integer)),
         None => Number::from_f64(float).map(Value::Number),
