@@ -419,7 +419,7 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 19);
+    assert_eq!(rows.len(), 21);
     kinds
 }
 
