@@ -40,8 +40,8 @@ pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of}
 pub use pin::Pin;
 pub use segment::{
     BLOCK_BYTES, Directory, Field, FieldKey, FieldSections, FieldValue, Fields, FieldsBuilder,
-    IdColumn, KeyRange, Lookup, MAX_FIELDS, Page, PageReader, Place, SECTION_ALIGN,
-    SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, ValueKind, Within, check_segment_header,
-    encode_spans, field_name, segment_header,
+    IdColumn, KeyRange, Lookup, MAX_FIELDS, PageReader, Place, SECTION_ALIGN, SEGMENT_HEADER_BYTES,
+    Section, SectionKind, Spans, ValueKind, Within, check_segment_header, encode_spans, field_name,
+    segment_header,
 };
 pub use version::{FORMAT_VERSION, FormatVersion};

@@ -103,9 +103,8 @@ impl WeakCollection {
     }
 }
 
-/// Records that a filter matches and that are deleted in one batch: few enough for the smallest
-/// batch there can be, with the longest ids.
-const DELETED_TOGETHER: usize = 32;
+/// More than a deletion takes of a batch, however long the id.
+const DELETION_BYTES: usize = 1024;
 
 impl Collection {
     pub(crate) fn downgrade(&self) -> WeakCollection {
@@ -243,8 +242,8 @@ impl Collection {
         self.writer()?;
         let bound = Arc::new(Bound::new(filter)?);
         let snapshot = self.open_snapshot()?.only(&bound).await?;
-        let mut matching = Scan::new(snapshot, Fetch::default(), DELETED_TOGETHER)?;
         let limit = self.shared.options.batch_bytes();
+        let mut matching = Scan::new(snapshot, Fetch::default(), limit / DELETION_BYTES)?;
         // No write but of what is deleted: one that failed would tell of a deletion that was done.
         let mut ack: Option<Ack> = None;
         while let Some(records) = matching.next_page().await? {

@@ -74,10 +74,10 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a query that no record could equal, a knob that is out of range or does
     /// nothing for the collection's index, or a filter that is refused.
-    pub async fn search(&self, query: Vec<f32>, request: Request) -> Result<Vec<Hit>> {
+    pub async fn search(&self, query: Vec<f32>, mut request: Request) -> Result<Vec<Hit>> {
         self.check_query(&query)?;
         request.check()?;
-        let snapshot = self.matching(request.filter.clone()).await?;
+        let snapshot = self.matching(request.filter.take()).await?;
         let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
         Ok(request.finish(hits))
     }
@@ -90,14 +90,14 @@ impl Collection {
     pub async fn search_batch(
         &self,
         queries: Vec<Vec<f32>>,
-        request: Request,
+        mut request: Request,
     ) -> Result<Vec<Vec<Hit>>> {
         for (number, query) in queries.iter().enumerate() {
             check_vector(&self.shared.config, query)
                 .map_err(|error| error.context(format!("query {number}")))?;
         }
         request.check()?;
-        let snapshot = self.matching(request.filter.clone()).await?;
+        let snapshot = self.matching(request.filter.take()).await?;
         let answers = snapshot.search(queries.concat(), request.params).await?;
         Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
     }
@@ -113,11 +113,11 @@ impl Collection {
     pub async fn search_groups(
         &self,
         query: Vec<f32>,
-        request: Request,
+        mut request: Request,
         grouping: Grouping,
     ) -> Result<Vec<Group>> {
         self.check_query(&query)?;
-        let snapshot = self.matching(request.filter.clone()).await?;
+        let snapshot = self.matching(request.filter.take()).await?;
         snapshot.search_groups(&query, &request, &grouping).await
     }
 

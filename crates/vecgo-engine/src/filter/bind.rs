@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
 use serde_json::Value;
@@ -14,8 +14,8 @@ use crate::Result;
 #[derive(Debug)]
 pub(crate) struct Bound {
     filter: Filter,
-    /// Each after its parts.
-    pub(super) steps: Vec<Step>,
+    /// Each after its parts. Made for the first to ask: where rows are known nobody does.
+    steps: OnceLock<Vec<Step>>,
 }
 
 #[derive(Debug)]
@@ -66,25 +66,33 @@ impl Bound {
     /// Refuses what [`Filter`] says is refused.
     pub(crate) fn new(filter: Filter) -> Result<Self> {
         filter.check()?;
-        let mut parts: Vec<Vec<Step>> = Vec::new();
-        for node in &filter.nodes {
-            let steps = match node {
-                Node::Test { field, op, value } => {
-                    let value = value.as_ref().and_then(|value| value.value());
-                    tests(&keys_of(field), *op, value.unwrap_or(&Value::Null))
-                }
-                Node::Not => not(parts.pop().unwrap_or_default()),
-                Node::And(count) => and(parts.split_off(parts.len().saturating_sub(*count))),
-                Node::Or(count) => or(parts.split_off(parts.len().saturating_sub(*count))),
-            };
-            parts.push(steps);
-        }
-        Ok(Self { steps: parts.pop().unwrap_or_default(), filter })
+        Ok(Self { filter, steps: OnceLock::new() })
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        self.steps.get_or_init(|| steps(&self.filter))
     }
 
     pub(crate) fn filter(&self) -> &Filter {
         &self.filter
     }
+}
+
+fn steps(filter: &Filter) -> Vec<Step> {
+    let mut parts: Vec<Vec<Step>> = Vec::new();
+    for node in &filter.nodes {
+        let steps = match node {
+            Node::Test { field, op, value } => {
+                let value = value.as_ref().and_then(|value| value.value());
+                tests(&keys_of(field), *op, value.unwrap_or(&Value::Null))
+            }
+            Node::Not => not(parts.pop().unwrap_or_default()),
+            Node::And(count) => and(parts.split_off(parts.len().saturating_sub(*count))),
+            Node::Or(count) => or(parts.split_off(parts.len().saturating_sub(*count))),
+        };
+        parts.push(steps);
+    }
+    parts.pop().unwrap_or_default()
 }
 
 fn not(mut steps: Vec<Step>) -> Vec<Step> {

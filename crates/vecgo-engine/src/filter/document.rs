@@ -23,7 +23,7 @@ impl<'a> Judge<'a> {
     pub(crate) fn matches(&mut self, document: &[u8]) -> Result<bool, FormatError> {
         let document = RawObject::document(document)?;
         self.answers.clear();
-        for step in &self.bound.steps {
+        for step in self.bound.steps() {
             let answer = match step {
                 Step::Test(test) => match document.clone().find(&test.path)? {
                     Some(value) => passes(&test.check, value, &mut self.key)?,

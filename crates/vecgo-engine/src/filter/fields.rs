@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use memchr::memmem::Finder;
-use vecgo_format::{Field, Fields, FormatError, KeyRange, Place, SectionKind, ValueKind};
+use vecgo_format::{
+    Field, FieldValue, Fields, FormatError, KeyRange, Place, SectionKind, ValueKind,
+};
 
 use super::bind::{Check, Step, Test, Values};
 use super::document::Judge;
@@ -13,47 +15,52 @@ use crate::{Error, Result};
 
 /// Bytes of rows that are read at a time.
 const PIECE_BYTES: u64 = 256 << 10;
-/// Pages of texts that are read at a time.
-const PIECE_PAGES: usize = 16;
 
-/// What is known of the rows that match: all of `least` do, and none beyond `most`.
+/// What is known of the rows that match.
 #[derive(Debug)]
 struct Known {
-    least: RowSet,
-    /// The same, if absent.
-    most: Option<RowSet>,
+    sure: RowSet,
+    /// Those that may match too, if any may.
+    doubt: Option<RowSet>,
 }
 
 impl Known {
     fn exactly(rows: RowSet) -> Self {
-        Self { least: rows, most: None }
+        Self { sure: rows, doubt: None }
     }
 
-    fn most(&self) -> &RowSet {
-        self.most.as_ref().unwrap_or(&self.least)
+    /// All that may match.
+    fn most(&self) -> RowSet {
+        let mut most = self.sure.clone();
+        self.doubt.iter().for_each(|doubt| most.or(doubt));
+        most
     }
 
-    fn most_mut(&mut self) -> &mut RowSet {
-        self.most.get_or_insert_with(|| self.least.clone())
+    fn not(mut self) -> Self {
+        let mut most = self.most();
+        most.not();
+        self.sure.not();
+        let doubt = self.doubt.is_some().then_some(self.sure);
+        Self { sure: most, doubt }
     }
 
-    fn not(self) -> Self {
-        let complement = |mut rows: RowSet| {
-            rows.not();
-            rows
-        };
-        let least = complement(self.least);
-        match self.most {
-            None => Self::exactly(least),
-            Some(most) => Self { least: complement(most), most: Some(least) },
+    fn and(mut self, other: Self) -> Self {
+        if self.doubt.is_some() || other.doubt.is_some() {
+            let mut most = self.most();
+            most.and(&other.most());
+            self.doubt = Some(most);
         }
+        self.sure.and(&other.sure);
+        self
     }
 
-    fn join(mut self, other: Self, join: fn(&mut RowSet, &RowSet)) -> Self {
-        if self.most.is_some() || other.most.is_some() {
-            join(self.most_mut(), other.most());
+    fn or(mut self, other: Self) -> Self {
+        self.sure.or(&other.sure);
+        match (&mut self.doubt, other.doubt) {
+            (Some(doubt), Some(other)) => doubt.or(&other),
+            (None, other) => self.doubt = other,
+            (Some(_), None) => {}
         }
-        join(&mut self.least, &other.least);
         self
     }
 }
@@ -68,29 +75,29 @@ impl Bound {
         }
         let reader = Reader { segment, fields: segment.fields().await? };
         let mut known: Vec<Known> = Vec::new();
-        for step in &self.steps {
+        for step in self.steps() {
             let next = match step {
                 Step::Test(test) => reader.test(test).await?,
                 Step::All => Known::exactly(RowSet::all(rows)),
                 Step::None => Known::exactly(RowSet::none(rows)),
                 Step::Not => pop(&mut known)?.not(),
-                Step::And => pop(&mut known)?.join(pop(&mut known)?, RowSet::and),
-                Step::Or => pop(&mut known)?.join(pop(&mut known)?, RowSet::or),
+                Step::And => pop(&mut known)?.and(pop(&mut known)?),
+                Step::Or => pop(&mut known)?.or(pop(&mut known)?),
             };
             known.push(next);
         }
-        let Known { mut least, most } = pop(&mut known)?;
-        if let Some(mut doubt) = most {
-            doubt.without(&least);
+        let Known { mut sure, doubt } = pop(&mut known)?;
+        if let Some(mut doubt) = doubt {
+            doubt.without(&sure);
             let mut judge = Judge::new(self);
             for row in doubt.iter() {
                 let document = segment.document(row).await?;
                 if judge.matches(&document).map_err(|error| segment.damaged(error))? {
-                    least.insert(row);
+                    sure.insert(row);
                 }
             }
         }
-        Ok(least)
+        Ok(sure)
     }
 }
 
@@ -115,9 +122,8 @@ impl Reader<'_> {
         let rows = self.segment.rows();
         let elements = matches!(test.check, Check::Holds(_));
         let Some(field) = self.fields.find(&test.name, elements) else {
-            let least = RowSet::none(rows);
-            let most = (!self.fields.complete).then(|| RowSet::all(rows));
-            return Ok(Known { least, most });
+            let doubt = (!self.fields.complete).then(|| RowSet::all(rows));
+            return Ok(Known { sure: RowSet::none(rows), doubt });
         };
         let mut known = Known::exactly(RowSet::none(rows));
         match &test.check {
@@ -140,12 +146,12 @@ impl Reader<'_> {
         Ok(known)
     }
 
-    /// Rows with values of some kinds may match.
+    /// Rows with values of some kinds may match: those have one key each, which is never cut.
     async fn add_doubt(&self, field: &Field, kinds: &[ValueKind], known: &mut Known) -> Result<()> {
-        let mut of_kinds = Known::exactly(RowSet::none(self.segment.rows()));
         let ranges: Vec<_> = kinds.iter().map(|kind| KeyRange::kind(*kind)).collect();
+        let mut of_kinds = Known::exactly(RowSet::none(self.segment.rows()));
         self.add_ranges(field, &ranges, &mut of_kinds).await?;
-        known.most_mut().or(of_kinds.most());
+        known.doubt = Some(of_kinds.sure);
         Ok(())
     }
 
@@ -187,50 +193,40 @@ impl Reader<'_> {
         at_end: bool,
         known: &mut Known,
     ) -> Result<()> {
-        let pages = field.pages_within(&KeyRange::kind(ValueKind::Text));
-        // Values in a row that match alike are added together.
+        // Whether a value matches for sure; `None` if it does not.
+        let matches = |value: &FieldValue<'_>| {
+            let text = value.text()?;
+            let found = match at_end {
+                true => !value.cut && text.ends_with(part.needle()),
+                false => part.find(text).is_some(),
+            };
+            if found { Some(true) } else { value.cut.then_some(false) }
+        };
+        // Values next to each other that match alike are added together.
         let mut run: Option<(Range<Place>, bool)> = None;
-        for first in pages.clone().step_by(PIECE_PAGES) {
-            let some = first..pages.end.min(first + PIECE_PAGES);
-            let start = field.page_bytes(some.clone()).start;
-            let bytes = field.page_bytes(some.clone());
-            let bytes = self.segment.read(SectionKind::FieldData, bytes).await?;
-            for page in some {
-                let within = field.page_bytes(page..page + 1);
-                let at = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
-                let page_bytes = bytes.get(at(within.start)..at(within.end)).unwrap_or_default();
-                let read = field.read_page(page, page_bytes);
-                let mut reader = read.map_err(|error| self.damaged(error))?;
-                loop {
-                    let place = reader.place();
-                    let value = reader.next_value().map_err(|error| self.damaged(error))?;
-                    let Some(value) = value else { break };
-                    let sure = value.text().and_then(|text| {
-                        let found = match at_end {
-                            true => !value.cut && text.ends_with(part.needle()),
-                            false => part.find(text).is_some(),
-                        };
-                        if found { Some(true) } else { value.cut.then_some(false) }
-                    });
-                    let next = reader.place();
-                    match (&mut run, sure) {
-                        (Some((range, same)), Some(sure))
-                            if range.end == place && *same == sure =>
-                        {
-                            range.end = next;
+        for page in field.pages_within(&KeyRange::kind(ValueKind::Text)) {
+            let Some((_, bytes)) = self.page(field, Some(page)).await? else { continue };
+            let mut reader = field.read_page(page, &bytes).map_err(|error| self.damaged(error))?;
+            loop {
+                let place = reader.place();
+                let value = reader.next_value().map_err(|error| self.damaged(error))?;
+                let Some(value) = value else { break };
+                let Some(sure) = matches(&value) else { continue };
+                let next = reader.place();
+                match &mut run {
+                    Some((values, same)) if values.end == place && *same == sure => {
+                        values.end = next;
+                    }
+                    _ => {
+                        if let Some((values, sure)) = run.replace((place..next, sure)) {
+                            self.add(field, values, known, sure).await?;
                         }
-                        (_, Some(sure)) => {
-                            if let Some((range, sure)) = run.replace((place..next, sure)) {
-                                self.add(field, range, known, sure).await?;
-                            }
-                        }
-                        (_, None) => {}
                     }
                 }
             }
         }
         match run {
-            Some((range, sure)) => self.add(field, range, known, sure).await,
+            Some((values, sure)) => self.add(field, values, known, sure).await,
             None => Ok(()),
         }
     }
@@ -246,16 +242,11 @@ impl Reader<'_> {
         if values.start == values.end {
             return Ok(());
         }
-        if !sure {
-            known.most_mut();
-        }
-        if sure {
-            known.least.insert_values(self.segment, field, &values).await?;
-        }
-        if let Some(most) = &mut known.most {
-            most.insert_values(self.segment, field, &values).await?;
-        }
-        Ok(())
+        let rows = match sure {
+            true => &mut known.sure,
+            false => known.doubt.get_or_insert_with(|| RowSet::none(self.segment.rows())),
+        };
+        rows.insert_values(self.segment, field, &values).await
     }
 }
 

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::tree::{Node, kind};
+use super::tree::Node;
 use super::{Filter, MAX_FILTER_DEPTH, MAX_FILTER_NODES, Op, Operand};
+use crate::record::kind;
 use crate::{Error, Result};
 
 const FORMS: &str =

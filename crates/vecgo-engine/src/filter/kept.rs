@@ -45,7 +45,7 @@ impl KeptMatches {
             return;
         }
         // Its tests take several times as much.
-        let bytes = RowSet::bytes_for(rows.rows.rows()).saturating_add(8 * filter as u64);
+        let bytes = RowSet::bytes_for(rows.set.rows()).saturating_add(8 * filter as u64);
         let Some(charge) = memory.try_take(Use::Kept, bytes) else { return };
         let others = self.kept.load();
         let mut kept: Vec<_> =

@@ -34,7 +34,7 @@ impl Snapshot {
             };
             self.note(number, |part| {
                 let seen = u32::try_from(source.count(self.sequence)).unwrap_or(u32::MAX);
-                let matched = rows.rows.iter_within(0..seen).count() as u64;
+                let matched = rows.set.iter_within(0..seen).count() as u64;
                 (part.matched, part.kept) = (Some(matched), kept);
             });
             sources.push(rows);
@@ -67,8 +67,8 @@ fn in_memtable(
 ) -> Result<(Arc<MatchedRows>, bool)> {
     let kept = table.kept_matches.find(bound);
     let (mut rows, first) = match kept {
-        Some(kept) if kept.rows.rows() >= seen => return Ok((kept, true)),
-        Some(kept) => (kept.rows.clone(), kept.rows.rows()),
+        Some(kept) if kept.set.rows() >= seen => return Ok((kept, true)),
+        Some(kept) => (kept.set.clone(), kept.set.rows()),
         None => (RowSet::none(0), 0),
     };
     rows.grow(seen);

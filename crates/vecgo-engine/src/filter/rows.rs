@@ -122,15 +122,15 @@ impl RowSet {
 /// A set that does not change any more, with how many are in it.
 #[derive(Debug)]
 pub(crate) struct MatchedRows {
-    pub(crate) rows: RowSet,
+    pub(crate) set: RowSet,
     pub(crate) count: u32,
     /// Which entries of the segment's graph lead to some of them at once, found by the first walk.
     pub(crate) entries: OnceLock<Vec<u32>>,
 }
 
 impl From<RowSet> for MatchedRows {
-    fn from(rows: RowSet) -> Self {
-        Self { count: rows.count(), rows, entries: OnceLock::new() }
+    fn from(set: RowSet) -> Self {
+        Self { count: set.count(), set, entries: OnceLock::new() }
     }
 }
 

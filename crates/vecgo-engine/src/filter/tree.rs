@@ -3,6 +3,7 @@ use std::ops::{BitAnd, BitOr};
 use serde_json::Value;
 
 use super::Operand;
+use crate::record::kind;
 use crate::{Error, Result};
 
 /// Deepest nesting of a filter.
@@ -271,17 +272,6 @@ fn size(value: &Value, depth: usize) -> Option<usize> {
         _ => 0,
     };
     Some(parts + 8)
-}
-
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 impl Filter {

@@ -114,7 +114,7 @@ impl GraphPart {
     /// The numbers of the entries from which an edge leads to some rows at once.
     pub(super) fn entries_to<'a>(&self, only: &'a MatchedRows) -> &'a [u32] {
         only.entries.get_or_init(|| {
-            let (edges, rows) = (self.edges(), &only.rows);
+            let (edges, rows) = (self.edges(), &only.set);
             let leads = |entry: u32| {
                 rows.contains(entry) || edges.list(entry).iter().any(|to| rows.contains(*to))
             };

@@ -116,7 +116,7 @@ impl Walker {
         let reach = reach(self.start(kernels, part, only, coded)?);
         let codes = coded.walked.codes()?;
         let (edges, query, starts) = (part.edges(), &self.query, &self.starts);
-        let wanted = only.map(|only| only.rows.wanted());
+        let wanted = only.map(|only| only.set.wanted());
         let found = self.scratch.walk(kernels, edges, (codes, query), (starts, wanted), reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
@@ -141,7 +141,7 @@ impl Walker {
         self.scored.clear();
         self.scored.extend(scored);
         let reach = reach(self.choose_starts(only.map(|only| part.entries_to(only))));
-        let wanted = only.map(|only| only.rows.wanted());
+        let wanted = only.map(|only| only.set.wanted());
         let from = (self.starts.as_slice(), wanted);
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, from, reach);
         let near = keep_live(found, &mut self.found, reach.wanted, lives);

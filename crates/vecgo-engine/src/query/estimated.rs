@@ -26,9 +26,11 @@ struct Effort {
 /// few that match: on 384 dimensions a walk to 192 candidates takes as long as 5,400 rows.
 pub(super) const SCANNED_FOR_EF: usize = 28;
 
-/// How to go through a segment that has a graph.
+/// How to go through a segment.
 enum Way<'a> {
-    /// Scores vectors.
+    /// Nothing of it is wanted.
+    Nothing,
+    /// Scores vectors, or short codes first.
     Vectors,
     /// Estimates the distance of each row that a filter matches.
     Codes(&'a GraphPart),
@@ -62,10 +64,7 @@ impl Snapshot {
             let seen = self.seen(source, row_source);
             let estimated_before = walker.counts.estimates;
             match self.plan(live, seen, effort)? {
-                Way::Vectors => continue,
-                Way::Codes(_) if seen.matched().is_some_and(|matched| matched.count == 0) => {
-                    continue;
-                }
+                Way::Nothing | Way::Vectors => continue,
                 Way::Codes(part) => {
                     self.note(source, |note| note.plan = Plan::Codes);
                     self.scan_matches(&mut walker, part, seen, (query, effort), &mut rows)?;
@@ -102,7 +101,7 @@ impl Snapshot {
                 RowSource::Segment(live) => {
                     match self.plan(live, self.seen(source, row_source), effort)? {
                         Way::Vectors => 0,
-                        Way::Codes(_) | Way::Walk(_) => usize::MAX,
+                        Way::Nothing | Way::Codes(_) | Way::Walk(_) => usize::MAX,
                     }
                 }
             });
@@ -118,6 +117,9 @@ impl Snapshot {
     /// How to go through a segment: what a filter matches is looked at one by one where a walk to
     /// so many would take longer.
     fn plan<'a>(&self, live: &'a LiveSegment, seen: Seen<'_>, effort: Effort) -> Result<Way<'a>> {
+        if seen.matched().is_some_and(|matched| matched.count == 0) {
+            return Ok(Way::Nothing);
+        }
         if !live.segment.has_graph() {
             return Ok(Way::Vectors);
         }
@@ -141,7 +143,7 @@ impl Snapshot {
         (query, effort): (&[f32], Effort),
         rows: &mut Vec<u32>,
     ) -> Result<()> {
-        let matched = seen.matched().map(|matched| matched.rows.iter());
+        let matched = seen.matched().map(|matched| matched.set.iter());
         let live = matched.into_iter().flatten().filter(|row| seen.has(*row));
         if part.needs_vectors() {
             rows.clear();
@@ -230,7 +232,7 @@ fn farther_among(matched: u32, all: usize) -> f32 {
 
 /// By what part of the k-th nearest's distance a row may be farther and still be followed. With more
 /// candidates kept both bounds grow together: on all sets of vectors that we have this takes less
-/// time to the same recall than the number alone. Start 65 to 100 for 80 makes a tenth at most, up
+/// time to the same recall than the number alone. From 65 to 100 for 80 makes a tenth at most, up
 /// on one set and down on another.
 fn slack(ef: usize) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "a rule of thumb")]

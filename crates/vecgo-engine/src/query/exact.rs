@@ -99,7 +99,7 @@ impl<'a> Seen<'a> {
     /// The rows that a filter matches, if they are few of so many.
     fn few(&self, rows: usize) -> Option<&'a RowSet> {
         let matched = self.matched()?;
-        (matched.count as usize * FEW_ONE_IN <= rows).then_some(&matched.rows)
+        (matched.count as usize * FEW_ONE_IN <= rows).then_some(&matched.set)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use vecgo_format::Index;
 
 use super::estimated::SCANNED_FOR_EF;
 use super::request::Request;
@@ -155,7 +156,7 @@ impl Snapshot {
                 RowSource::Segment(live) if live.segment.has_graph() => {
                     format!("no more than {most} match, and there are no codes")
                 }
-                _ if request_is_flat(self) => "the index is flat".to_owned(),
+                _ if self.shared.config.index() == Index::Flat => "the index is flat".to_owned(),
                 _ => "no graph leads here, and there is too little for codes".to_owned(),
             },
             Plan::ShortCodes => "no graph leads here".to_owned(),
@@ -173,10 +174,6 @@ impl Snapshot {
     fn read(&self) -> Vec<(u64, u64)> {
         self.sources().map(|(_, rows)| read_of(rows)).collect()
     }
-}
-
-fn request_is_flat(snapshot: &Snapshot) -> bool {
-    snapshot.shared.config.index() == vecgo_format::Index::Flat
 }
 
 /// Reads of a source, and their bytes.

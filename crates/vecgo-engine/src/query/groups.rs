@@ -82,11 +82,10 @@ impl Snapshot {
     /// Hits with what was asked for of them.
     async fn returned(&self, mut groups: Vec<Group>, request: &Request) -> Result<Vec<Group>> {
         let fetch = request.params.fetch;
+        let metadata = groups.iter_mut().flat_map(|group| &mut group.hits);
+        request.fields.apply(metadata.filter_map(|hit| hit.metadata.as_mut()));
         for hit in groups.iter_mut().flat_map(|group| &mut group.hits) {
-            match &mut hit.metadata {
-                Some(metadata) if fetch.metadata => request.fields.apply(metadata),
-                metadata => *metadata = None,
-            }
+            hit.metadata.take_if(|_| !fetch.metadata);
             if (fetch.vector || fetch.payload)
                 && let Some(address) = self.find(&hit.id).await?
             {

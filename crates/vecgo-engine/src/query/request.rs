@@ -51,36 +51,35 @@ impl Request {
 
     pub(crate) fn finish(&self, mut hits: Vec<Hit>) -> Vec<Hit> {
         self.cut(&mut hits);
-        for metadata in hits.iter_mut().filter_map(|hit| hit.metadata.as_mut()) {
-            self.fields.apply(metadata);
-        }
+        self.fields.apply(hits.iter_mut().filter_map(|hit| hit.metadata.as_mut()));
         hits
     }
 }
 
 impl Selection {
-    pub(super) fn apply(&self, metadata: &mut Value) {
-        match self {
-            Selection::All => {}
-            Selection::Only(fields) => {
-                let mut chosen = Value::Object(Document::new());
-                for field in fields {
-                    copy(metadata, &keys_of(field), &mut chosen);
-                }
-                *metadata = chosen;
+    /// Leaves of each document what is wanted.
+    pub(super) fn apply<'a>(&self, documents: impl Iterator<Item = &'a mut Value>) {
+        let (Selection::Only(fields) | Selection::But(fields)) = self else { return };
+        let paths: Vec<_> = fields.iter().map(|field| keys_of(field)).collect();
+        for document in documents {
+            if let Selection::But(_) = self {
+                paths.iter().for_each(|path| remove(document, path));
+                continue;
             }
-            Selection::But(fields) => fields.iter().for_each(|field| {
-                if let [parents @ .., last] = &*keys_of(field) {
-                    let parent =
-                        parents.iter().try_fold(metadata.as_object_mut(), |object, key| {
-                            Some(object?.get_mut(key)?.as_object_mut())
-                        });
-                    if let Some(Some(parent)) = parent {
-                        parent.remove(last);
-                    }
-                }
-            }),
+            let mut chosen = Value::Object(Document::new());
+            paths.iter().for_each(|path| copy(document, path, &mut chosen));
+            *document = chosen;
         }
+    }
+}
+
+/// Takes away what a path leads to.
+fn remove(document: &mut Value, path: &[String]) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let parent =
+        parents.iter().try_fold(document, |value, key| value.as_object_mut()?.get_mut(key));
+    if let Some(Value::Object(parent)) = parent {
+        parent.remove(last);
     }
 }
 
@@ -91,9 +90,6 @@ fn copy(from: &Value, path: &[String], to: &mut Value) {
     };
     let mut place = to;
     for key in path {
-        if !place.is_object() {
-            return;
-        }
         let Some(object) = place.as_object_mut() else { return };
         place = object.entry(key.clone()).or_insert_with(|| Value::Object(Document::new()));
     }

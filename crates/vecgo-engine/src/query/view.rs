@@ -47,7 +47,7 @@ pub(crate) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     pub(crate) fn has(self, row: u32) -> bool {
-        self.matched.is_none_or(|matched| matched.rows.contains(row))
+        self.matched.is_none_or(|matched| matched.set.contains(row))
             && !self.dead.is_dead(row, self.sequence)
     }
 
@@ -164,7 +164,7 @@ impl Snapshot {
             let count = |(source, rows): (u32, RowSource<'_>)| {
                 let seen = self.seen(source, rows);
                 let end = u32::try_from(rows.count(self.sequence)).unwrap_or(u32::MAX);
-                let matched = seen.matched().map(|matched| matched.rows.iter_within(0..end));
+                let matched = seen.matched().map(|matched| matched.set.iter_within(0..end));
                 matched.into_iter().flatten().filter(|row| seen.has(*row)).count() as u64
             };
             return self.sources().map(count).sum();

@@ -11,7 +11,7 @@ use vecgo_format::{Config, Document, Id, encode_document};
 use crate::filter::Bound;
 use crate::memtable::ROW_OVERHEAD;
 use crate::query::{check_vector, norm};
-use crate::record::{Patch, Record, Update};
+use crate::record::{Patch, Record, Update, kind};
 use crate::{Error, Result};
 
 /// What a put supposes about its id.
@@ -231,14 +231,7 @@ fn encode_metadata(metadata: &Value) -> Result<Box<[u8]>> {
 }
 
 fn not_an_object(what: &str, found: &Value) -> Error {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
+    let found = kind(found);
     Error::invalid(format!("{what} is {found}; expected a JSON object"))
 }
 

@@ -10,8 +10,8 @@ mod rows;
 
 pub use directory::{Directory, Section, SectionKind};
 pub use fields::{
-    Field, FieldKey, FieldSections, Fields, FieldsBuilder, KeyRange, MAX_FIELDS, Page, PageReader,
-    Place, Value as FieldValue, ValueKind, Within, field_name,
+    Field, FieldKey, FieldSections, Fields, FieldsBuilder, KeyRange, MAX_FIELDS, PageReader, Place,
+    Value as FieldValue, ValueKind, Within, field_name,
 };
 pub use lookup::Lookup;
 pub use rows::{IdColumn, Spans, encode_spans};

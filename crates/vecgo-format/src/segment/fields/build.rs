@@ -200,21 +200,19 @@ impl FieldsBuilder {
     }
 
     fn add(&mut self, name: &str, elements: bool, value: &RawValue<'_>) {
-        let found = self.fields.get(name).and_then(|pair| pair[usize::from(elements)].as_ref());
-        if found.is_none() {
-            if self.count >= MAX_FIELDS || name.len() > MAX_NAME {
-                self.incomplete = true;
-                return;
-            }
-            self.count += 1;
-            let pair = self.fields.entry(name.to_owned()).or_default();
-            pair[usize::from(elements)] = Some(FieldRows::default());
-        }
         self.key.set(value);
-        let field = self.fields.get_mut(name).and_then(|pair| pair[usize::from(elements)].as_mut());
-        if let Some(field) = field {
-            field.add(&self.key, self.rows);
+        let place = usize::from(elements);
+        if let Some(Some(field)) = self.fields.get_mut(name).map(|pair| &mut pair[place]) {
+            return field.add(&self.key, self.rows);
         }
+        if self.count >= MAX_FIELDS || name.len() > MAX_NAME {
+            self.incomplete = true;
+            return;
+        }
+        self.count += 1;
+        let mut field = FieldRows::default();
+        field.add(&self.key, self.rows);
+        self.fields.entry(name.to_owned()).or_default()[place] = Some(field);
     }
 
     /// The sections of all rows.

@@ -56,7 +56,7 @@ impl Place {
 
 /// Some of a field's values, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// The first of them.
     pub(super) first: Vec<u8>,
     pub(super) cut: bool,

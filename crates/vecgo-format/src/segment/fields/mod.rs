@@ -10,7 +10,8 @@ mod directory;
 mod key;
 
 pub use build::{FieldSections, FieldsBuilder};
-pub use directory::{Field, Fields, Page, PageReader, Place, Value, Within};
+use directory::Page;
+pub use directory::{Field, Fields, PageReader, Place, Value, Within};
 pub use key::{FieldKey, KeyRange, ValueKind};
 
 use crate::FormatError;
