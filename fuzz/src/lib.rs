@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use vecgo_engine::Filter;
 use vecgo_format::{
-    Catalogue, DeleteObject, Document, FormatError, Manifest, Pin, RawObject, RawValue,
-    catalogue_key, checksum, decode_document, encode_document, number_of,
+    Catalogue, DeleteObject, Document, FormatError, Manifest, Pin, RawObject, RawValue, Schema,
+    Timestamp, catalogue_key, checksum, decode_document, encode_document, number_of,
 };
 
 pub use log::log;
@@ -110,42 +110,57 @@ fn small_object<T: PartialEq + Debug>(
 pub fn document(input: &[u8]) -> bool {
     let Ok(document) = decode_document(input) else { return false };
     let encoded = encode_document(&document).expect("what decodes is within the limits");
-    assert_eq!(encoded, input);
     let raw = RawObject::document(input).expect("what decodes can be read where it stands");
-    assert_eq!(object(raw), Value::Object(document));
+    let mut timestamps = 0;
+    check_object(raw, &document, &mut timestamps);
+    // Without a schema they are texts.
+    assert_eq!(encoded == input, timestamps == 0);
+    assert_eq!(encoded.len(), input.len());
     true
 }
 
-/// What an object that is read where it stands is.
-fn object(mut raw: RawObject<'_>) -> Value {
-    let mut object = Document::new();
+/// Holds what is read of an object where it stands against what it decodes to.
+fn check_object(mut raw: RawObject<'_>, decoded: &Document, timestamps: &mut usize) {
+    assert_eq!(raw.left(), decoded.len());
     while let Some((key, value)) = raw.next_field().expect("a field") {
-        object.insert(String::from_utf8(key.to_vec()).expect("a key"), self::value(value));
+        let key = str::from_utf8(key).expect("a key");
+        check_value(value, &decoded[key], timestamps);
     }
-    Value::Object(object)
 }
 
-fn value(raw: RawValue<'_>) -> Value {
-    match raw {
-        RawValue::Null => Value::Null,
-        RawValue::Bool(value) => Value::from(value),
-        RawValue::Int(value) => Value::from(value),
-        RawValue::Float(value) => Value::from(value),
-        RawValue::Text(text) => Value::from(String::from_utf8_lossy(text)),
-        RawValue::Object(inner) => object(inner),
-        RawValue::List(mut list) => {
-            let mut values = Vec::new();
-            while let Some(inner) = list.next_value().expect("a value") {
-                values.push(value(inner));
-            }
-            Value::from(values)
+fn check_value(raw: RawValue<'_>, decoded: &Value, timestamps: &mut usize) {
+    match (raw, decoded) {
+        (RawValue::Null, Value::Null) => {}
+        (RawValue::Bool(value), decoded) => assert_eq!(*decoded, value),
+        (RawValue::Int(value), decoded) => assert_eq!(*decoded, value),
+        (RawValue::Float(value), decoded) => assert_eq!(*decoded, value),
+        (RawValue::Text(text), Value::String(decoded)) => assert_eq!(text, decoded.as_bytes()),
+        (RawValue::Timestamp(time), Value::String(decoded)) => {
+            *timestamps += 1;
+            assert_eq!(Timestamp::parse(decoded), Ok(time));
+            assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
         }
+        (RawValue::Object(inner), Value::Object(decoded)) => {
+            check_object(inner, decoded, timestamps);
+        }
+        (RawValue::List(mut list), Value::Array(decoded)) => {
+            assert_eq!(list.left(), decoded.len());
+            for decoded in decoded {
+                let value = list.next_value().expect("a value").expect("as many");
+                check_value(value, decoded, timestamps);
+            }
+        }
+        (raw, decoded) => panic!("{raw:?} decodes to {decoded}"),
     }
 }
 
-/// Filters as JSON.
+/// Filters and schemas as JSON.
 pub fn filter(input: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(input) else { return false };
+    if let Ok(schema) = text.parse::<Schema>() {
+        assert_eq!(schema.to_string().parse(), Ok(schema));
+        return true;
+    }
     let Ok(filter) = text.parse::<Filter>() else { return false };
     assert_eq!(filter.to_string().parse::<Filter>().expect("a filter"), filter);
     true

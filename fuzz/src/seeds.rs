@@ -6,7 +6,8 @@ use vecgo_format::{
     BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FieldSections,
     FieldsBuilder, FrameBuilder, Id, Identity, Index, Kill, LogHeader, LogPosition, LogRange,
     Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous,
-    Quantization, Section, SectionKind, SegmentRef, catalogue_key, encode_document, encode_spans,
+    Quantization, Schema, Section, SectionKind, SegmentRef, catalogue_key, encode_document,
+    encode_document_under, encode_spans,
 };
 
 use crate::log::DIM;
@@ -63,6 +64,7 @@ fn manifests() -> [Named; 2] {
         tags: Default::default(),
         next_segment: 1,
         config: Config::new(DIM, Metric::Cosine),
+        schema: Schema::default(),
         log: LogRange { first: 1, last: 1, epoch: 1, end: POSITION, flushed: 0 },
         segments: Vec::new(),
     };
@@ -85,6 +87,7 @@ fn manifests() -> [Named; 2] {
         oldest: 5,
         tags: [("first".to_owned(), 1), ("release 2".to_owned(), 4)].into(),
         next_segment: 3,
+        schema: schema(),
         segments: vec![
             segment(1, full_directory(), None),
             segment(2, full_directory(), Some(object(11, 5))),
@@ -97,10 +100,20 @@ fn manifests() -> [Named; 2] {
     ]
 }
 
+const SCHEMA: &str = r#"{"strict": true, "fields": {
+    "year": {"type": "i64", "required": true}, "at": {"type": "list<timestamp>"},
+    "a\\.b.c": {"type": "string", "indexed": false}, "more": {"type": "object"}
+}}"#;
+
+fn schema() -> Schema {
+    SCHEMA.parse().expect("a schema")
+}
+
 fn catalogues() -> [Named; 2] {
     let entry = |identity, config| Entry {
         identity: Identity(identity),
         config,
+        schema: if identity == 2 { schema() } else { Schema::default() },
         created_ms: 1_750_000_000_000,
     };
     let flat = Config::new(DIM, Metric::L2).with_index(Index::Flat);
@@ -259,27 +272,29 @@ fn lookups() -> [Named; 3] {
     ]
 }
 
-fn fields() -> [Named; 2] {
-    let fields = |documents: &[Value]| {
-        let mut builder = FieldsBuilder::default();
+fn fields() -> [Named; 3] {
+    let fields = |schema: &Schema, documents: &[Value]| {
+        let mut builder = FieldsBuilder::new(schema);
         for document in documents {
-            builder
-                .push(&encode_document(document.as_object().expect("an object")).expect("small"))
-                .expect("a document");
+            let document = document.as_object().expect("an object");
+            let document = encode_document_under(document, schema).expect("small");
+            builder.push(&document).expect("a document");
         }
         let FieldSections { directory, data } = builder.finish();
         let rows = u32::try_from(documents.len()).expect("few documents");
         let length = u32::try_from(directory.len()).expect("few fields");
         [&rows.to_le_bytes(), &length.to_le_bytes(), &*directory, &*data].concat()
     };
+    let none = Schema::default();
     let many: Vec<Value> = (0..300).map(|n| json!({"n": n, "t": n % 3, "l": [n, "x"]})).collect();
     [
-        ("fields", "seed-many", fields(&many)),
-        ("fields", "seed-few", fields(&[json!({"a.b": {"c": "x".repeat(200)}}), json!({})])),
+        ("fields", "seed-many", fields(&none, &many)),
+        ("fields", "seed-few", fields(&none, &[json!({"a.b": {"c": "x".repeat(200)}}), json!({})])),
+        ("fields", "seed-declared", fields(&schema(), &[declared()])),
     ]
 }
 
-fn filters() -> [Named; 2] {
+fn filters() -> [Named; 3] {
     let tests = json!({"and": [
         {"field": r"a\.b", "op": "in", "value": [1, 2.5, "x", null, [true], {"y": -1}]},
         {"not": {"or": [{"field": "c", "op": "exists"}, {"field": "d", "op": "all", "value": []}]}},
@@ -288,6 +303,7 @@ fn filters() -> [Named; 2] {
     [
         ("filter", "seed-tests", tests.to_string().into_bytes()),
         ("filter", "seed-one", one.to_string().into_bytes()),
+        ("filter", "seed-schema", SCHEMA.as_bytes().to_vec()),
     ]
 }
 
@@ -297,7 +313,13 @@ fn rows() -> [Named; 2] {
     [("rows", "seed-spans", spans), ("rows", "seed-ids", ids.into_bytes())]
 }
 
-fn documents() -> [Named; 4] {
+/// A document with values in all fields of the schema.
+fn declared() -> Value {
+    let times = ["2024-05-01T12:00:00Z", "1969-12-31t23:59:59.25-07:30"];
+    json!({"year": 2024, "at": times, "a.b": {"c": "x"}, "more": {"n": null}})
+}
+
+fn documents() -> [Named; 5] {
     let scalars = json!({
         "none": null, "no": false, "yes": true, "int": i64::MIN, "float": -0.5, "text": "ünï",
     });
@@ -309,6 +331,11 @@ fn documents() -> [Named; 4] {
         ("document", "seed-empty", encode(json!({}))),
         ("document", "seed-scalars", encode(scalars)),
         ("document", "seed-nested", encode(nested)),
+        (
+            "document",
+            "seed-timestamps",
+            encode_document_under(&object(declared()), &schema()).expect("within the limits"),
+        ),
         ("document", "seed-deepest", encode(json!({"deep": deepest}))),
     ]
 }

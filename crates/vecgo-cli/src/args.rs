@@ -105,6 +105,13 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "N")]
         keep: Option<u64>,
     },
+    /// Show what the fields of documents have to be, or change it.
+    Schema {
+        uri: PathBuf,
+        /// What they shall be; all records must be so already.
+        #[arg(long = "set", value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Give a version a name: it is kept for as long as it has one.
     Tag {
         uri: PathBuf,
@@ -155,10 +162,10 @@ pub(crate) struct Create {
     /// Codes that a graph is walked by: none, sq8, rabitq:4, rabitq:8 (default rabitq:8).
     #[arg(long)]
     pub(crate) quantization: Option<String>,
-    /// A schema of the metadata.
+    /// What the fields of documents have to be, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
-    /// Succeed if it is there already with the same configuration.
+    /// Succeed if it is there already with the same configuration and, if one is given, schema.
     #[arg(long)]
     pub(crate) if_not_exists: bool,
 }
@@ -305,6 +312,7 @@ impl Args {
             | Verb::Drop { uri }
             | Verb::Rename { uri, .. }
             | Verb::Count { uri, .. }
+            | Verb::Schema { uri, .. }
             | Verb::Stats { uri }
             | Verb::Versions { uri }
             | Verb::Verify { uri }

@@ -75,6 +75,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Facet { field, k, filter, .. } => {
             verbs::records::facet(&target, &field, k, filter.as_ref(), out)
         }
+        Verb::Schema { file, .. } => verbs::schema::run(&target, file.as_deref(), out),
         Verb::Count { filter, .. } => verbs::records::count(&target, filter.as_ref(), out),
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::versions::list(&target, out),

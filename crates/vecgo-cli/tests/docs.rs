@@ -92,7 +92,7 @@ fn wildcards() {
 #[test]
 fn the_examples_of_the_page() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["records.jsonl", "words.jsonl"] {
+    for name in ["records.jsonl", "words.jsonl", "schema.json", "numbers.json"] {
         fs::write(dir.path().join(name), file_of_the_page(name)).unwrap();
     }
     let floats = |rows: &[[f32; 3]]| -> Vec<_> {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vecgo_format::{ConfigError, DocumentError, FormatError, IdError};
+use vecgo_format::{ConfigError, DocumentError, FormatError, IdError, SchemaError};
 use vecgo_io::{OpenError, OutOfMemory, StoreError, StoreErrorKind};
 use vecgo_kernels::AllocError;
 
@@ -263,6 +263,12 @@ impl From<ConfigError> for Error {
 impl From<IdError> for Error {
     fn from(source: IdError) -> Self {
         Self::invalid(source.to_string())
+    }
+}
+
+impl From<SchemaError> for Error {
+    fn from(source: SchemaError) -> Self {
+        Self::invalid(format!("schema: {source}"))
     }
 }
 

@@ -23,6 +23,7 @@ mod options;
 mod query;
 mod record;
 mod recover;
+mod schema;
 mod segment;
 mod short_codes;
 mod vacuum;
@@ -48,6 +49,7 @@ pub use write::Ack;
 pub use vecgo_io::MemoryStats;
 
 pub use vecgo_format::{
-    Config, ConfigError, Document, Id, Index, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
-    MAX_ID_BYTES, Metric, Quantization,
+    Config, ConfigError, Document, FieldSchema, FieldType, Id, Index, MAX_DIM, MAX_DOCUMENT_BYTES,
+    MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Metric, Quantization,
+    Schema, SchemaError, Timestamp, TimestampError,
 };

@@ -2,15 +2,17 @@ use std::collections::BTreeMap;
 
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, CATALOGUE};
-use crate::{Config, FormatError, Identity, Parent};
+use crate::{Config, FormatError, Identity, Parent, Schema};
 
 /// A collection as the catalogue knows it. One without a manifest is empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What its objects live under.
     pub identity: Identity,
     /// Its configuration.
     pub config: Config,
+    /// What it says of the fields of documents, until a manifest says more.
+    pub schema: Schema,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
 }
@@ -46,6 +48,7 @@ impl Catalogue {
             out.bytes(name.as_bytes());
             out.u128(entry.identity.0);
             entry.config.encode(&mut out);
+            entry.schema.encode(&mut out);
             out.u64(entry.created_ms);
         }
         out.length(self.dropped.len());
@@ -80,6 +83,7 @@ impl Catalogue {
             let entry = Entry {
                 identity: Identity(body.u128()?),
                 config: Config::decode(&mut body)?,
+                schema: Schema::decode(&mut body)?,
                 created_ms: body.u64()?,
             };
             if catalogue.collections.last_key_value().is_some_and(|(last, _)| *last >= name) {

@@ -18,7 +18,9 @@ mod id;
 mod log;
 mod manifest;
 mod names;
+mod path;
 mod pin;
+mod schema;
 mod segment;
 mod version;
 
@@ -28,7 +30,7 @@ pub use config::{Config, ConfigError, Index, MAX_DIM, Metric, Quantization};
 pub use deletes::DeleteObject;
 pub use document::{
     Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, RawList, RawObject, RawValue,
-    decode_document, encode_document,
+    Timestamp, TimestampError, decode_document, encode_document, encode_document_under,
 };
 pub use error::FormatError;
 pub use id::{Id, IdError, MAX_ID_BYTES};
@@ -37,11 +39,15 @@ pub use log::{
 };
 pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
 pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
+pub use path::{field_name, field_path};
 pub use pin::Pin;
+pub use schema::{
+    FieldSchema, FieldType, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Schema, SchemaError,
+};
 pub use segment::{
     BLOCK_BYTES, Directory, Field, FieldKey, FieldSections, FieldValue, Fields, FieldsBuilder,
     IdColumn, KeyRange, Lookup, MAX_FIELDS, PageReader, Place, SECTION_ALIGN, SEGMENT_HEADER_BYTES,
-    Section, SectionKind, Spans, ValueKind, Within, check_segment_header, encode_spans, field_name,
+    Section, SectionKind, Spans, ValueKind, Within, check_segment_header, encode_spans,
     segment_header,
 };
 pub use version::{FORMAT_VERSION, FormatVersion};

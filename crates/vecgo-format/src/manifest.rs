@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, MANIFEST};
-use crate::{Config, Directory, FormatError, Identity, Metric, ObjectName, SectionKind, checksum};
+use crate::{
+    Config, Directory, FormatError, Identity, Metric, ObjectName, Schema, SectionKind, checksum,
+};
 
 /// The manifest that another one was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +86,8 @@ pub struct Manifest {
     pub next_segment: u64,
     /// The collection's configuration.
     pub config: Config,
+    /// What it says of the fields of documents.
+    pub schema: Schema,
     /// The log beside the segments.
     pub log: LogRange,
     /// The segments, oldest first.
@@ -111,6 +115,7 @@ impl Manifest {
         }
         out.u64(self.next_segment);
         self.config.encode(&mut out);
+        self.schema.encode(&mut out);
         out.u64(self.log.first);
         out.u64(self.log.last);
         out.u64(self.log.epoch);
@@ -156,6 +161,7 @@ impl Manifest {
             tags: decode_tags(&mut body)?,
             next_segment: body.u64()?,
             config: Config::decode(&mut body)?,
+            schema: Schema::decode(&mut body)?,
             log: LogRange {
                 first: body.u64()?,
                 last: body.u64()?,

@@ -6,7 +6,7 @@ use common::reseal;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, Config, ConfigError, Entry, FormatError, Identity, Index, MAX_DIM, Metric,
-    Quantization,
+    Quantization, Schema,
 };
 
 fn graph(m: u16, ef_construction: u16) -> Config {
@@ -118,7 +118,8 @@ fn what_is_refused() {
 
 /// A catalogue of one collection, and where its configuration stands.
 fn with_config(config: Config) -> (Vec<u8>, usize) {
-    let entry = Entry { identity: Identity(7), config, created_ms: 1 };
+    let schema = Schema::default();
+    let entry = Entry { identity: Identity(7), config, schema, created_ms: 1 };
     let collections = [("a".to_owned(), entry)].into();
     let (bytes, _) = Catalogue { number: 1, collections, ..Catalogue::default() }.encode();
     // Prefix, five numbers, a count, a name, an identity.

@@ -21,7 +21,7 @@ fn open(seed: u64) -> (SimDisk, Process, Collection) {
     let process = machine.start(Access::Write, false);
     let database = process.database(Options::default()).unwrap();
     let config = Config::new(DIM, Metric::L2);
-    let docs = process.run(database.open_or_create("docs", config)).unwrap().unwrap();
+    let docs = process.run(database.open_or_create("docs", config, None)).unwrap().unwrap();
     process.run(docs.upsert(records(0..1))).unwrap().unwrap();
     (machine.disk, process, docs)
 }

@@ -6,8 +6,8 @@ use vecgo_engine::Fetch;
 use vecgo_io::Spawn;
 
 use crate::{
-    Ack, Call, Config, Facet, Filter, Id, Record, ScanBuilder, Search, SearchBatch, Stats, Update,
-    Vacuumed, VersionInfo,
+    Ack, Call, Config, Facet, Filter, Id, Record, ScanBuilder, Schema, Search, SearchBatch, Stats,
+    Update, Vacuumed, VersionInfo,
 };
 
 /// A collection of a database, held by its writer or by a reader.
@@ -37,6 +37,24 @@ impl Collection {
     /// Its configuration.
     pub fn config(&self) -> &Config {
         self.inner.config()
+    }
+
+    /// What it says of the fields of documents; at a version, what it said then.
+    pub fn schema(&self) -> Schema {
+        self.inner.schema()
+    }
+
+    /// Changes what is said of the fields of documents, to anything that all records meet as they
+    /// are: fields may be declared, required, made optional or forgotten. Gives a version
+    /// that has it, and all earlier writes.
+    ///
+    /// All records are read. Writes go on meanwhile, but for what was written after the call.
+    ///
+    /// # Errors
+    /// `Conflict` names a record that does not meet it, and the field; nothing is changed then.
+    pub fn set_schema(&self, schema: Schema) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.set_schema(schema).await })
     }
 
     /// Bytes of the largest batch that it takes: half a memtable.

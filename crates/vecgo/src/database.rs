@@ -8,8 +8,8 @@ use vecgo_io::{Access, Env, Limits, Spawn};
 
 use crate::call::awaitable;
 use crate::{
-    AutoCommit, Call, Collection, CollectionInfo, Config, Error, ErrorKind, Result, Retention,
-    VerifyReport, WalSync,
+    AutoCommit, Call, Collection, CollectionInfo, Config, Create, Error, ErrorKind, OpenOrCreate,
+    Result, Retention, Schema, VerifyReport, WalSync,
 };
 
 /// Opens a database: a directory, or `memory://` for one that is gone with its last handle.
@@ -178,13 +178,11 @@ impl Database {
     /// Opens a collection, creating it if it is not there.
     ///
     /// # Errors
-    /// `Conflict` if it is there with another configuration; `Busy`, naming the holder, if it has
-    /// a writer already.
-    pub fn open_or_create(&self, name: impl Into<String>, config: Config) -> Call<Collection> {
-        let (inner, name) = (self.inner.clone(), name.into());
-        Call::on(self.threads(), async move {
-            Ok(Collection::new(inner.open_or_create(&name, config).await?))
-        })
+    /// `Conflict` if it is there with another configuration or schema; `Busy`, naming the holder, if
+    /// it has a writer already.
+    pub fn open_or_create(&self, name: impl Into<String>, config: Config) -> OpenOrCreate {
+        let (database, name) = (self.inner.clone(), name.into());
+        OpenOrCreate { database, name, config, schema: None }
     }
 
     /// Opens a collection that is there: as its writer, or in a database opened for reading only
@@ -217,9 +215,9 @@ impl Database {
     ///
     /// # Errors
     /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
-    pub fn create(&self, name: impl Into<String>, config: Config) -> Call<()> {
-        let (inner, name) = (self.inner.clone(), name.into());
-        Call::on(self.threads(), async move { inner.create(&name, config).await })
+    pub fn create(&self, name: impl Into<String>, config: Config) -> Create {
+        let (database, name) = (self.inner.clone(), name.into());
+        Create { database, name, config, schema: Schema::default() }
     }
 
     /// Deletes a collection and all it holds.

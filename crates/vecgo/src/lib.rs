@@ -44,6 +44,7 @@
 
 mod call;
 mod collection;
+mod create;
 mod database;
 pub mod filter;
 mod scan;
@@ -51,6 +52,7 @@ mod search;
 
 pub use call::Call;
 pub use collection::{Collection, Pin};
+pub use create::{Create, OpenOrCreate};
 pub use database::{Database, Open, open};
 pub use scan::{Scan, ScanBuilder};
 pub use search::{Search, SearchBatch};
@@ -58,10 +60,11 @@ pub use search::{Search, SearchBatch};
 pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
-    Explained, Facet, Filter, GraphBuild, Group, Hit, Id, Index, MAX_CANDIDATES, MAX_DIM,
-    MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MemoryStats, Metric, PartExplained,
-    PinStats, Plan, Quantization, Record, Result, Retention, SegmentStats, SegmentWritten, Stats,
-    Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
+    Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index,
+    MAX_CANDIDATES, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
+    MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan,
+    Quantization, Record, Result, Retention, Schema, SchemaError, SegmentStats, SegmentWritten,
+    Stats, Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
 };
 
 /// The programs of README.md and of the guides of the library are compiled and run.
@@ -73,4 +76,6 @@ mod pages {
     struct Library;
     #[doc = include_str!("../../../docs/filters.md")]
     struct Filters;
+    #[doc = include_str!("../../../docs/schemas.md")]
+    struct Schemas;
 }

@@ -65,6 +65,7 @@ pub(crate) enum Op {
     Blob(u8),
     Reopen,
     DeleteWhere(u8),
+    Declare(u8),
 }
 
 impl Op {
@@ -90,6 +91,7 @@ impl Op {
             Op::Blob(first) => vec![first, 0, 28],
             Op::Reopen => vec![0, 0, 29],
             Op::DeleteWhere(first) => vec![first, 0, 36],
+            Op::Declare(which) => vec![which, 0, 37],
         }
     }
 }

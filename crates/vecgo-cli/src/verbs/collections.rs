@@ -1,30 +1,21 @@
 use serde_json::{Value, json};
-use vecgo::{Config, ErrorKind, Index};
+use vecgo::{Config, ErrorKind, Index, Schema};
 
-use super::reading;
+use super::{reader, reading, schema};
 use crate::Answer;
 use crate::args::{Create, Target};
 use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<Answer, Failure> {
-    if create.schema.is_some() {
-        return Err(Failure::new(ErrorKind::Unsupported, "schemas are not in this version"));
-    }
+    let schema = create.schema.as_deref().map(schema::read).transpose()?;
     let config = configuration(&create)?;
     let db = target.open().wait()?;
-    let created = match db.create(&target.collection, config).wait() {
+    let creation = db.create(&target.collection, config).schema(schema.clone().unwrap_or_default());
+    let created = match creation.wait() {
         Ok(()) => true,
         Err(error) if error.kind() == ErrorKind::AlreadyExists && create.if_not_exists => {
-            let there = db.collections().wait()?;
-            let there = there.iter().find(|info| info.name == target.collection);
-            if let Some(info) = there.filter(|info| info.config != config) {
-                let message = format!(
-                    "collection `{}` has {}; asked for {config}",
-                    target.collection, info.config
-                );
-                return Err(Failure::new(ErrorKind::Conflict, message));
-            }
+            check_there(target, config, schema.as_ref())?;
             false
         }
         Err(error) => return Err(error.into()),
@@ -33,6 +24,25 @@ pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<An
     let what = if created { "created" } else { "there already:" };
     out.line(format!("{what} `{}`: {config}", target.collection));
     Ok(Answer::Yes)
+}
+
+/// Refuses a collection that is there and is not as asked for.
+fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Result<(), Failure> {
+    let collection = reader(target)?;
+    let name = &target.collection;
+    let message = match schema.filter(|schema| **schema != collection.schema()) {
+        _ if *collection.config() != config => {
+            format!("collection `{name}` has {}; asked for {config}", collection.config())
+        }
+        Some(schema) => {
+            format!(
+                "collection `{name}` has the schema {}; asked for {schema}",
+                collection.schema()
+            )
+        }
+        None => return Ok(()),
+    };
+    Err(Failure::new(ErrorKind::Conflict, message))
 }
 
 fn configuration(create: &Create) -> Result<Config, Failure> {

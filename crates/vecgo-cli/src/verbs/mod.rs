@@ -9,6 +9,7 @@ pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod records;
+pub(crate) mod schema;
 pub(crate) mod search;
 pub(crate) mod versions;
 

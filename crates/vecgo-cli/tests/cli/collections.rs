@@ -82,7 +82,6 @@ fn what_is_not_available_yet_is_unsupported() {
         ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
         ("--quantization rabitq:2", ["quantization `rabitq:2`", "expected none"]),
         ("--quantization binary", ["quantization `binary`", "expected none"]),
-        ("--schema schema.json", ["schema", ""]),
     ] {
         place.refuses(&format!("create db --dim 3 --metric l2 {flags}"), "Unsupported", &words);
     }
@@ -162,4 +161,47 @@ fn other_verbs_make_no_database() {
         place.refuses(args, "NotFound", &["nope"]);
         assert!(!place.path("nope").exists(), "{args}");
     }
+}
+
+#[test]
+fn a_schema_is_shown_checked_and_changed() {
+    let place = Place::new();
+    let years = json!({"strict": false, "fields": {"year": {"type": "i64", "required": true}}});
+    place.write("years.json", years.to_string());
+    place.write("broken.json", "{\"fields\": {\"year\": {\"type\": \"int\"}}}");
+    let create = "create db --dim 1 --metric l2";
+    place.refuses(&format!("{create} --schema nowhere.json"), "NotFound", &["nowhere.json"]);
+    place.refuses(
+        &format!("{create} --schema broken.json"),
+        "InvalidArgument",
+        &["broken.json", "type `int`; expected any, bool, i64"],
+    );
+    assert!(!place.path("db").exists());
+    place.ok(&format!("{create} --schema years.json"));
+    assert_eq!(place.json("schema db"), years);
+    assert_eq!(place.run("schema db").stdout, "1 field declared\n  year: i64, required\n");
+    // The same again is there, and so is it for whoever asks for no schema; another is not.
+    place.ok(&format!("{create} --if-not-exists --schema years.json"));
+    place.ok(&format!("{create} --if-not-exists"));
+    place.write("none.json", "{}");
+    let other = format!("{create} --if-not-exists --schema none.json");
+    place.refuses(&other, "Conflict", &["`default` has the schema", "asked for"]);
+
+    place.write("good.jsonl", "{\"id\": 1, \"vector\": [1], \"metadata\": {\"year\": 2024}}\n");
+    place.write("bad.jsonl", "{\"id\": 2, \"vector\": [2], \"metadata\": {\"year\": 2024.5}}\n");
+    place.ok("import db good.jsonl");
+    let told = "metadata field `year` is the number 2024.5; expected i64";
+    place.refuses("import db bad.jsonl", "InvalidArgument", &[told]);
+    assert_eq!(place.json("count db")["count"], 1);
+    place.write("texts.json", "{\"fields\": {\"year\": {\"type\": \"string\"}}}");
+    let told = "record 1: metadata field `year` is the number 2024; expected string";
+    place.refuses("schema db --set texts.json", "Conflict", &[told]);
+    assert_eq!(place.json("schema db"), years);
+    let strict = json!({"strict": true, "fields": {
+        "year": {"type": "f64"}, "note": {"type": "string", "indexed": false},
+    }});
+    place.write("strict.json", strict.to_string());
+    assert_eq!(place.json("schema db --set strict.json"), strict);
+    assert_eq!(place.json("schema db"), strict);
+    place.ok("import db bad.jsonl");
 }

@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_lock::{Mutex as AsyncMutex, OnceCell};
-use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity};
+use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity, Schema};
 use vecgo_io::{Access, Env, Listed, Spawn};
 use vecgo_kernels::{Kernels, Level};
 
 use super::probe::probe;
 use super::{Chain, CollectionInfo, change};
 use crate::collection::{Collection, WeakCollection, lock};
+use crate::schema::difference;
 use crate::verify::{VerifyReport, verify};
 use crate::{Error, ErrorKind, Options, Result};
 
@@ -91,34 +92,40 @@ impl Database {
     ///
     /// # Errors
     /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
-    pub async fn create(&self, name: &str, config: Config) -> Result<()> {
+    pub async fn create(&self, name: &str, config: Config, schema: Schema) -> Result<()> {
         self.check_writable().await?;
         check_name(name)?;
         config.check()?;
         let env = &self.inner.env;
         let identity = Identity(env.rand.next_u128());
-        let entry = Entry { identity, config, created_ms: env.clock.wall_ms() };
+        let entry = Entry { identity, config, schema, created_ms: env.clock.wall_ms() };
         change(&self.inner.chain, |catalogue| {
             if catalogue.collections.contains_key(name) {
                 let message = format!("collection `{name}` is there already");
                 return Err(Error::new(ErrorKind::AlreadyExists, message));
             }
-            catalogue.collections.insert(name.to_owned(), entry);
+            catalogue.collections.insert(name.to_owned(), entry.clone());
             Ok(())
         })
         .await
     }
 
-    /// Opens a collection, creating it if it is not there.
+    /// Opens a collection, creating it if it is not there. Without a schema it may have any.
     ///
     /// # Errors
-    /// `Conflict` if it is there with another configuration; `Busy` if it has a writer already.
-    pub async fn open_or_create(&self, name: &str, config: Config) -> Result<Collection> {
+    /// `Conflict` if it is there with another configuration or schema; `Busy` if it has a writer
+    /// already.
+    pub async fn open_or_create(
+        &self,
+        name: &str,
+        config: Config,
+        schema: Option<Schema>,
+    ) -> Result<Collection> {
         check_name(name)?;
         config.check()?;
         let (catalogue, _) = self.inner.chain.newest().await?;
         if !catalogue.collections.contains_key(name) {
-            match self.create(name, config).await {
+            match self.create(name, config, schema.clone().unwrap_or_default()).await {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 created => created?,
             }
@@ -131,6 +138,11 @@ impl Database {
                 format!("collection `{name}` has {found}; asked for {config}"),
             ));
         }
+        let found = collection.schema();
+        if let Some(schema) = schema.filter(|schema| *schema != found) {
+            let message = format!("collection `{name}`: {}", difference(&found, &schema));
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         Ok(collection)
     }
 
@@ -141,7 +153,7 @@ impl Database {
     pub async fn collection(&self, name: &str) -> Result<Collection> {
         let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
         let (catalogue, _) = self.inner.chain.newest().await?;
-        let entry = *find(&catalogue, name)?;
+        let entry = find(&catalogue, name)?.clone();
         if *access == Access::Read {
             return Collection::open_replica(env, name, &entry, *kernels, options).await;
         }
@@ -175,7 +187,7 @@ impl Database {
         self.check_writable().await?;
         let env = &self.inner.env;
         let (catalogue, _) = self.inner.chain.newest().await?;
-        let entry = *find(&catalogue, name)?;
+        let entry = find(&catalogue, name)?.clone();
         let identity = entry.identity;
         let lock = lock(env, &CollectionNames(identity), name).await?;
         if lock.is_none() {
@@ -227,7 +239,7 @@ impl Database {
         self.check_writable().await?;
         check_name(to)?;
         change(&self.inner.chain, |catalogue| {
-            let entry = *find(catalogue, from)?;
+            let entry = find(catalogue, from)?.clone();
             if catalogue.collections.contains_key(to) {
                 let message = format!("collection `{to}` is there already");
                 return Err(Error::new(ErrorKind::AlreadyExists, message));

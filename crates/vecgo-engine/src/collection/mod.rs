@@ -11,14 +11,13 @@ use arc_swap::ArcSwap;
 use async_lock::Mutex as AsyncMutex;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Config, Id};
+use vecgo_format::{CollectionNames, Config, Id, Schema};
 use vecgo_io::{Env, Spawn};
 use vecgo_kernels::Kernels;
 
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, SegmentWritten, Stats};
 
-use crate::filter::Bound;
 use crate::graph::{Progress, Walkers};
 use crate::query::{Fetch, Scan, SearchParams, Snapshot, View};
 use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
@@ -31,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) names: CollectionNames,
     pub(crate) name: String,
     pub(crate) config: Config,
+    /// The schema until a version says another.
+    created_with: Schema,
     pub(crate) kernels: Kernels,
     pub(crate) walkers: Walkers,
     pub(crate) progress: Progress,
@@ -125,6 +126,11 @@ impl Collection {
         &self.shared.config
     }
 
+    /// What it says of the fields of documents.
+    pub fn schema(&self) -> Schema {
+        self.shared.view.load().schema.clone()
+    }
+
     /// Bytes of the largest batch that it takes: half a memtable.
     pub fn largest_batch(&self) -> usize {
         self.shared.options.batch_bytes()
@@ -145,7 +151,7 @@ impl Collection {
     }
 
     /// For a read that can fail: a closed writer's view would be out of date.
-    fn open_snapshot(&self) -> Result<Snapshot> {
+    pub(crate) fn open_snapshot(&self) -> Result<Snapshot> {
         match &self.role {
             Role::Writer(handle) if handle.inbox.is_closed() => Err(Error::closed()),
             Role::Writer(_) | Role::Replica(_) | Role::Version => Ok(self.snapshot()),
@@ -162,7 +168,7 @@ impl Collection {
         }
     }
 
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         message: impl FnOnce(oneshot::Sender<Result<T>>) -> Message,
     ) -> Result<T> {
@@ -211,7 +217,8 @@ impl Collection {
     async fn put(&self, records: Vec<Record>, condition: Condition) -> Result<Ack> {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
-        self.write(Batch::of_records(&self.shared.config, limit, records, condition)?).await
+        let schema = &self.shared.view.load().schema;
+        self.write(Batch::of_records(&self.shared.config, schema, limit, records, condition)?).await
     }
 
     /// Changes parts of records that are there.
@@ -221,7 +228,8 @@ impl Collection {
     pub async fn update(&self, updates: Vec<Update>) -> Result<Ack> {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
-        self.write(Batch::of_updates(&self.shared.config, limit, updates)?).await
+        let schema = &self.shared.view.load().schema;
+        self.write(Batch::of_updates(&self.shared.config, schema, limit, updates)?).await
     }
 
     /// Deletes records; an id that is not there is no error. The answer counts those that were.
@@ -240,8 +248,9 @@ impl Collection {
     /// `InvalidArgument` for a filter that is refused. What was deleted before an error stays so.
     pub async fn delete_where(&self, filter: Filter) -> Result<Ack> {
         self.writer()?;
-        let bound = Arc::new(Bound::new(filter)?);
-        let snapshot = self.open_snapshot()?.only(&bound).await?;
+        let snapshot = self.open_snapshot()?;
+        let bound = snapshot.bind(filter)?;
+        let snapshot = snapshot.only(&bound).await?;
         let limit = self.shared.options.batch_bytes();
         let mut matching = Scan::new(snapshot, Fetch::default(), limit / DELETION_BYTES)?;
         // No write but of what is deleted: one that failed would tell of a deletion that was done.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Entry};
+use vecgo_format::{CollectionNames, Entry, Schema};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
@@ -29,6 +29,7 @@ impl Shared {
     fn new(env: &Env, name: &str, entry: &Entry, kernels: Kernels, options: &Arc<Options>) -> Self {
         let view = View {
             version: 0,
+            schema: entry.schema.clone(),
             sequence: Arc::new(AtomicU64::new(0)),
             memtables: Vec::new(),
             segments: Vec::new(),
@@ -38,6 +39,7 @@ impl Shared {
             names: CollectionNames(entry.identity),
             name: name.to_owned(),
             config: entry.config,
+            created_with: entry.schema.clone(),
             kernels,
             walkers: Walkers::default(),
             progress: Progress::default(),
@@ -65,10 +67,16 @@ impl Shared {
         Source { env: &self.env, names: self.names, config: &self.config, committed, extent }
     }
 
+    /// What documents meet at a version.
+    pub(crate) fn schema_of<'a>(&'a self, committed: Option<&'a Committed>) -> &'a Schema {
+        committed.map_or(&self.created_with, |committed| &committed.manifest.schema)
+    }
+
     /// Shows readers what was brought back of a committed version.
     fn show(&self, committed: Option<&Committed>, recovered: Recovered) {
         self.view.store(Arc::new(View {
             version: committed.map_or(0, |committed| committed.manifest.number),
+            schema: self.schema_of(committed).clone(),
             sequence: Arc::new(AtomicU64::new(recovered.sequence)),
             memtables: vec![Arc::clone(recovered.memtable.table())],
             segments: recovered.segments,
@@ -163,8 +171,12 @@ impl Collection {
     /// `VersionGone` if it is not kept.
     pub async fn at_version(&self, version: u64) -> Result<Self> {
         let env = &self.shared.env;
-        let entry =
-            Entry { identity: self.shared.names.0, config: self.shared.config, created_ms: 0 };
+        let entry = Entry {
+            identity: self.shared.names.0,
+            config: self.shared.config,
+            schema: self.shared.created_with.clone(),
+            created_ms: 0,
+        };
         let (kernels, options) = (self.shared.kernels, &self.shared.options);
         let shared = Arc::new(Shared::new(env, &self.shared.name, &entry, kernels, options));
         let committed = Some(manifest::at(env, shared.names, version).await?);

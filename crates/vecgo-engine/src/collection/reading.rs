@@ -1,11 +1,8 @@
 //! What a caller reads.
 
-use std::sync::Arc;
-
 use vecgo_format::Id;
 
 use super::Collection;
-use crate::filter::Bound;
 use crate::query::{
     Explained, Facet, Fetch, Group, Grouping, Hit, Request, Scan, Snapshot, check_vector,
 };
@@ -57,7 +54,10 @@ impl Collection {
         let snapshot = self.open_snapshot()?;
         match filter {
             None => Ok(snapshot),
-            Some(filter) => snapshot.only(&Arc::new(Bound::new(filter)?)).await,
+            Some(filter) => {
+                let bound = snapshot.bind(filter)?;
+                snapshot.only(&bound).await
+            }
         }
     }
 
@@ -128,8 +128,9 @@ impl Collection {
     pub async fn explain(&self, query: Vec<f32>, request: Request) -> Result<Explained> {
         self.check_query(&query)?;
         request.check()?;
-        let bound = request.filter.clone().map(Bound::new).transpose()?;
-        self.open_snapshot()?.explain(query, &request, bound.map(Arc::new)).await
+        let snapshot = self.open_snapshot()?;
+        let bound = request.filter.clone().map(|filter| snapshot.bind(filter)).transpose()?;
+        snapshot.explain(query, &request, bound).await
     }
 
     /// The values of a field, or of the lists that it is, with the number of records that have each:

@@ -209,6 +209,7 @@ impl Merge {
             number: self.number,
             metric: self.shared.config.metric(),
             dim: self.shared.config.dim(),
+            schema: &self.shared.view.load().schema,
         };
         let mut rows = Rows::Segments(Box::new(rows));
         Ok(build(new, &mut rows, arrangement, &self.stop).await?.named(self.number))
@@ -256,7 +257,10 @@ mod tests {
         let options = Options { auto_compact: false, ..Options::default() };
         let database =
             Database::new(Env::memory(Limits::default()).unwrap(), Access::Write, options).unwrap();
-        database.create("docs", Config::new(DIM, Metric::Cosine)).await.unwrap();
+        database
+            .create("docs", Config::new(DIM, Metric::Cosine), Default::default())
+            .await
+            .unwrap();
         let docs = database.collection("docs").await.unwrap();
         for (mark, first) in [(0, 0), (1, 20), (2, 45)] {
             docs.upsert((first..first + 30).map(|n| record(n, mark)).collect()).await.unwrap();

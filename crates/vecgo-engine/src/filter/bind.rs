@@ -3,17 +3,21 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
 use serde_json::Value;
-use vecgo_format::{FieldKey, KeyRange, ValueKind};
+use vecgo_format::{
+    FieldKey, FieldSchema, KeyRange, Schema, Timestamp, ValueKind, field_name, field_path,
+};
 
 use super::tree::Node;
-use super::{Filter, Op, keys_of, name_of};
-use crate::Result;
+use super::{Filter, Op, Operand};
+use crate::{Error, Result};
 
 /// A filter as tests that know nothing of operators any more: what each operator means is said here
 /// and nowhere else.
 #[derive(Debug)]
 pub(crate) struct Bound {
     filter: Filter,
+    /// Which of its nodes test fields of timestamps.
+    timed: Box<[bool]>,
     /// Each after its parts. Made for the first to ask: where rows are known nobody does.
     steps: OnceLock<Vec<Step>>,
 }
@@ -63,28 +67,67 @@ pub(super) struct Values {
 const NARROWED_BY: usize = 4;
 
 impl Bound {
-    /// Refuses what [`Filter`] says is refused.
-    pub(crate) fn new(filter: Filter) -> Result<Self> {
+    /// Refuses what [`Filter`] says is refused, and what is compared with timestamps and is none.
+    pub(crate) fn new(filter: Filter, schema: &Schema) -> Result<Self> {
         filter.check()?;
-        Ok(Self { filter, steps: OnceLock::new() })
+        let timed = filter.nodes.iter().map(|node| is_timed(node, schema));
+        let timed = timed.collect::<Result<_>>()?;
+        Ok(Self { filter, timed, steps: OnceLock::new() })
     }
 
     pub(super) fn steps(&self) -> &[Step] {
-        self.steps.get_or_init(|| steps(&self.filter))
+        self.steps.get_or_init(|| steps(&self.filter, &self.timed))
     }
 
     pub(crate) fn filter(&self) -> &Filter {
         &self.filter
     }
+
+    /// Whether the other one means the same.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.filter == other.filter && self.timed == other.timed
+    }
 }
 
-fn steps(filter: &Filter) -> Vec<Step> {
+/// Whether a node tests a field of timestamps. A string that is compared with those must be one.
+fn is_timed(node: &Node, schema: &Schema) -> Result<bool> {
+    let Node::Test { field, op, value } = node else { return Ok(false) };
+    let Some(declared) = schema.field(field).filter(|field| field.is_of_timestamps()) else {
+        return Ok(false);
+    };
+    let value = value.as_ref().and_then(Operand::value);
+    let compared = match value {
+        Some(Value::Array(values)) => values.as_slice(),
+        Some(value) if compares(*op, declared) => std::slice::from_ref(value),
+        _ => &[],
+    };
+    let texts = compared.iter().filter_map(Value::as_str);
+    for text in texts {
+        Timestamp::parse(text).map_err(|error| {
+            let shown: String = text.chars().take(40).collect();
+            let op = op.name();
+            Error::invalid(format!("filter: field `{field}`: {op} with {shown:?}; {error}"))
+        })?;
+    }
+    Ok(true)
+}
+
+/// Whether an operator compares whole values, and not parts of texts.
+fn compares(op: Op, declared: FieldSchema) -> bool {
+    match op {
+        Op::StartsWith | Op::EndsWith => false,
+        Op::Contains => declared.is_list(),
+        _ => true,
+    }
+}
+
+fn steps(filter: &Filter, timed: &[bool]) -> Vec<Step> {
     let mut parts: Vec<Vec<Step>> = Vec::new();
-    for node in &filter.nodes {
+    for (node, timed) in filter.nodes.iter().zip(timed) {
         let steps = match node {
             Node::Test { field, op, value } => {
                 let value = value.as_ref().and_then(|value| value.value());
-                tests(&keys_of(field), *op, value.unwrap_or(&Value::Null))
+                tests(&field_path(field), *op, value.unwrap_or(&Value::Null), *timed)
             }
             Node::Not => not(parts.pop().unwrap_or_default()),
             Node::And(count) => and(parts.split_off(parts.len().saturating_sub(*count))),
@@ -145,19 +188,21 @@ fn or(parts: Vec<Vec<Step>>) -> Vec<Step> {
     joined(parts, Step::None, || Step::Or)
 }
 
-fn kind(value: &Value) -> ValueKind {
+/// `timed` values of a field of timestamps are none of other strings.
+fn kind(value: &Value, timed: bool) -> ValueKind {
     match value {
         Value::Null => ValueKind::Null,
         Value::Bool(_) => ValueKind::Bool,
         Value::Number(_) => ValueKind::Number,
+        Value::String(_) if timed => ValueKind::Timestamp,
         Value::String(_) => ValueKind::Text,
         Value::Array(_) => ValueKind::List,
         Value::Object(_) => ValueKind::Object,
     }
 }
 
-/// The key of a value that has one of its own.
-pub(crate) fn key(value: &Value) -> Option<FieldKey> {
+/// The key of a value that has one of its own; `timed` in a field of timestamps.
+pub(crate) fn key(value: &Value, timed: bool) -> Option<FieldKey> {
     Some(match value {
         Value::Null => FieldKey::null(),
         Value::Bool(value) => FieldKey::bool(*value),
@@ -169,17 +214,18 @@ pub(crate) fn key(value: &Value) -> Option<FieldKey> {
                 None => FieldKey::float(number.as_f64()?),
             }
         }
+        Value::String(text) if timed => FieldKey::timestamp(Timestamp::parse(text).ok()?),
         Value::String(text) => FieldKey::text(text.as_bytes()),
         Value::Array(_) | Value::Object(_) => return None,
     })
 }
 
 impl Values {
-    fn of(values: &[Value]) -> Self {
+    fn of(values: &[Value], timed: bool) -> Self {
         let mut all = Self::default();
         let mut keys = Vec::new();
         for value in values {
-            match key(value) {
+            match key(value, timed) {
                 Some(key) => keys.push(key),
                 None => all.others.push(value.clone()),
             }
@@ -192,17 +238,17 @@ impl Values {
 }
 
 /// What an operator means.
-fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
-    let (path, name): (Arc<[String]>, Arc<str>) = (path.into(), name_of(path).into());
+fn tests(path: &[String], op: Op, value: &Value, timed: bool) -> Vec<Step> {
+    let (path, name): (Arc<[String]>, Arc<str>) = (path.into(), field_name(path).into());
     let test =
         |check| vec![Step::Test(Test { path: Arc::clone(&path), name: Arc::clone(&name), check })];
     let kinds = |values: &[Value]| {
-        let mut kinds: Vec<_> = values.iter().map(kind).collect();
+        let mut kinds: Vec<_> = values.iter().map(|value| kind(value, timed)).collect();
         kinds.sort_unstable();
         kinds.dedup();
         test(Check::Keys(kinds.into_iter().map(KeyRange::kind).collect()))
     };
-    let holds = |values: &[Value]| test(Check::Holds(Values::of(values)));
+    let holds = |values: &[Value]| test(Check::Holds(Values::of(values, timed)));
     let same = |value: &Value| {
         let mut parts = vec![test(Check::Same(value.clone()))];
         if let Value::Array(values) = value {
@@ -212,7 +258,7 @@ fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
         and(parts)
     };
     let one_of = |values: &[Value]| {
-        let Values { keys, others } = Values::of(values);
+        let Values { keys, others } = Values::of(values, timed);
         let mut parts = vec![test(Check::Keys(keys))];
         parts.extend(others.iter().map(same));
         or(parts)
@@ -225,7 +271,7 @@ fn tests(path: &[String], op: Op, value: &Value) -> Vec<Step> {
     };
     let this = std::slice::from_ref(value);
     let ordered = |range: fn(ValueKind, FieldKey, bool) -> KeyRange, inclusive| {
-        let range = key(value).map(|key| range(kind(value), key, inclusive));
+        let range = key(value, timed).map(|key| range(kind(value, timed), key, inclusive));
         test(Check::Keys(range.into_iter().collect()))
     };
     let text = value.as_str().unwrap_or_default().as_bytes();

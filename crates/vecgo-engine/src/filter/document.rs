@@ -127,7 +127,8 @@ fn same(value: &RawValue<'_>, wanted: &Value, scratch: &mut FieldKey) -> Result<
         (RawValue::List(_) | RawValue::Object(_), _) => Ok(false),
         (scalar, wanted) => {
             scratch.set(scalar);
-            Ok(key(wanted).is_some_and(|key| key == *scratch))
+            let timed = matches!(scalar, RawValue::Timestamp(_));
+            Ok(key(wanted, timed).is_some_and(|key| key == *scratch))
         }
     }
 }

@@ -122,7 +122,7 @@ impl Reader<'_> {
         let rows = self.segment.rows();
         let elements = matches!(test.check, Check::Holds(_));
         let Some(field) = self.fields.find(&test.name, elements) else {
-            let doubt = (!self.fields.complete).then(|| RowSet::all(rows));
+            let doubt = self.fields.may_have(&test.name).then(|| RowSet::all(rows));
             return Ok(Known { sure: RowSet::none(rows), doubt });
         };
         let mut known = Known::exactly(RowSet::none(rows));

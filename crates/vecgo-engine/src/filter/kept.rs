@@ -31,7 +31,7 @@ struct Kept {
 impl KeptMatches {
     pub(super) fn find(&self, bound: &Bound) -> Option<Arc<MatchedRows>> {
         let kept = self.kept.load();
-        let found = kept.iter().find(|kept| kept.bound.filter() == bound.filter())?;
+        let found = kept.iter().find(|kept| kept.bound.is_as(bound))?;
         if !found.used.load(Ordering::Relaxed) {
             found.used.store(true, Ordering::Relaxed);
         }
@@ -49,7 +49,7 @@ impl KeptMatches {
         let Some(charge) = memory.try_take(Use::Kept, bytes) else { return };
         let others = self.kept.load();
         let mut kept: Vec<_> =
-            others.iter().filter(|kept| kept.bound.filter() != bound.filter()).cloned().collect();
+            others.iter().filter(|kept| !kept.bound.is_as(bound)).cloned().collect();
         if kept.len() >= KEPT {
             // The oldest that nobody asked for since this was last the question.
             let unused = kept.iter().position(|kept| !kept.used.swap(false, Ordering::Relaxed));

@@ -6,7 +6,7 @@ use crate::collection::Shared;
 use crate::memtable::Memtable;
 use crate::query::{RowSource, Snapshot};
 use crate::segment::Segment;
-use crate::{Error, Result};
+use crate::{Error, Filter, Result};
 
 /// The rows of each of a snapshot's sources that a filter matches, dead ones included.
 #[derive(Debug)]
@@ -21,6 +21,14 @@ impl Matched {
 }
 
 impl Snapshot {
+    /// A filter of its records.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is refused.
+    pub(crate) fn bind(&self, filter: Filter) -> Result<Arc<Bound>> {
+        Ok(Arc::new(Bound::new(filter, &self.view.schema)?))
+    }
+
     /// The same with nothing in it but what a filter matches.
     pub(crate) async fn only(mut self, bound: &Arc<Bound>) -> Result<Self> {
         let mut sources = Vec::new();

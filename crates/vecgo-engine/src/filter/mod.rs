@@ -11,7 +11,6 @@ mod json;
 mod kept;
 mod matched;
 mod operand;
-mod path;
 mod rows;
 mod tree;
 
@@ -21,6 +20,5 @@ pub(crate) use fields::row_of;
 pub(crate) use kept::KeptMatches;
 pub(crate) use matched::Matched;
 pub use operand::Operand;
-pub(crate) use path::{keys_of, name_of};
 pub(crate) use rows::{MatchedRows, RowSet};
 pub use tree::{Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, Op};

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::Value;
-use vecgo_format::{Field, FieldKey, FormatError, Place, RawObject, RawValue, SectionKind};
+use vecgo_format::{
+    Field, FieldKey, FormatError, Place, RawObject, RawValue, SectionKind, field_name, field_path,
+};
 
 use super::view::{RowSource, Seen, Snapshot};
-use crate::filter::{RowSet, keys_of, name_of, row_of};
+use crate::filter::{RowSet, row_of};
 use crate::segment::Segment;
 use crate::{Error, ErrorKind, Result};
 
@@ -86,7 +88,7 @@ fn key_of(value: &RawValue<'_>) -> Option<FieldKey> {
 impl Snapshot {
     /// The values that most records have.
     pub(crate) async fn facet(&self, field: &str, most: usize) -> Result<Vec<Facet>> {
-        let path = keys_of(field);
+        let path = field_path(field);
         let mut counts = Counts::default();
         for (number, source) in self.sources() {
             let seen = self.seen(number, source);
@@ -133,11 +135,11 @@ struct Counting<'a> {
 
 impl Counting<'_> {
     async fn count(&self, counts: &mut Counts) -> Result<()> {
-        let (fields, name) = (self.segment.fields().await?, name_of(self.path));
+        let (fields, name) = (self.segment.fields().await?, field_name(self.path));
         let held = [false, true].map(|elements| fields.find(&name, elements));
         let few = |rows: &RowSet| rows.count() <= self.segment.rows() / FEW_ONE_IN;
         // The values in lists may be beyond the last field that is held.
-        let beyond = !fields.complete && held.iter().any(Option::is_none);
+        let beyond = fields.may_have(&name) && held.iter().any(Option::is_none);
         if beyond || self.rows.as_ref().is_some_and(few) {
             let all = RowSet::all(self.segment.rows());
             let rows = self.rows.as_ref().unwrap_or(&all);

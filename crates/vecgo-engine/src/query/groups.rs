@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use vecgo_format::FieldKey;
+use vecgo_format::{FieldKey, FieldSchema, field_path};
 
 use super::fetch::Fetch;
 use super::params::SearchParams;
 use super::request::Request;
 use super::search::Hit;
 use super::view::Snapshot;
-use crate::filter::{key, keys_of};
+use crate::filter::key;
 use crate::{Error, Result};
 
 /// What to group hits by.
@@ -41,6 +41,8 @@ const MOST_LOOKED_THROUGH: usize = 1 << 16;
 #[derive(Debug, Default)]
 struct Groups {
     groups: Vec<Group>,
+    /// Whether the values are timestamps.
+    timed: bool,
     /// The places of those whose value has a key of its own.
     places: BTreeMap<FieldKey, usize>,
 }
@@ -57,7 +59,9 @@ impl Snapshot {
             return Err(Error::invalid("0 groups or 0 hits of each; expected 1 or more"));
         }
         request.check()?;
-        let path = keys_of(&grouping.field);
+        let path = field_path(&grouping.field);
+        let declared = self.view.schema.field(&grouping.field);
+        let timed = declared.is_some_and(FieldSchema::is_of_timestamps);
         let all = usize::try_from(self.count()).unwrap_or(usize::MAX);
         let most = all.min(MOST_LOOKED_THROUGH);
         let wanted = grouping.groups.saturating_mul(grouping.hits);
@@ -69,7 +73,7 @@ impl Snapshot {
             let found = hits.len();
             request.cut(&mut hits);
             let ended = k >= most || hits.len() < found;
-            let mut groups = Groups::default();
+            let mut groups = Groups { timed, ..Groups::default() };
             hits.into_iter().for_each(|hit| groups.put(hit, &path, grouping));
             let full = groups.groups.iter().filter(|group| group.hits.len() == grouping.hits);
             if ended || full.count() == grouping.groups {
@@ -104,10 +108,10 @@ impl Groups {
             path.iter().try_fold(metadata, |value, key| value.as_object()?.get(key))
         });
         let Some(value) = value.cloned() else { return };
-        let own = key(&value);
+        let own = key(&value, self.timed);
         let there = match &own {
             Some(own) => self.places.get(own).copied(),
-            None => self.groups.iter().position(|group| same(&group.value, &value)),
+            None => self.groups.iter().position(|group| same(&group.value, &value, self.timed)),
         };
         if let Some(place) = there {
             if let Some(group) = self.groups.get_mut(place)
@@ -123,14 +127,15 @@ impl Groups {
 }
 
 /// Equal as filters have it: a number is what it is, integer or not. As deep as documents are nested.
-fn same(a: &Value, b: &Value) -> bool {
+fn same(a: &Value, b: &Value, timed: bool) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, timed))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+            let same = |name: &str, a| b.get(name).is_some_and(|b| same(a, b, false));
+            a.len() == b.len() && a.iter().all(|(name, a)| same(name, a))
         }
-        _ => key(a).is_some_and(|a| Some(a) == key(b)),
+        _ => key(a, timed).is_some_and(|a| Some(a) == key(b, timed)),
     }
 }

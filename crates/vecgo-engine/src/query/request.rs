@@ -1,9 +1,8 @@
 use serde_json::Value;
-use vecgo_format::Document;
+use vecgo_format::{Document, field_path};
 
 use super::params::SearchParams;
 use super::search::Hit;
-use crate::filter::keys_of;
 use crate::{Error, Filter, Result};
 
 /// A search: how far it goes, among which records, and what of them it returns.
@@ -60,7 +59,7 @@ impl Selection {
     /// Leaves of each document what is wanted.
     pub(super) fn apply<'a>(&self, documents: impl Iterator<Item = &'a mut Value>) {
         let (Selection::Only(fields) | Selection::But(fields)) = self else { return };
-        let paths: Vec<_> = fields.iter().map(|field| keys_of(field)).collect();
+        let paths: Vec<_> = fields.iter().map(|field| field_path(field)).collect();
         for document in documents {
             if let Selection::But(_) = self {
                 paths.iter().for_each(|path| remove(document, path));

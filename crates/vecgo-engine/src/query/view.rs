@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vecgo_format::Id;
+use vecgo_format::{Id, Schema};
 
 use super::explain::Notes;
 use crate::Result;
@@ -16,6 +16,8 @@ use crate::short_codes::ShortCodes;
 pub(crate) struct View {
     /// The last committed version when the view was made.
     pub(crate) version: u64,
+    /// What every document meets.
+    pub(crate) schema: Schema,
     /// Readers see the writes up to this one. Moves on with each acknowledged batch, until the
     /// writer publishes another view.
     pub(crate) sequence: Arc<AtomicU64>,

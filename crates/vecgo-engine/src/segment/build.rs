@@ -2,8 +2,8 @@ use std::iter;
 
 use vecgo_format::{
     BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, FieldSections, FieldsBuilder,
-    IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section,
-    SectionKind, SegmentRef, checksum, encode_spans, segment_header,
+    IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema,
+    Section, SectionKind, SegmentRef, checksum, encode_spans, segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
@@ -22,6 +22,7 @@ pub(crate) struct NewSegment<'a> {
     pub(crate) number: u64,
     pub(crate) metric: Metric,
     pub(crate) dim: usize,
+    pub(crate) schema: &'a Schema,
 }
 
 /// In which order the rows of a segment stand, and what is written beside them.
@@ -115,7 +116,7 @@ pub(crate) async fn build(
     debug_assert_eq!(out.at, SEGMENT_HEADER_BYTES);
     write_vectors(&mut out, rows, order.rows(count), new).await?;
     write_ids(&mut out, rows, order.rows(count)).await?;
-    write_documents(&mut out, rows, order.rows(count)).await?;
+    write_documents(&mut out, rows, order.rows(count), new.schema).await?;
     write_payloads(&mut out, rows, order.rows(count)).await?;
     for extra in &arrangement.extra {
         out.section(extra.kind, iter::once(extra.bytes.as_slice())).await?;
@@ -181,6 +182,7 @@ async fn write_documents(
     out: &mut SegmentWriter<'_>,
     rows: &mut Rows<'_>,
     order: impl Iterator<Item = u32> + Clone,
+    schema: &Schema,
 ) -> Result<()> {
     let lengths = order.clone().map(|row| rows.document_length(row));
     let lengths = lengths.collect::<Result<Vec<usize>>>()?;
@@ -189,7 +191,7 @@ async fn write_documents(
     }
     let spans = encode_spans(lengths.into_iter().map(Some));
     out.section(SectionKind::DocumentSpans, iter::once(spans.as_slice())).await?;
-    let mut fields = FieldsBuilder::default();
+    let mut fields = FieldsBuilder::new(schema);
     out.begin_section(BLOCK_BYTES).await?;
     for row in order {
         let document = rows.document(row).await?;

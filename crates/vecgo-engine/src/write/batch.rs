@@ -6,12 +6,13 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use serde_json::Value;
-use vecgo_format::{Config, Document, Id, encode_document};
+use vecgo_format::{Config, Document, Id, Schema, encode_document, encode_document_under};
 
 use crate::filter::Bound;
 use crate::memtable::ROW_OVERHEAD;
 use crate::query::{check_vector, norm};
 use crate::record::{Patch, Record, Update, kind};
+use crate::schema::rewritten;
 use crate::{Error, Result};
 
 /// What a put supposes about its id.
@@ -56,6 +57,8 @@ pub(crate) struct Batch {
     /// Row of the caller's batch, id, change; no id twice.
     pub(crate) changes: Vec<(usize, Id, Change)>,
     pub(crate) bytes: usize,
+    /// What its documents meet.
+    pub(super) schema: Schema,
 }
 
 /// About what a row takes beside its vector, document and payload.
@@ -64,15 +67,17 @@ const ROW_BYTES: usize = 64;
 impl Batch {
     pub(crate) fn of_records(
         config: &Config,
+        schema: &Schema,
         limit: usize,
         records: Vec<Record>,
         condition: Condition,
     ) -> Result<Self> {
         Self::collect(
+            schema,
             limit,
             records.len(),
             records.into_iter().map(|record| {
-                let document = encode_metadata(&record.metadata)?;
+                let document = encode_metadata(&record.metadata, schema)?;
                 let vector = checked(config, record.vector)?;
                 let payload = record.payload.map(Vec::into_boxed_slice);
                 Ok((record.id, Change::Put { vector, document, payload, condition }))
@@ -80,14 +85,20 @@ impl Batch {
         )
     }
 
-    pub(crate) fn of_updates(config: &Config, limit: usize, updates: Vec<Update>) -> Result<Self> {
+    pub(crate) fn of_updates(
+        config: &Config,
+        schema: &Schema,
+        limit: usize,
+        updates: Vec<Update>,
+    ) -> Result<Self> {
         Self::collect(
+            schema,
             limit,
             updates.len(),
             updates.into_iter().map(|update| {
                 let document = match update.metadata {
                     Patch::Keep => None,
-                    Patch::Set(metadata) => Some(encode_metadata(&metadata)?),
+                    Patch::Set(metadata) => Some(encode_metadata(&metadata, schema)?),
                 };
                 let merges = match update.merge {
                     None => Vec::new(),
@@ -118,7 +129,7 @@ impl Batch {
         only: Option<&Arc<Bound>>,
     ) -> Result<Self> {
         let delete = |id| Ok((id, Change::Delete(only.cloned())));
-        Self::collect(limit, ids.len(), ids.into_iter().map(delete))
+        Self::collect(&Schema::default(), limit, ids.len(), ids.into_iter().map(delete))
     }
 
     pub(super) fn only_deletes(&self) -> bool {
@@ -134,14 +145,16 @@ impl Batch {
 
     /// Of two rows with one id the last wins.
     fn collect(
+        schema: &Schema,
         limit: usize,
         rows: usize,
-        changes: impl Iterator<Item = Result<(Id, Change)>>,
+        incoming: impl Iterator<Item = Result<(Id, Change)>>,
     ) -> Result<Self> {
-        let mut batch = Self { changes: Vec::with_capacity(rows), bytes: 0 };
+        let (schema, changes) = (schema.clone(), Vec::with_capacity(rows));
+        let mut batch = Self { changes, bytes: 0, schema };
         let mut places: HashMap<Id, usize, BuildHasherDefault<std::hash::DefaultHasher>> =
             HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default());
-        for (row, change) in changes.enumerate() {
+        for (row, change) in incoming.enumerate() {
             let checked = change.and_then(|(id, change)| {
                 id.check()?;
                 Ok((id, change))
@@ -201,6 +214,19 @@ impl Change {
         }
     }
 
+    /// Has its documents as another schema has them.
+    pub(super) fn adapt(&mut self, schema: &Schema) -> Result<()> {
+        let document = match self {
+            Change::Put { document, .. } => Some(document),
+            Change::Update { document, .. } => document.as_mut(),
+            Change::Delete(_) => None,
+        };
+        if let Some(document) = document {
+            *document = rewritten(document, schema, |_| ())?;
+        }
+        Ok(())
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Change::Put { vector, document, payload, .. } => {
@@ -223,9 +249,9 @@ fn checked(config: &Config, values: Vec<f32>) -> Result<CheckedVector> {
     Ok(CheckedVector { norm: norm(config.metric(), &values), values })
 }
 
-fn encode_metadata(metadata: &Value) -> Result<Box<[u8]>> {
+fn encode_metadata(metadata: &Value, schema: &Schema) -> Result<Box<[u8]>> {
     match metadata {
-        Value::Object(document) => Ok(encode_document(document)?.into_boxed_slice()),
+        Value::Object(document) => Ok(encode_document_under(document, schema)?.into()),
         other => Err(not_an_object("metadata", other)),
     }
 }

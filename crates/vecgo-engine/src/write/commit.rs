@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
-use vecgo_format::{LogRange, Manifest, Parent, Previous, SegmentRef};
+use vecgo_format::{LogRange, Manifest, Parent, Previous, Schema, SegmentRef};
 
 use super::writer::Writer;
 use crate::manifest::{Committed, Decided, decide};
+use crate::query::Snapshot;
 use crate::{Error, ErrorKind, Result};
 
 impl Writer {
@@ -41,22 +42,46 @@ impl Writer {
         LogRange { first, last, epoch, end, flushed }
     }
 
+    /// Commits a version with another schema, if all records meet it: `known` are known to.
+    pub(super) async fn set_schema(&mut self, schema: Schema, known: &Snapshot) -> Result<u64> {
+        self.check_alive()?;
+        if schema == *self.schema() {
+            return self.commit().await;
+        }
+        Snapshot::of(&self.shared).check_documents(&schema, Some(known)).await?;
+        self.commit().await?;
+        let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
+        let (tags, _) = self.tags_and_schema();
+        self.put_manifest_with(self.log_range(flushed), self.segment_refs(), tags, schema).await
+    }
+
     /// Commits the version that holds everything durable, and shows it to readers.
     pub(super) async fn put_manifest(
         &mut self,
         log: LogRange,
         segments: Vec<SegmentRef>,
     ) -> Result<u64> {
-        let tags = self.committed.as_ref().map(|last| last.manifest.tags.clone());
-        self.put_manifest_with(log, segments, tags.unwrap_or_default()).await
+        let (tags, schema) = self.tags_and_schema();
+        self.put_manifest_with(log, segments, tags, schema).await
     }
 
-    /// The same with other tags.
+    /// What a version says that is only changed when somebody asks for it.
+    pub(super) fn tags_and_schema(&self) -> (BTreeMap<String, u64>, Schema) {
+        let tags = self.committed.as_ref().map(|last| last.manifest.tags.clone());
+        (tags.unwrap_or_default(), self.schema().clone())
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        self.shared.schema_of(self.committed.as_ref())
+    }
+
+    /// The same with other tags, or another schema.
     pub(super) async fn put_manifest_with(
         &mut self,
         log: LogRange,
         segments: Vec<SegmentRef>,
         tags: BTreeMap<String, u64>,
+        schema: Schema,
     ) -> Result<u64> {
         let parent = self.committed.as_ref().map_or(Parent::default(), |committed| Parent {
             number: committed.manifest.number,
@@ -81,6 +106,7 @@ impl Writer {
             tags,
             next_segment: self.next_segment,
             config: self.shared.config,
+            schema,
             log,
             segments,
         };

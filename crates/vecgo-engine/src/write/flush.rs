@@ -343,6 +343,7 @@ impl Flush {
             number: self.number,
             metric: shared.config.metric(),
             dim: table.dim(),
+            schema: &shared.view.load().schema,
         };
         let mut source = Rows::of_memtable(table, &rows);
         let built = build(new, &mut source, &Arrangement::default(), &Stop::default()).await?;

@@ -3,10 +3,12 @@ use std::collections::VecDeque;
 use event_listener::Event;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
+use vecgo_format::Schema;
 
 use super::Ack;
 use super::batch::Batch;
 use super::beside::Ended;
+use crate::query::Snapshot;
 use crate::{Error, Result, Vacuumed};
 
 /// What the writer is asked to do.
@@ -43,6 +45,12 @@ pub(crate) enum Message {
     Tag {
         tag: String,
         change: TagChange,
+        reply: oneshot::Sender<Result<u64>>,
+    },
+    /// Another schema, which the records that are known meet. Answered with a version that has it.
+    Schema {
+        schema: Schema,
+        known: Box<Snapshot>,
         reply: oneshot::Sender<Result<u64>>,
     },
     /// Answered once the writer has committed, ended, and let go of its lock.

@@ -118,6 +118,7 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             tags: BTreeMap::new(),
             next_segment: 1,
             config: shared.config,
+            schema: shared.schema_of(None).clone(),
             log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },
             segments: Vec::new(),
         },

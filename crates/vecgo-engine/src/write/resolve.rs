@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use vecgo_format::{Document, Id, Kill, Metric, decode_document, encode_document};
+use vecgo_format::{Document, Id, Kill};
 
 use super::batch::{Batch, Change, CheckedVector, Condition, merge, too_large};
 use super::writer::Writer;
 use crate::filter::{Bound, Judge};
 use crate::memtable::Memtable;
 use crate::query::norm;
+use crate::schema::rewritten;
 use crate::segment::LiveSegment;
 use crate::{Error, ErrorKind, Result};
 
@@ -47,12 +48,38 @@ impl Location {
         }
     }
 
+    async fn record(&self) -> Result<Old> {
+        match self {
+            Location::Memtable { table, row } => {
+                let missing = || Error::internal("a memtable row is missing");
+                let entry = table.row(*row).ok_or_else(missing)?;
+                Ok(Old {
+                    vector: table.vector(*row).ok_or_else(missing)?.to_vec(),
+                    document: entry.document.clone(),
+                    payload: entry.payload.clone(),
+                })
+            }
+            Location::Segment { live, row } => Ok(Old {
+                vector: live.segment.vector(*row).await?,
+                document: live.segment.document(*row).await?.as_ref().into(),
+                payload: live.segment.payload(*row).await?.map(|bytes| bytes.as_ref().into()),
+            }),
+        }
+    }
+
     pub(super) fn kill(&self, sequence: u64) {
         match self {
             Location::Memtable { table, row } => table.dead.kill(*row, sequence),
             Location::Segment { live, row } => live.dead.kill(*row, sequence),
         }
     }
+}
+
+/// The parts of a record before an update.
+struct Old {
+    vector: Vec<f32>,
+    document: Box<[u8]>,
+    payload: Option<Box<[u8]>>,
 }
 
 /// A put or a delete that will happen.
@@ -82,10 +109,14 @@ impl Writer {
     /// Decides every change of a batch, or refuses the batch and changes nothing.
     pub(super) async fn resolve(&self, batch: Batch) -> Result<Vec<Resolved>> {
         let limit = self.shared.options.batch_bytes();
-        let metric = self.shared.config.metric();
+        let schema = self.schema();
+        let adapt = !batch.schema.is_same(schema);
         let mut bytes = 0usize;
         let mut resolved = Vec::with_capacity(batch.changes.len());
-        for (row, id, change) in batch.changes {
+        for (row, id, mut change) in batch.changes {
+            if adapt {
+                change.adapt(schema).map_err(|error| error.at_row(row))?;
+            }
             let replaces = self.locate(&id).await?;
             let put = match change {
                 Change::Put { condition: Condition::Absent, .. } if replaces.is_some() => {
@@ -97,7 +128,7 @@ impl Writer {
                 }
                 update @ Change::Update { .. } => match &replaces {
                     Some(old) => Some(
-                        updated(metric, old, update)
+                        self.updated(old, update)
                             .await
                             .map_err(|error| error.context(format!("id {id}")).at_row(row))?,
                     ),
@@ -122,6 +153,29 @@ impl Writer {
         Ok(resolved)
     }
 
+    /// The record that an update makes of the one at `old`.
+    async fn updated(&self, old: &Location, update: Change) -> Result<Put> {
+        let Change::Update { vector, document, merges, payload } = update else {
+            return Err(Error::internal("not an update"));
+        };
+        let old = old.record().await?;
+        let mut document = document.unwrap_or(old.document);
+        if !merges.is_empty() {
+            let merge_all = |document: &mut Document| {
+                merges.into_iter().for_each(|patch| merge(document, patch));
+            };
+            document = rewritten(&document, self.schema(), merge_all)?;
+        }
+        Ok(Put {
+            vector: vector.unwrap_or_else(|| CheckedVector {
+                norm: norm(self.shared.config.metric(), &old.vector),
+                values: old.vector,
+            }),
+            document,
+            payload: payload.unwrap_or(old.payload),
+        })
+    }
+
     /// The live row of an id. Newest first, though only one can be live.
     async fn locate(&self, id: &Id) -> Result<Option<Location>> {
         let tables =
@@ -138,40 +192,4 @@ impl Writer {
         }
         Ok(None)
     }
-}
-
-/// The record that an update makes of the one at `old`.
-async fn updated(metric: Metric, old: &Location, update: Change) -> Result<Put> {
-    let Change::Update { vector, document, merges, payload } = update else {
-        return Err(Error::internal("not an update"));
-    };
-    let missing = || Error::internal("a memtable row is missing");
-    let (old_document, old_payload, old_vector) = match old {
-        Location::Memtable { table, row } => {
-            let entry = table.row(*row).ok_or_else(missing)?;
-            let vector = table.vector(*row).ok_or_else(missing)?.to_vec();
-            (entry.document.clone(), entry.payload.clone(), vector)
-        }
-        Location::Segment { live, row } => {
-            let document = live.segment.document(*row).await?.as_ref().into();
-            let payload = live.segment.payload(*row).await?.map(|bytes| bytes.as_ref().into());
-            (document, payload, live.segment.vector(*row).await?)
-        }
-    };
-    let mut document = document.unwrap_or(old_document);
-    if !merges.is_empty() {
-        document = merged(&document, merges)?;
-    }
-    let vector = vector
-        .unwrap_or_else(|| CheckedVector { norm: norm(metric, &old_vector), values: old_vector });
-    Ok(Put { vector, document, payload: payload.unwrap_or(old_payload) })
-}
-
-fn merged(document: &[u8], patches: Vec<Document>) -> Result<Box<[u8]>> {
-    let mut document = decode_document(document)
-        .map_err(|error| Error::new(ErrorKind::Corruption, error.to_string()))?;
-    for patch in patches {
-        merge(&mut document, patch);
-    }
-    Ok(encode_document(&document)?.into_boxed_slice())
 }

@@ -386,7 +386,7 @@ impl Writer {
         };
         if tags != newest.tags {
             let (range, segments) = (self.log_range(newest.log.flushed), self.segment_refs());
-            self.put_manifest_with(range, segments, tags).await?;
+            self.put_manifest_with(range, segments, tags, self.schema().clone()).await?;
         }
         Ok(version)
     }

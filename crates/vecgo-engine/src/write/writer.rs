@@ -226,6 +226,7 @@ impl Writer {
         let mut pending: Vec<Pending> = Vec::new();
         let mut lacking: Option<Error> = None;
         let (mut commits, mut tags, mut closes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut schemas = Vec::new();
         for message in messages {
             match message {
                 Message::Write { batch, reply } => {
@@ -260,6 +261,7 @@ impl Writer {
                 Message::Settle { reply } => self.merges.settle(reply),
                 Message::Vacuum { reply } => self.vacuums.want(reply),
                 Message::Tag { tag, change, reply } => tags.push((tag, change, reply)),
+                Message::Schema { schema, known, reply } => schemas.push((schema, known, reply)),
                 // They have been dealt with.
                 Message::Ended(_) => {}
                 Message::Close { reply } => closes.push(reply),
@@ -274,6 +276,9 @@ impl Writer {
         }
         for (tag, change, reply) in tags {
             let _ = reply.send(self.tag(tag, change).await);
+        }
+        for (schema, known, reply) in schemas {
+            let _ = reply.send(self.set_schema(schema, &known).await);
         }
         if closes.is_empty() {
             self.commit_if_due().await;
@@ -386,6 +391,7 @@ impl Writer {
         let sealed = self.sealed.iter().map(|sealed| Arc::clone(&sealed.table));
         self.shared.view.store(Arc::new(View {
             version: self.committed.as_ref().map_or(0, |c| c.manifest.number),
+            schema: self.schema().clone(),
             sequence: Arc::clone(&self.visible),
             memtables: sealed.chain([Arc::clone(self.active.table())]).collect(),
             segments: self.segments.iter().map(|(live, _)| live.clone()).collect(),

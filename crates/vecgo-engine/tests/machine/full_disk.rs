@@ -24,7 +24,7 @@ fn while_little_is_free_records_can_be_deleted_and_merged_away_but_not_added() {
         let clock = env.clock.clone();
         let options = Options { disk_reserve: RESERVE, auto_compact: false, ..Options::default() };
         let database = Database::new(env, Access::Write, options).unwrap();
-        let docs = database.open_or_create("docs", Config::new(2, Metric::L2)).await.unwrap();
+        let docs = database.open_or_create("docs", Config::new(2, Metric::L2), None).await.unwrap();
         traps.free.store(RESERVE, Ordering::SeqCst);
         for part in 0..4 {
             docs.upsert(records(part * 100..part * 100 + 100)).await.unwrap();
@@ -64,7 +64,7 @@ fn no_more_is_merged_than_there_is_room_for() {
         let (env, traps) = trapped(env);
         let options = Options { disk_reserve: 0, auto_compact: false, ..Options::default() };
         let database = Database::new(env, Access::Write, options).unwrap();
-        let docs = database.open_or_create("docs", Config::new(2, Metric::L2)).await.unwrap();
+        let docs = database.open_or_create("docs", Config::new(2, Metric::L2), None).await.unwrap();
         for part in 0..8 {
             docs.upsert(records(part * 100..part * 100 + 100)).await.unwrap();
             docs.flush().await.unwrap();

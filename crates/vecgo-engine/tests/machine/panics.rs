@@ -19,7 +19,7 @@ fn open(root: &std::path::Path) -> (Database, Arc<Traps>) {
 }
 
 async fn collection(database: &Database) -> Collection {
-    database.open_or_create("docs", Config::new(2, Metric::L2)).await.unwrap()
+    database.open_or_create("docs", Config::new(2, Metric::L2), None).await.unwrap()
 }
 
 fn record(n: u64) -> Vec<Record> {

@@ -55,7 +55,7 @@ fn it_is_begun_again_in_front() {
     let options = Options::default();
     block_on(async {
         let database = Database::new(env, Access::Write, options).unwrap();
-        database.create("docs", Config::new(2, Metric::L2)).await.unwrap();
+        database.create("docs", Config::new(2, Metric::L2), Default::default()).await.unwrap();
         let docs = database.collection("docs").await.unwrap();
         let flush = async |n: u8| {
             docs.upsert(vec![Record::new(u64::from(n), vec![f32::from(n), 1.0])]).await.unwrap();
@@ -94,7 +94,7 @@ fn who_closes_or_compacts_does_not_wait_for_it() {
     block_on(async {
         let database = Database::new(env, Access::Write, Options::default()).unwrap();
         for (name, compacts) in [("compacted", true), ("closed", false)] {
-            database.create(name, Config::new(2, Metric::L2)).await.unwrap();
+            database.create(name, Config::new(2, Metric::L2), Default::default()).await.unwrap();
             let docs = database.collection(name).await.unwrap();
             for n in 0..5u64 {
                 docs.upsert(vec![Record::new(n, vec![1.0, 1.0])]).await.unwrap();

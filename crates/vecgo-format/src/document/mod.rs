@@ -1,14 +1,18 @@
 //! Metadata documents: JSON objects with 64-bit integers kept apart from floats.
 
+mod encode;
 mod raw;
+mod timestamp;
 
+pub use encode::{encode_document, encode_document_under};
 pub use raw::{RawList, RawObject, RawValue};
+pub use timestamp::{Timestamp, TimestampError};
 
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
 use crate::FormatError;
-use crate::codec::{Decoder, put_length};
+use crate::codec::Decoder;
 
 /// A metadata document: a JSON object.
 pub type Document = Map<String, Value>;
@@ -26,6 +30,7 @@ const FLOAT: u8 = 4;
 const TEXT: u8 = 5;
 const LIST: u8 = 6;
 const OBJECT: u8 = 7;
+const TIMESTAMP: u8 = 8;
 
 /// Why a document cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -51,91 +56,32 @@ pub enum DocumentError {
     /// An encoding beyond [`MAX_DOCUMENT_BYTES`].
     #[error("metadata takes more than {MAX_DOCUMENT_BYTES} bytes")]
     Size,
-}
-
-/// Encodes a document; the empty one takes no bytes.
-///
-/// # Errors
-/// [`DocumentError`] names the field that cannot be stored, or the limit that was passed.
-pub fn encode_document(document: &Document) -> Result<Vec<u8>, DocumentError> {
-    let mut out = Vec::new();
-    if !document.is_empty() {
-        let mut path = Vec::new();
-        encode_object(document, &mut out, &mut path)?;
-    }
-    Ok(out)
-}
-
-fn encode_object<'a>(
-    object: &'a Document,
-    out: &mut Vec<u8>,
-    path: &mut Vec<&'a str>,
-) -> Result<(), DocumentError> {
-    let mut fields: Vec<_> = object.iter().collect();
-    fields.sort_unstable_by_key(|(key, _)| key.as_str());
-    put_length(out, fields.len());
-    for (key, value) in fields {
-        put_length(out, key.len());
-        out.extend_from_slice(key.as_bytes());
-        path.push(key);
-        encode_value(value, out, path)?;
-        path.pop();
-    }
-    Ok(())
-}
-
-fn encode_value<'a>(
-    value: &'a Value,
-    out: &mut Vec<u8>,
-    path: &mut Vec<&'a str>,
-) -> Result<(), DocumentError> {
-    // The path holds one entry a level, so its length is the depth.
-    if path.len() >= MAX_DOCUMENT_DEPTH && (value.is_array() || value.is_object()) {
-        return Err(DocumentError::Depth { field: path.join(".") });
-    }
-    match value {
-        Value::Null => out.push(NULL),
-        Value::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
-        Value::Number(number) => encode_number(number, out, path)?,
-        Value::String(text) => {
-            out.push(TEXT);
-            put_length(out, text.len());
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Array(items) => {
-            out.push(LIST);
-            put_length(out, items.len());
-            path.push("[]");
-            for item in items {
-                encode_value(item, out, path)?;
-            }
-            path.pop();
-        }
-        Value::Object(object) => {
-            out.push(OBJECT);
-            encode_object(object, out, path)?;
-        }
-    }
-    if out.len() > MAX_DOCUMENT_BYTES {
-        return Err(DocumentError::Size);
-    }
-    Ok(())
-}
-
-fn encode_number(number: &Number, out: &mut Vec<u8>, path: &[&str]) -> Result<(), DocumentError> {
-    if let Some(int) = number.as_i64() {
-        out.push(INT);
-        out.extend_from_slice(&int.to_le_bytes());
-        return Ok(());
-    }
-    match number.as_f64() {
-        Some(float) if number.is_f64() => {
-            out.push(FLOAT);
-            out.extend_from_slice(&float.to_le_bytes());
-            Ok(())
-        }
-        _ => Err(DocumentError::Integer { field: path.join("."), found: number.to_string() }),
-    }
+    /// A value of another type than the schema says.
+    #[error("metadata field `{field}` is {found}; expected {expected}")]
+    Type {
+        /// Dotted path of the field.
+        field: String,
+        /// The type that the schema says.
+        expected: String,
+        /// The value, as far as it is short.
+        found: String,
+    },
+    /// A field that the schema requires.
+    #[error("metadata field `{field}` is missing; expected {expected}")]
+    Missing {
+        /// Dotted path of the field.
+        field: String,
+        /// The type that the schema says.
+        expected: String,
+    },
+    /// A field that a strict schema does not have.
+    #[error("metadata field `{field}` is not in the schema, which is strict; expected {declared}")]
+    Undeclared {
+        /// Dotted path of the field.
+        field: String,
+        /// What is declared beside it.
+        declared: String,
+    },
 }
 
 /// Decodes what [`encode_document`] made.
@@ -189,6 +135,11 @@ fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatEr
             Value::Number(number.ok_or_else(|| bytes.invalid(format!("float {float}")))?)
         }
         TEXT => Value::String(bytes.text()?.to_owned()),
+        TIMESTAMP => {
+            let text = bytes.text()?;
+            Timestamp::parse(text).map_err(|error| bytes.invalid(error.to_string()))?;
+            Value::String(text.to_owned())
+        }
         LIST => {
             let items = bytes.length()?;
             let mut list = Vec::new();
@@ -198,6 +149,6 @@ fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatEr
             Value::Array(list)
         }
         OBJECT => Value::Object(decode_object(bytes, depth + 1)?),
-        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 7"))),
+        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 8"))),
     })
 }

@@ -1,6 +1,8 @@
 //! Values of encoded documents, read where they stand.
 
-use super::{FALSE, FLOAT, INT, LIST, MAX_DOCUMENT_DEPTH, NULL, OBJECT, TEXT, TRUE};
+use super::{
+    FALSE, FLOAT, INT, LIST, MAX_DOCUMENT_DEPTH, NULL, OBJECT, TEXT, TIMESTAMP, TRUE, Timestamp,
+};
 use crate::FormatError;
 use crate::codec::Decoder;
 
@@ -17,6 +19,8 @@ pub enum RawValue<'a> {
     Float(f64),
     /// UTF-8, if it is what [`encode_document`](super::encode_document) made.
     Text(&'a [u8]),
+    /// A string that is a timestamp by a schema.
+    Timestamp(Timestamp),
     /// A list.
     List(RawList<'a>),
     /// An object.
@@ -125,6 +129,10 @@ fn begin<'a>(bytes: &mut Decoder<'a>, depth: usize) -> Result<RawValue<'a>, Form
         INT => RawValue::Int(i64::from_le_bytes(bytes.u64()?.to_le_bytes())),
         FLOAT => RawValue::Float(f64::from_bits(bytes.u64()?)),
         TEXT => RawValue::Text(bytes.bytes()?),
+        TIMESTAMP => {
+            let time = Timestamp::parse(bytes.text()?);
+            RawValue::Timestamp(time.map_err(|error| bytes.invalid(error.to_string()))?)
+        }
         LIST => {
             let left = bytes.length()?;
             RawValue::List(RawList { bytes: bytes.clone(), left, depth: depth + 1 })
@@ -133,7 +141,7 @@ fn begin<'a>(bytes: &mut Decoder<'a>, depth: usize) -> Result<RawValue<'a>, Form
             let left = bytes.length()?;
             RawValue::Object(RawObject { bytes: bytes.clone(), left, depth: depth + 1 })
         }
-        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 7"))),
+        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 8"))),
     })
 }
 

@@ -11,7 +11,7 @@ mod rows;
 pub use directory::{Directory, Section, SectionKind};
 pub use fields::{
     Field, FieldKey, FieldSections, Fields, FieldsBuilder, KeyRange, MAX_FIELDS, PageReader, Place,
-    Value as FieldValue, ValueKind, Within, field_name,
+    Value as FieldValue, ValueKind, Within,
 };
 pub use lookup::Lookup;
 pub use rows::{IdColumn, Spans, encode_spans};

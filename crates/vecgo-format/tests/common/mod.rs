@@ -9,10 +9,10 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, Id, Identity, Index, LogHeader,
-    LogPosition, LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent,
-    Pin, Previous, Quantization, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Section, SectionKind,
-    SegmentRef, checksum,
+    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, FieldSchema, FieldType, Id,
+    Identity, Index, LogHeader, LogPosition, LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric,
+    ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, SECTION_ALIGN,
+    SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, field_name,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -42,6 +42,25 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             Config::new(dim, metric).with_index(index).with_quantization(codes)
         },
     )
+}
+
+pub(crate) fn schema() -> impl Strategy<Value = Schema> {
+    let types = prop_oneof![
+        Just(FieldType::Any),
+        Just(FieldType::I64),
+        Just(FieldType::Timestamp),
+        Just(FieldType::Object),
+    ];
+    let field = (types, any::<[bool; 3]>()).prop_map(|(of, [list, required, unindexed])| {
+        let field = if list { FieldSchema::list_of(of) } else { FieldSchema::new(of) };
+        let field = if required { field.required() } else { field };
+        if unindexed { field.unindexed() } else { field }
+    });
+    // Of one key each, so that none is within another.
+    (any::<bool>(), btree_map(text(20), field, 0..8)).prop_map(|(strict, fields)| {
+        let fields = fields.into_iter().map(|(name, field)| (field_name([name]), field));
+        Schema::new(strict, fields).unwrap_or_default()
+    })
 }
 
 pub(crate) fn position() -> impl Strategy<Value = LogPosition> {
@@ -155,11 +174,12 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     let head = (any::<u128>(), 1..=u64::MAX, any::<(u64, u64, u64, u64, u64, u64)>());
     let of = |config| (Just(config), vec(segment(config), 0..5));
     let row = (any::<(u64, u64)>(), btree_map(text(64), any::<u64>(), 0..4));
-    (head, row, config().prop_flat_map(of), log_range(), 0..u64::MAX / 8).prop_map(
+    (head, row, config().prop_flat_map(of), schema(), log_range(), 0..u64::MAX / 8).prop_map(
         |(
             (collection, number, rest),
             ((before, sum), tags),
             (config, mut segments),
+            schema,
             log,
             unused,
         )| {
@@ -184,6 +204,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                 tags: tags.into_iter().map(|(name, tagged)| (name, tagged % number)).collect(),
                 next_segment: next_segment + unused,
                 config,
+                schema,
                 log: LogRange { epoch: sum % (epoch + 1), flushed: flushed.min(sequence), ..log },
                 segments,
             }
@@ -192,8 +213,14 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
 }
 
 pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
-    let entry = (any::<u128>(), config(), any::<u64>())
-        .prop_map(|(id, config, created_ms)| Entry { identity: Identity(id), config, created_ms });
+    let entry = (any::<u128>(), config(), schema(), any::<u64>()).prop_map(
+        |(id, config, schema, created_ms)| Entry {
+            identity: Identity(id),
+            config,
+            schema,
+            created_ms,
+        },
+    );
     let dropped = vec(any::<u128>().prop_map(Identity), 0..20);
     (any::<(u64, u64, u64, u64)>(), btree_map(text(64), entry, 0..20), dropped).prop_map(
         |((number, nonce, before, sum), collections, dropped)| Catalogue {

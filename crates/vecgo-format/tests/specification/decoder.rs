@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    Catalogue, Config, Directory, Entry, Id, Identity, Index, Kill, LogHeader, LogPosition,
-    LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization,
-    Section, SectionKind, SegmentRef, checksum,
+    Catalogue, Config, Directory, Entry, FieldSchema, FieldType, Id, Identity, Index, Kill,
+    LogHeader, LogPosition, LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin,
+    Previous, Quantization, Schema, Section, SectionKind, SegmentRef, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -86,9 +86,48 @@ pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
     let name = walk.text("name").to_owned();
     let identity = Identity(walk.u128("identity"));
     let config = configuration(walk.field("*configuration*", "configuration"));
+    let schema = schema(walk.field("*schema*", "schema"));
     let created_ms = walk.u64("created");
     walk.end();
-    (name, Entry { identity, config, created_ms })
+    (name, Entry { identity, config, schema, created_ms })
+}
+
+fn schema(input: &mut Input<'_>) -> Schema {
+    let mut walk = Walk::new("Schema", input);
+    let (strict, count) = (walk.flag("strict"), walk.length("declared fields"));
+    let mut fields = Vec::new();
+    walk.each(count, 1, |walk| {
+        fields.push(declared_field(walk.field("*declared field*", "declared field")));
+    });
+    walk.end();
+    assert!(fields.is_sorted_by(|a, b| a.0 < b.0), "names ascend");
+    Schema::new(strict, fields).unwrap()
+}
+
+fn declared_field(input: &mut Input<'_>) -> (String, FieldSchema) {
+    let mut walk = Walk::new("Declared field", input);
+    let name = walk.text("name").to_owned();
+    let of = match walk.tag("type", "field type") {
+        "any" => FieldType::Any,
+        "bool" => FieldType::Bool,
+        "i64" => FieldType::I64,
+        "f64" => FieldType::F64,
+        "string" => FieldType::String,
+        "timestamp" => FieldType::Timestamp,
+        "object" => FieldType::Object,
+        other => panic!("field type {other}"),
+    };
+    let flags = walk.u8("flags");
+    walk.end();
+    assert!(flags < 8);
+    let mut field = if flags & 1 == 1 { FieldSchema::list_of(of) } else { FieldSchema::new(of) };
+    if flags & 2 == 2 {
+        field = field.required();
+    }
+    if flags & 4 == 4 {
+        field = field.unindexed();
+    }
+    (name, field)
 }
 
 pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
@@ -108,6 +147,7 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
         tags: version_tags(&mut walk),
         next_segment: walk.u64("next segment"),
         config: configuration(walk.field("*configuration*", "configuration")),
+        schema: schema(walk.field("*schema*", "schema")),
         log: LogRange {
             first: walk.u64("first log"),
             last: walk.u64("last log"),
@@ -252,7 +292,7 @@ pub(crate) fn value(input: &mut Input<'_>, tags: &BTreeMap<&str, u8>) -> Value {
         "true" => Value::Bool(true),
         "int" => Value::from(i64::from_le_bytes(input.raw(8).try_into().unwrap())),
         "float" => Value::from(f64::from_le_bytes(input.raw(8).try_into().unwrap())),
-        "text" => Value::from(input.text()),
+        "text" | "timestamp" => Value::from(input.text()),
         "list" => (0..input.length()).map(|_| value(input, tags)).collect(),
         "object" => object(input, tags),
         other => panic!("value {other}"),

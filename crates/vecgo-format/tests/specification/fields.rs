@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use vecgo_format::{FieldSections, FieldsBuilder, MAX_FIELDS, encode_document};
+use vecgo_format::{
+    FieldSchema, FieldSections, FieldType, FieldsBuilder, MAX_FIELDS, Schema, encode_document_under,
+};
 
 use crate::page::{Input, Walk, size, tags, usize};
 use crate::values::map;
 
 /// A value of a field: its key, and whether that was cut.
 type Key = (Vec<u8>, bool);
-/// Whether there are no others, and the rows of each value of each field, by name and elements.
-type Found = (bool, BTreeMap<(String, bool), BTreeMap<Key, BTreeSet<u32>>>);
+/// Whether there are no others, those left out, and the rows of each value of each field, by name and elements.
+type Found = (bool, Vec<String>, BTreeMap<(String, bool), BTreeMap<Key, BTreeSet<u32>>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -110,6 +112,9 @@ fn read(sections: &FieldSections, rows: u32) -> Found {
     let mut input = Input::new(&sections.directory);
     let mut walk = Walk::new("Fields", &mut input);
     let complete = walk.flag("complete");
+    let (count, mut left_out) = (walk.length("left out"), Vec::new());
+    walk.each(count, 1, |walk| left_out.push(walk.text("name left out").to_owned()));
+    assert!(left_out.is_sorted_by(|a, b| a < b));
     let count = walk.length("fields");
     let mut fields = Vec::new();
     let read = |walk: &mut Walk<'_, '_>| {
@@ -119,7 +124,7 @@ fn read(sections: &FieldSections, rows: u32) -> Found {
     walk.end();
     input.end();
     assert!(fields.is_sorted_by(|a, b| a.0 < b.0));
-    (complete, fields.into_iter().collect())
+    (complete, left_out, fields.into_iter().collect())
 }
 
 /// The key of a value, as the page has it.
@@ -160,7 +165,7 @@ fn add(found: &mut Found, object: &Value, path: Option<&str>, row: u32) {
         let name = name.replace('\\', r"\\").replace('.', r"\.");
         let name = path.map_or(name.clone(), |path| format!("{path}.{name}"));
         let mut put = |elements, value: &Value| {
-            let values = found.1.entry((name.clone(), elements)).or_default();
+            let values = found.2.entry((name.clone(), elements)).or_default();
             values.entry(key(value)).or_default().insert(row);
         };
         put(false, value);
@@ -172,11 +177,43 @@ fn add(found: &mut Found, object: &Value, path: Option<&str>, row: u32) {
 }
 
 fn built(documents: &[Value]) -> FieldSections {
-    let mut builder = FieldsBuilder::default();
+    built_under(&Schema::default(), documents)
+}
+
+fn built_under(schema: &Schema, documents: &[Value]) -> FieldSections {
+    let mut builder = FieldsBuilder::new(schema);
     for document in documents {
-        builder.push(&encode_document(map(document)).unwrap()).unwrap();
+        builder.push(&encode_document_under(map(document), schema).unwrap()).unwrap();
     }
     builder.finish()
+}
+
+#[test]
+fn fields_that_the_schema_leaves_out_are_named() {
+    let unindexed = FieldSchema::new(FieldType::Any).unindexed();
+    let names = [r"a\.b", "object", "list", "never", "deep.inner"];
+    let schema = Schema::new(false, names.map(|name| (name, unindexed))).unwrap();
+    let document = json!({
+        "a.b": 1, "a": {"b": 2}, "object": {"in": 3}, "list": [4], "deep": {"inner": 5, "other": 6},
+    });
+    let mut expected: Found = (true, Vec::new(), BTreeMap::new());
+    expected.1 = [r"a\.b", "deep.inner", "list", "object"].map(str::to_owned).into();
+    add(&mut expected, &json!({"a": {"b": 2}, "deep": {"other": 6}}), None, 0);
+    assert_eq!(read(&built_under(&schema, &[document]), 1), expected);
+}
+
+#[test]
+fn keys_of_timestamps_are_as_specified() {
+    let schema = Schema::new(false, [("at", FieldSchema::list_of(FieldType::Timestamp))]).unwrap();
+    let times = ["1969-12-31T23:59:58.5Z", "2001-09-09T03:46:40.000000256+02:00"];
+    let found = read(&built_under(&schema, &[json!({"at": times})]), 1);
+    let tag = tags("key")["timestamp"];
+    let keys = [
+        [&[tag, 0x7f], &[0xff; 6][..], &[0xfe, 0x1d, 0xcd, 0x65, 0]].concat(),
+        [&[tag, 0x80, 0, 0, 0, 0x3b, 0x9a, 0xca, 0, 0, 0, 1, 0][..]].concat(),
+    ];
+    let values = &found.2[&("at".to_owned(), true)];
+    assert_eq!(values.keys().map(|(key, _)| key.clone()).collect::<Vec<_>>(), keys);
 }
 
 #[test]
@@ -191,12 +228,12 @@ fn the_fields_of_a_segment_are_as_specified() {
     };
     let documents: Vec<Value> = (0..1_500).map(document).chain([json!({})]).collect();
     let sections = built(&documents);
-    let mut expected: Found = (true, BTreeMap::new());
+    let mut expected: Found = (true, Vec::new(), BTreeMap::new());
     for (row, document) in (0u32..).zip(&documents) {
         add(&mut expected, document, None, row);
     }
     assert_eq!(read(&sections, 1_501), expected);
-    assert!(expected.1.contains_key(&(r"a\.b.c\\d.".to_owned(), false)));
+    assert!(expected.2.contains_key(&(r"a\.b.c\\d.".to_owned(), false)));
 }
 
 #[test]
@@ -204,7 +241,7 @@ fn fields_of_long_names_are_told_and_left_out() {
     let most = size("most name of a field");
     for (length, complete) in [(most, true), (most + 1, false)] {
         let found = read(&built(&[json!({"x".repeat(length): 1, "y": 2})]), 1);
-        assert_eq!((found.0, found.1.len()), (complete, 1 + usize::from(complete)));
+        assert_eq!((found.0, found.2.len()), (complete, 1 + usize::from(complete)));
     }
 }
 
@@ -215,6 +252,6 @@ fn fields_beyond_the_most_are_told_and_left_out() {
     for (count, complete) in [(most, true), (most + 1, false)] {
         let document: Value = (0..count).map(|n| (format!("f{n:05}"), json!(1))).collect();
         let found = read(&built(&[document]), 1);
-        assert_eq!((found.0, found.1.len()), (complete, most));
+        assert_eq!((found.0, found.2.len()), (complete, most));
     }
 }

@@ -17,16 +17,17 @@ use decoder::{
     Frame, Write, catalogue, delete_object, directory, document, frame, log_header, lookup,
     manifest, mix, pin, section_kinds, span,
 };
-use page::{Input, PAGE, Walk, constants, example, number, size, usize};
+use page::{Input, PAGE, Walk, constants, example, number, size, tags, usize};
 use roaring::RoaringBitmap;
 use serde_json::{Map, json};
-use values::{COLLECTION, Rows, a_document, a_log, configurations, directory_of, map};
+use values::{COLLECTION, Rows, a_document, a_log, a_schema, configurations, directory_of, map};
 use vecgo_format::{
     BLOCK_BYTES, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
-    FORMAT_VERSION, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd, LogHeader, LogPosition,
-    LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, Manifest,
-    Metric, ObjectName, ObjectRef, Parent, Pin, Previous, SECTION_ALIGN, SEGMENT_HEADER_BYTES,
-    Section, SectionKind, SegmentRef, catalogue_key, checksum, decode_document, encode_document,
+    FORMAT_VERSION, FieldSchema, FieldType, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd,
+    LogHeader, LogPosition, LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
+    MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef,
+    Parent, Pin, Previous, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind,
+    SegmentRef, catalogue_key, checksum, decode_document, encode_document, encode_document_under,
 };
 
 #[test]
@@ -43,6 +44,8 @@ fn the_constants_are_those_of_the_code() {
         ("most document", u64::try_from(MAX_DOCUMENT_BYTES).unwrap()),
         ("most levels", u64::try_from(MAX_DOCUMENT_DEPTH).unwrap()),
         ("most dimensions", u64::try_from(MAX_DIM).unwrap()),
+        ("most declared fields", u64::try_from(MAX_SCHEMA_FIELDS).unwrap()),
+        ("most schema", u64::try_from(MAX_SCHEMA_BYTES).unwrap()),
     ];
     for (name, code) in compared {
         assert_eq!(number(name), code, "{name}");
@@ -69,6 +72,7 @@ fn the_constants_are_those_of_the_code() {
         "most fields",
         "most name of a field",
         "most text of a field",
+        "field type",
         "value",
     ];
     let known: BTreeSet<&str> = compared.iter().map(|(name, _)| *name).chain(walked).collect();
@@ -105,6 +109,7 @@ fn a_catalogue_is_as_specified() {
     let entry = |config, created_ms| Entry {
         identity: Identity(COLLECTION.0 + u128::from(created_ms)),
         config,
+        schema: a_schema(created_ms % 2 == 0),
         created_ms,
     };
     let last = ("d".repeat(64), entry(Config::new(1_536, Metric::Dot), 0));
@@ -151,6 +156,7 @@ fn a_manifest_is_as_specified() {
         tags: [("before".to_owned(), 1), ("release 1".to_owned(), 8)].into(),
         next_segment: 12,
         config: Config::new(3, Metric::Cosine),
+        schema: a_schema(true),
         log: LogRange {
             first: 6,
             last: 7,
@@ -215,6 +221,16 @@ fn a_document_is_as_specified() {
     let around = encode_document(map(&long(1 << 19))).unwrap().len() - (1 << 19);
     assert!(encode_document(map(&long(size("most document") - around))).is_ok());
     assert!(encode_document(map(&long(size("most document") - around + 1))).is_err());
+}
+
+#[test]
+fn a_timestamp_is_as_specified() {
+    let schema = Schema::new(false, [("at", FieldSchema::new(FieldType::Timestamp))]).unwrap();
+    let written = json!({"at": "2024-05-01T14:00:00.250+02:00", "text": "2024-05-01T12:00:00Z"});
+    let bytes = encode_document_under(map(&written), &schema).unwrap();
+    assert_eq!(document(&bytes), written);
+    let [of, plain] = [tags("value")["timestamp"], tags("value")["text"]];
+    assert_eq!([bytes[4], bytes[4 + 2 + 29 + 5]], [of, plain]);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSections, FieldsBuilder, FrameBuilder, Id,
-    IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_DIM, Metric, Previous, Quantization,
-    SECTION_ALIGN, Section, SectionKind, checksum, encode_document, encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSchema, FieldSections, FieldsBuilder,
+    FrameBuilder, Id, IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_DIM, Metric,
+    Previous, Quantization, SECTION_ALIGN, Schema, Section, SectionKind, checksum, encode_document,
+    encode_spans, segment_header,
 };
 
 use crate::decoder::{directory, trailer};
@@ -143,6 +144,20 @@ pub(crate) fn directory_of(file: &[u8]) -> (Directory, u64) {
 }
 
 /// Of every metric, index and quantization, with the least and the most there can be.
+/// Fields of every type, in lists and not.
+pub(crate) fn a_schema(strict: bool) -> Schema {
+    let types = ["any", "bool", "i64", "f64", "string", "timestamp", "object"];
+    let lists = types.map(|of| (format!("lists.{of}"), format!("list<{of}>").parse().unwrap()));
+    let fields = types.map(|of| (format!(r"a\.b.{of}"), of.parse::<FieldSchema>().unwrap()));
+    let fields = fields.into_iter().chain(lists);
+    let changed = fields.enumerate().map(|(place, (name, field))| match place % 3 {
+        0 => (name, field),
+        1 => (name, field.required()),
+        _ => (name, field.required().unindexed()),
+    });
+    Schema::new(strict, changed).unwrap()
+}
+
 pub(crate) fn configurations() -> Vec<Config> {
     let flat = Config::new(1, Metric::Cosine).with_index(Index::Flat);
     let graph = |m, ef_construction, quantization| {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vecgo_engine::{Collection, Config, Database, Id, Index, Record, Result, Update};
+use vecgo_engine::{Collection, Config, Database, Id, Index, Record, Result, Schema, Update};
 use vecgo_io::{BoxFuture, Clock};
 
 type Rows = BTreeMap<Id, Record>;
@@ -19,6 +19,7 @@ pub(super) struct Author {
 #[derive(Debug)]
 struct Known {
     config: Config,
+    schema: Schema,
     rows: Rows,
     versions: BTreeMap<u64, Rows>,
 }
@@ -58,7 +59,8 @@ impl Author {
 
     fn known(&mut self, collection: &Collection) -> &mut Known {
         let config = *collection.config();
-        let known = || Known { config, rows: Rows::new(), versions: BTreeMap::new() };
+        let schema = collection.schema();
+        let known = || Known { config, schema, rows: Rows::new(), versions: BTreeMap::new() };
         self.collections.entry(collection.name().to_owned()).or_insert_with(known)
     }
 
@@ -67,9 +69,10 @@ impl Author {
         database: &Database,
         name: &str,
         config: Config,
+        schema: Schema,
     ) -> Result<Collection> {
         self.tick();
-        database.create(name, config).await?;
+        database.create(name, config, schema).await?;
         self.open(database, name).await
     }
 
@@ -171,6 +174,7 @@ pub(super) fn contents(author: &Author) -> String {
                 "metric": known.config.metric().to_string(),
                 "index": index(known.config.index()),
                 "quantization": known.config.quantization().to_string(),
+                "schema": known.schema.to_json(),
                 "version": version,
                 "records": rows.values().map(record).collect::<Vec<_>>(),
             });

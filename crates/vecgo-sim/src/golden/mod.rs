@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use vecgo_engine::{
-    Config, Database, Index, Metric, Options, Quantization, Record, Result, Update, WalSync,
+    Config, Database, FieldSchema, FieldType, Index, Metric, Options, Quantization, Record, Result,
+    Schema, Update, WalSync,
 };
 use vecgo_io::Access;
 
@@ -92,7 +93,7 @@ fn cut_short(
 
 /// Segments with and without each optional section, dead rows, a renamed collection, a dropped one.
 async fn first(author: &mut Author, database: &Database) -> Result<()> {
-    let words = author.create(database, "words", Config::new(3, Metric::Cosine)).await?;
+    let words = author.create(database, "words", Config::new(3, Metric::Cosine), free()).await?;
     author.upsert(&words, of_every_type()).await?;
     author.commit(&words).await?;
     author.tag(&words, "first-words").await?;
@@ -114,7 +115,7 @@ async fn first(author: &mut Author, database: &Database) -> Result<()> {
         .await?;
     author.commit(&words).await?;
 
-    let dots = author.create(database, "dots", flat(2, Metric::L2)).await?;
+    let dots = author.create(database, "dots", flat(2, Metric::L2), free()).await?;
     let grid = (0..6u64).map(|id| Record::new(id, [id_component(id), -0.5]));
     author.upsert(&dots, grid.collect()).await?;
     author.flush(&dots).await?;
@@ -122,11 +123,37 @@ async fn first(author: &mut Author, database: &Database) -> Result<()> {
     author.close(dots).await?;
     author.rename(database, "dots", "points").await?;
 
-    let gone = author.create(database, "gone", Config::new(4, Metric::Dot)).await?;
+    let times = author.create(database, "times", flat(1, Metric::L2), declared()).await?;
+    let at = ["2024-05-01T12:00:00Z", "1969-12-31T23:59:59.250-07:30", "9999-12-31t00:00:00z"];
+    let moment = |(id, at)| {
+        let metadata = json!({"at": at, "marks": [at, at], "body": format!("text {id}"), "n": id});
+        Record::new(id, [id_component(id)]).metadata(metadata)
+    };
+    author.upsert(&times, (0u64..).zip(at).map(moment).collect()).await?;
+    author.flush(&times).await?;
+    author.upsert(&times, (3u64..).zip(at).map(moment).collect()).await?;
+    author.close(times).await?;
+
+    let gone = author.create(database, "gone", Config::new(4, Metric::Dot), free()).await?;
     author.upsert(&gone, vec![Record::new("never seen", [0.0; 4])]).await?;
     author.close(gone).await?;
     author.drop_collection(database, "gone").await?;
     author.close(words).await
+}
+
+fn free() -> Schema {
+    Schema::default()
+}
+
+fn declared() -> Schema {
+    let time = FieldSchema::new(FieldType::Timestamp);
+    let fields = [
+        ("at", time),
+        ("marks", FieldSchema::list_of(FieldType::Timestamp)),
+        ("body", FieldSchema::new(FieldType::String).unindexed()),
+        ("n", FieldSchema::new(FieldType::I64)),
+    ];
+    Schema::new(true, fields).unwrap_or_default()
 }
 
 fn flat(dim: usize, metric: Metric) -> Config {
@@ -158,7 +185,7 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     author.upsert(&points, vec![Record::new("text", [8.0, 8.0])]).await?;
     let index = Index::Graph { m: 16, ef_construction: 100 };
     let config = Config::new(1, Metric::Dot).with_index(index).with_quantization(Quantization::Sq8);
-    let scores = author.create(database, "scores", config).await?;
+    let scores = author.create(database, "scores", config, free()).await?;
     author.upsert(&scores, vec![Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}))]).await
 }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vecgo_engine::Id;
+use vecgo_engine::{Id, Schema};
 
 use super::{Names, Rows, Tags, lane_of, lane_of_name};
 use crate::Violation;
@@ -11,6 +11,7 @@ use crate::Violation;
 pub struct Expected {
     pub(super) catalogue: Vec<Vec<Arc<Names>>>,
     pub(super) collections: BTreeMap<usize, Vec<Vec<Arc<Rows>>>>,
+    pub(super) schema: Vec<Arc<usize>>,
     pub(super) versions: Vec<Version>,
     pub(super) tags: Tags,
 }
@@ -56,6 +57,19 @@ impl Expected {
         for (number, possible) in pick(found, lanes)?.into_iter().enumerate() {
             lanes[number] = vec![possible];
         }
+        Ok(())
+    }
+
+    /// The same for the schema of the collection that most operations work on.
+    ///
+    /// # Errors
+    /// I1.
+    pub(crate) fn found_schema(&mut self, found: &Schema) -> Result<(), Violation> {
+        let Some(is) = self.schema.iter().find(|which| super::schema(***which) == *found) else {
+            let message = format!("the schema is {found}, expected one of {:?}", self.schema);
+            return Err(Violation::new("I1", message));
+        };
+        self.schema = vec![Arc::clone(is)];
         Ok(())
     }
 

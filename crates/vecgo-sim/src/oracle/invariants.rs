@@ -12,6 +12,7 @@ use vecgo_io::Store;
 use super::{Expected, Names, Row, Rows};
 use crate::random::Random;
 use crate::violation::Failure;
+use crate::workload::DOCS_DIM;
 use crate::{Settings, Violation};
 
 type Checked<T = ()> = Result<T, Failure>;
@@ -54,6 +55,9 @@ pub(crate) fn of_lane(rows: &Rows, lane: usize) -> Rows {
 pub(crate) async fn durable(collection: &Collection, expected: &mut Expected) -> Checked<Rows> {
     let found = rows(collection).await?;
     let name = collection.name();
+    if collection.config().dim() == DOCS_DIM {
+        expected.found_schema(&collection.schema())?;
+    }
     expected
         .found_rows(collection.config().dim(), &found)
         .map_err(|violation| violation.context(format!("collection `{name}`")))?;

@@ -14,7 +14,7 @@ pub use expected::{Expected, Version};
 pub(crate) use garbage::no_garbage;
 pub use history::History;
 pub(crate) use history::Range;
-pub(crate) use record::{BLOB, id, lane_of, metadata, payload, vector};
+pub(crate) use record::{BLOB, SCHEMAS, id, lane_of, metadata, payload, schema, vector};
 pub use record::{Row, Rows};
 
 /// Collections by name. One is told from another of the same name by its dimension, which no two
@@ -29,6 +29,8 @@ pub struct Oracle {
     /// The lanes of each collection, by its dimension. A lane writes ids of its own, one change
     /// after the other.
     pub collections: BTreeMap<usize, Vec<History<Rows>>>,
+    /// Which of [`schema`] the documents of the collection have that most operations work on.
+    pub schema: History<usize>,
     /// Versions that a commit has returned.
     pub versions: Vec<Version>,
     /// The version of each tag, by collection; none of a tag whose last change is in doubt.
@@ -43,6 +45,7 @@ pub(crate) type Tags = BTreeMap<(usize, String), u64>;
 pub struct Mark {
     catalogue: Vec<Range>,
     collections: BTreeMap<usize, Vec<Range>>,
+    schema: Range,
     versions: usize,
     tags: Tags,
 }
@@ -69,7 +72,7 @@ impl Mark {
     }
 
     fn ranges(&mut self) -> impl Iterator<Item = &mut Range> {
-        self.collections.values_mut().flatten().chain(&mut self.catalogue)
+        self.collections.values_mut().flatten().chain(&mut self.catalogue).chain([&mut self.schema])
     }
 }
 
@@ -90,6 +93,7 @@ impl Oracle {
         Mark {
             catalogue: self.catalogue.iter().map(History::range).collect(),
             collections: self.collections.iter().map(|(dim, l)| (*dim, ranges(l))).collect(),
+            schema: self.schema.range(),
             versions: self.versions.len(),
             tags: self.tags.clone(),
         }
@@ -117,6 +121,7 @@ impl Oracle {
         Expected {
             catalogue: names.map(|(names, range)| names.between(*range)).collect(),
             collections,
+            schema: self.schema.between(mark.schema),
             versions: self.versions[..mark.versions].to_vec(),
             tags: mark.tags.clone(),
         }
@@ -134,6 +139,7 @@ impl Oracle {
         }
         let then = mark.catalogue.iter().map(|range| range.first).chain(std::iter::repeat(0));
         now.catalogue.iter_mut().zip(then).for_each(|(range, then)| range.first = then);
+        now.schema.first = mark.schema.first;
         self.expected(&now)
     }
 
@@ -175,6 +181,7 @@ impl Oracle {
             .into_iter()
             .map(|(dim, lanes)| (dim, lanes.into_iter().map(History::settled).collect()))
             .collect();
+        self.schema = History::settled(found.schema);
         self.versions = found.versions;
         self.tags = found.tags;
     }

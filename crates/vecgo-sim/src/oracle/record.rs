@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use vecgo_engine::{Id, Record};
+use vecgo_engine::{FieldSchema, FieldType, Id, Record, Schema};
 
 use crate::Violation;
 
@@ -51,6 +51,21 @@ pub(crate) fn vector(id: &Id, mark: u32, dim: usize) -> Vec<f32> {
         *second = (spread % 9973) as f32 + 1.0;
     }
     vector
+}
+
+/// How many schemas there are.
+pub(crate) const SCHEMAS: usize = 4;
+
+/// Schemas that every record meets.
+pub(crate) fn schema(which: usize) -> Schema {
+    let [mark, text] = [FieldType::I64, FieldType::String].map(FieldSchema::new);
+    let fields: &[(&str, FieldSchema)] = match which {
+        0 => &[],
+        1 => &[("mark", mark), ("text", text.unindexed())],
+        2 => &[("mark", mark.unindexed())],
+        _ => &[("mark", mark), ("text", text), ("unused", text)],
+    };
+    Schema::new(which == 1, fields.iter().copied()).unwrap_or_default()
 }
 
 pub(crate) fn metadata(mark: u32) -> Value {

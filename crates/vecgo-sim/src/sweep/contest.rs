@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use vecgo_engine::{Collection, Database, ErrorKind};
+use vecgo_engine::{Collection, Database, ErrorKind, Schema};
 use vecgo_io::{Access, Clock, SpawnExt, Store, Task};
 
 use crate::bucket::SimBucket;
@@ -133,7 +133,8 @@ impl Contest {
     pub(super) async fn create(&self) -> Result<(), Violation> {
         let process = self.process(0, Access::Write, &mut Random::new(0));
         let database = process.database(self.settings.options())?;
-        let created = database.create(DOCS, self.settings.config(DOCS_DIM)).await;
+        let created =
+            database.create(DOCS, self.settings.config(DOCS_DIM), Schema::default()).await;
         created.map_err(|error| Violation::new("I20", error.to_string()))?;
         let mut oracle = self.oracle.lock();
         oracle.names(0).ask([(DOCS.to_owned(), DOCS_DIM)].into());
@@ -364,7 +365,8 @@ pub fn ignored_conditions(trace: &Arc<Trace>) -> Result<(), Violation> {
         Process::new(threads, Arc::new(bucket.clone()), None, rand, &clock, Access::Write);
     let settings = Settings::default();
     let database = process.database(settings.options())?;
-    let created = scheduler.run(database.create(DOCS, settings.config(DOCS_DIM)))?;
+    let created =
+        scheduler.run(database.create(DOCS, settings.config(DOCS_DIM), Schema::default()))?;
     match created.map_err(|error| error.kind()) {
         Err(ErrorKind::Unsupported) if bucket.keys().is_empty() => Ok(()),
         other => {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use vecgo_engine::Database;
+use vecgo_engine::{Database, Schema};
 use vecgo_io::{Access, Spawn, SpawnExt};
 
 use super::session::{DOCS, DOCS_DIM, Excuse, Numbers, Session};
@@ -211,7 +211,9 @@ impl Driver {
             let change = |names: &mut crate::oracle::Names| {
                 names.insert(DOCS.to_owned(), DOCS_DIM).is_none()
             };
-            session.change_names(0, change, session.database.create(DOCS, config)).await?;
+            session
+                .change_names(0, change, session.database.create(DOCS, config, Schema::default()))
+                .await?;
         }
         if !session.names(0).contains_key(DOCS) {
             return Ok(false);

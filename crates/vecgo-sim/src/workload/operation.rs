@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use vecgo_engine::{Collection, ErrorKind, Filter, Id, Op, Update};
+use vecgo_engine::{Collection, ErrorKind, Filter, Id, Op, Schema, Update};
 
 use super::reading;
 use super::session::{DOCS_DIM, Session};
 use crate::Violation;
-use crate::oracle::{BLOB, Names, Rows, id, metadata, payload, vector};
+use crate::oracle::{BLOB, Names, Rows, SCHEMAS, id, metadata, payload, vector};
 use crate::random::Random;
 use crate::settings::LONGEST_INTERVAL;
 
@@ -28,6 +28,8 @@ pub enum Operation {
     Delete(Span),
     /// Deletes what has the metadata of a record.
     DeleteWhere(usize),
+    /// Changes what is said of documents; the first lane alone does.
+    Declare(usize),
     /// Makes everything durable.
     Commit,
     /// Writes everything to a segment.
@@ -110,7 +112,7 @@ impl Operation {
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(37) {
+        match random.below(38) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -136,6 +138,7 @@ impl Operation {
             34 => Operation::Tag,
             35 => Operation::Untag,
             36 => Operation::DeleteWhere(span.first),
+            37 => Operation::Declare(span.first % SCHEMAS),
             _ => Operation::Drop,
         }
     }
@@ -171,6 +174,8 @@ impl Operation {
                 session.write(&docs, lane, change, docs.delete(ids.clone())).await
             }
             Operation::DeleteWhere(number) => delete_where(session, &docs, lane, number).await,
+            Operation::Declare(_) if lane > 0 => Ok(()),
+            Operation::Declare(which) => session.declare(&docs, which).await,
             Operation::Commit => session.make_version(&docs, docs.commit()).await,
             Operation::Flush => session.make_version(&docs, docs.flush()).await,
             Operation::Compact => session.make_version(&docs, docs.compact()).await,
@@ -200,7 +205,13 @@ impl Operation {
                     names.entry(other.clone()).or_insert(dim);
                     free
                 };
-                session.change_names(lane, change, session.database.create(&other, config)).await
+                session
+                    .change_names(
+                        lane,
+                        change,
+                        session.database.create(&other, config, Schema::default()),
+                    )
+                    .await
             }
             Operation::WriteOther => write_other(session, lane, &other).await,
             Operation::Rename => {

@@ -9,7 +9,7 @@ use vecgo_io::{Access, BlockCache, DirectoryStore, Env};
 
 use crate::disk::SimDisk;
 use crate::machine::plenty;
-use crate::oracle::{Names, Oracle, Row, Rows};
+use crate::oracle::{Names, Oracle, Row, Rows, schema};
 use crate::violation::Failure;
 use crate::{Settings, Violation};
 
@@ -233,6 +233,32 @@ impl Session {
             if version > 0 {
                 oracle.add_version(dim, version, &before, self.alone);
             }
+        }
+        Ok(())
+    }
+
+    /// Changes what is said of documents, to what all are anyway.
+    pub(crate) async fn declare(&self, docs: &Collection, which: usize) -> Result<(), Violation> {
+        let before = {
+            let mut oracle = self.oracle.lock();
+            if oracle.schema.is_open() {
+                return Ok(());
+            }
+            oracle.schema.ask(which);
+            oracle.before_commit(DOCS_DIM, self.alone)
+        };
+        let answer = self.judge(docs.set_schema(schema(which)).await)?;
+        let mut oracle = self.oracle.lock();
+        match answer {
+            Answer::Done(version) => {
+                oracle.schema.acknowledge(true);
+                oracle.committed(DOCS_DIM, &before);
+                if version > 0 {
+                    oracle.add_version(DOCS_DIM, version, &before, self.alone);
+                }
+            }
+            Answer::Refused => oracle.schema.refuse(),
+            Answer::Unknown => {}
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod naive;
 mod random;
 mod refused;
 mod results;
+mod timestamps;
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vecgo::{Collection, Config, Database, Error, Id, Index, Record, Result};
+use vecgo::{Collection, Config, Database, Error, Id, Index, Record, Result, Schema};
 
 pub(crate) type Rows = BTreeMap<Id, Record>;
 
@@ -13,6 +13,7 @@ pub(crate) type Rows = BTreeMap<Id, Record>;
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) config: Config,
+    pub(crate) schema: Schema,
     pub(crate) versions: BTreeMap<u64, Rows>,
     pub(crate) last: Rows,
 }
@@ -31,7 +32,8 @@ pub(crate) fn contents() -> BTreeMap<String, Expected> {
             .with_index(index(&line["index"]))
             .with_quantization(line["quantization"].as_str().unwrap().parse().unwrap());
         let name = line["collection"].as_str().unwrap().to_owned();
-        let new = || Expected { config, versions: BTreeMap::new(), last: Rows::new() };
+        let schema = Schema::from_json(&line["schema"]).unwrap();
+        let new = || Expected { config, schema, versions: BTreeMap::new(), last: Rows::new() };
         let expected = contents.entry(name).or_insert_with(new);
         let records = line["records"].as_array().unwrap().iter().map(record);
         let rows = records.map(|record| (record.id.clone(), record)).collect();
@@ -103,6 +105,7 @@ pub(crate) fn look(path: &Path, read_only: bool) -> Result<()> {
     for (name, expected) in contents {
         let collection = database.collection(name.as_str()).wait()?;
         assert_eq!(*collection.config(), expected.config, "{name}");
+        assert_eq!(collection.schema(), expected.schema, "{name}");
         let newest = expected.versions.last_key_value().map(|(_, rows)| rows.clone());
         let shown = if read_only { newest.unwrap_or_default() } else { expected.last };
         holds(&collection, &shown)?;

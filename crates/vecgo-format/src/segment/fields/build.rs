@@ -1,13 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hashbrown::HashTable;
 
 use super::directory::{Place, put_value, set_bytes};
-use super::{
-    DENSE_ONE_IN, Field, FieldKey, Fields, MAX_FIELDS, MAX_NAME, PAGE_BYTES, Page, Value, push_key,
-};
+use super::{DENSE_ONE_IN, Field, FieldKey, Fields, MAX_FIELDS, MAX_NAME, PAGE_BYTES, Page, Value};
 use crate::checksum::checksum;
-use crate::{FormatError, RawList, RawObject, RawValue};
+use crate::path::push_key;
+use crate::{FormatError, RawList, RawObject, RawValue, Schema};
 
 /// Finds the fields of documents.
 #[derive(Debug, Default)]
@@ -17,6 +16,8 @@ pub struct FieldsBuilder {
     count: usize,
     /// Whether there are fields that are not held.
     incomplete: bool,
+    /// Fields that are not to be held, and whether there are such.
+    unindexed: BTreeMap<String, bool>,
     name: String,
     key: FieldKey,
 }
@@ -156,6 +157,13 @@ impl FieldRows {
 }
 
 impl FieldsBuilder {
+    /// Of documents of a collection with a schema.
+    pub fn new(schema: &Schema) -> Self {
+        let fields = schema.fields().filter(|(_, field)| !field.is_indexed());
+        let unindexed = fields.map(|(name, _)| (name.to_owned(), false)).collect();
+        Self { unindexed, ..Self::default() }
+    }
+
     /// Takes the document of the next row.
     ///
     /// # Errors
@@ -181,15 +189,23 @@ impl FieldsBuilder {
         while let Some((key, value)) = object.next_field()? {
             let key = std::str::from_utf8(key).map_err(|e| super::invalid(e.to_string()))?;
             push_key(name, key, outermost);
-            self.add(name, false, &value);
-            match value {
-                RawValue::List(list) => self.list(list, name)?,
-                RawValue::Object(object) => self.object(object, name, false)?,
-                _ => {}
+            match self.unindexed.get_mut(name) {
+                Some(met) => *met = true,
+                None => self.add_all(name, value)?,
             }
             name.truncate(length);
         }
         Ok(())
+    }
+
+    /// Adds a value and those in it.
+    fn add_all(&mut self, name: &mut String, value: RawValue<'_>) -> Result<(), FormatError> {
+        self.add(name, false, &value);
+        match value {
+            RawValue::List(list) => self.list(list, name),
+            RawValue::Object(object) => self.object(object, name, false),
+            _ => Ok(()),
+        }
     }
 
     fn list(&mut self, mut list: RawList<'_>, name: &str) -> Result<(), FormatError> {
@@ -226,7 +242,9 @@ impl FieldsBuilder {
         let mut data = Vec::new();
         let finish = |(name, field): (_, FieldRows)| field.finish(name, self.rows, &mut data);
         let fields = fields.into_iter().map(finish).collect();
-        let directory = Fields { complete: !self.incomplete, fields }.encode();
+        let left_out = self.unindexed.into_iter().filter(|(_, met)| *met);
+        let left_out = left_out.map(|(name, _)| name).collect();
+        let directory = Fields::new(!self.incomplete, left_out, fields).encode();
         FieldSections { directory, data }
     }
 }

@@ -83,12 +83,27 @@ pub struct Field {
 /// All fields of a segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Whether there are no others.
-    pub complete: bool,
-    pub(super) fields: Vec<Field>,
+    /// Whether there are no others but those left out.
+    complete: bool,
+    /// Fields that are not held by the collection's schema, nor those in them, in order.
+    left_out: Vec<String>,
+    fields: Vec<Field>,
 }
 
 impl Fields {
+    pub(super) fn new(complete: bool, left_out: Vec<String>, fields: Vec<Field>) -> Self {
+        Self { complete, left_out, fields }
+    }
+
+    /// Whether documents may have a field all the same that is not found.
+    pub fn may_have(&self, name: &str) -> bool {
+        let is_within = |outer: &String| {
+            name.strip_prefix(outer.as_str())
+                .is_some_and(|rest| matches!(rest.as_bytes(), [] | [b'.', ..]))
+        };
+        !self.complete || self.left_out.iter().any(is_within)
+    }
+
     /// A field, or the values in its lists.
     pub fn find(&self, name: &str, elements: bool) -> Option<&Field> {
         let key =
@@ -105,6 +120,8 @@ impl Fields {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
         out.u8(u8::from(self.complete));
+        out.length(self.left_out.len());
+        self.left_out.iter().for_each(|name| out.bytes(name.as_bytes()));
         out.length(self.fields.len());
         for field in &self.fields {
             out.bytes(field.name.as_bytes());
@@ -130,6 +147,14 @@ impl Fields {
     pub fn decode(bytes: &[u8], rows: u32, data: u64) -> Result<Self, FormatError> {
         let mut bytes = Decoder::new(WHAT, bytes);
         let complete = flag(&mut bytes)?;
+        let mut left_out: Vec<String> = Vec::new();
+        for _ in 0..bytes.length()? {
+            let name = bytes.text()?;
+            if left_out.last().is_some_and(|last| last.as_str() >= name) {
+                return Err(bytes.invalid(format!("field {name} out of order")));
+            }
+            left_out.push(name.to_owned());
+        }
         let count = bytes.length()?;
         if count > MAX_FIELDS {
             return Err(bytes.invalid(format!("{count} fields, expected {MAX_FIELDS} or fewer")));
@@ -147,7 +172,7 @@ impl Fields {
             fields.push(field);
         }
         bytes.expect_end()?;
-        Ok(Self { complete, fields })
+        Ok(Self { complete, left_out, fields })
     }
 }
 

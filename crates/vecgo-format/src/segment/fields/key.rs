@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-use crate::RawValue;
+use crate::{RawValue, Timestamp};
 
 const NULL: u8 = 1;
 const BOOL: u8 = 2;
 const NUMBER: u8 = 3;
 const TEXT: u8 = 4;
+const TIMESTAMP: u8 = 5;
 const LIST: u8 = 6;
 const OBJECT: u8 = 7;
 
@@ -27,6 +28,8 @@ pub enum ValueKind {
     Number,
     /// Texts, in the order of their code points.
     Text,
+    /// Timestamps, in the order of time.
+    Timestamp,
     /// Lists.
     List,
     /// Objects.
@@ -40,6 +43,7 @@ impl ValueKind {
             ValueKind::Bool => BOOL,
             ValueKind::Number => NUMBER,
             ValueKind::Text => TEXT,
+            ValueKind::Timestamp => TIMESTAMP,
             ValueKind::List => LIST,
             ValueKind::Object => OBJECT,
         }
@@ -61,6 +65,13 @@ impl FieldKey {
     pub fn text(text: &[u8]) -> Self {
         let mut key = Self::default();
         key.set(&RawValue::Text(text));
+        key
+    }
+
+    /// The key of a timestamp.
+    pub fn timestamp(time: Timestamp) -> Self {
+        let mut key = Self::default();
+        key.set(&RawValue::Timestamp(time));
         key
     }
 
@@ -95,6 +106,7 @@ impl FieldKey {
                 self.0.push(TEXT);
                 self.0.extend_from_slice(text);
             }
+            RawValue::Timestamp(time) => self.set_timestamp(*time),
             RawValue::List(_) => self.0.push(LIST),
             RawValue::Object(_) => self.0.push(OBJECT),
         }
@@ -119,6 +131,7 @@ impl FieldKey {
             BOOL => Value::Bool(*rest.first()? == 1),
             NUMBER => number(rest)?,
             TEXT => Value::String(String::from_utf8(rest.to_vec()).ok()?),
+            TIMESTAMP => Value::String(timestamp(rest)?.to_string()),
             _ => return None,
         })
     }
@@ -159,6 +172,14 @@ impl FieldKey {
         self.0.extend(rest.to_le_bytes().into_iter().rev());
     }
 
+    fn set_timestamp(&mut self, time: Timestamp) {
+        self.0.push(TIMESTAMP);
+        // Those before 1970 before all others.
+        let seconds = time.seconds.cast_unsigned() ^ (1 << 63);
+        self.0.extend(seconds.to_le_bytes().into_iter().rev());
+        self.0.extend(time.nanoseconds.to_le_bytes().into_iter().rev());
+    }
+
     /// The least key above this one that a longer value could have.
     fn above(mut self) -> Self {
         self.0.push(0);
@@ -166,12 +187,23 @@ impl FieldKey {
     }
 }
 
+/// The integer whose bytes these are, those that weigh most first.
+fn digits(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// The timestamp whose key goes on with these bytes.
+fn timestamp(bytes: &[u8]) -> Option<Timestamp> {
+    let (seconds, nanoseconds) = bytes.split_first_chunk::<8>()?;
+    let nanoseconds: &[u8; 4] = nanoseconds.try_into().ok()?;
+    let seconds = (digits(seconds) ^ (1 << 63)).cast_signed();
+    Timestamp::new(seconds, u32::try_from(digits(nanoseconds)).ok()?)
+}
+
 /// The number whose key goes on with these bytes.
 fn number(bytes: &[u8]) -> Option<Value> {
     let (high, rest) = bytes.split_first_chunk::<8>()?;
     let rest: &[u8; 2] = rest.try_into().ok()?;
-    let digits =
-        |bytes: &[u8]| bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     let ordered = digits(high);
     let bits = if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered };
     let float = f64::from_bits(bits);
@@ -315,6 +347,22 @@ mod tests {
         assert_eq!(key(-0.0), FieldKey::integer(0));
         assert_eq!(key(3.0), FieldKey::integer(3));
         assert_eq!(key(9_223_372_036_854_775_808.0), FieldKey::integer(1 << 63));
+    }
+
+    #[test]
+    fn timestamps_are_in_the_order_of_time() {
+        let texts = [
+            "0000-01-01T00:00:00Z",
+            "1969-12-31T23:59:59.999999999Z",
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.000000001Z",
+            "2024-05-01T12:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ];
+        let keys = texts.map(|text| FieldKey::timestamp(Timestamp::parse(text).unwrap()));
+        assert!(keys.is_sorted_by(|a, b| a < b));
+        assert!(keys.iter().zip(texts).all(|(key, text)| key.value().unwrap() == *text));
+        assert!(keys.iter().all(|key| KeyRange::kind(ValueKind::Timestamp).contains(key)));
     }
 
     #[test]

@@ -30,29 +30,6 @@ const PAGE_BYTES: usize = 4096;
 /// A value of more than one row in so many has a set of bits: it takes no more than a list.
 const DENSE_ONE_IN: u32 = 32;
 
-/// The name of the field that a path of keys leads to: with dots between them, and a backslash
-/// before a dot or a backslash within one.
-pub fn field_name<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
-    let mut name = String::new();
-    for (place, key) in path.into_iter().enumerate() {
-        push_key(&mut name, key, place == 0);
-    }
-    name
-}
-
-/// Adds a key to a name.
-fn push_key(name: &mut String, key: &str, first: bool) {
-    if !first {
-        name.push('.');
-    }
-    for letter in key.chars() {
-        if matches!(letter, '.' | '\\') {
-            name.push('\\');
-        }
-        name.push(letter);
-    }
-}
-
 fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: WHAT, offset: 0, detail }
 }

@@ -1,0 +1,102 @@
+use std::collections::BTreeSet;
+
+use vecgo_format::Schema;
+
+use super::rewritten;
+use crate::collection::Collection;
+use crate::query::{RowSource, Snapshot};
+use crate::write::Message;
+use crate::{Error, ErrorKind, Result};
+
+impl Collection {
+    /// Changes what is said of the fields of documents: to anything that all records meet as they are.
+    /// Gives a version that has it, and all earlier writes. Writes go on meanwhile.
+    ///
+    /// # Errors
+    /// `Conflict` names a record that does not meet it; nothing is changed then.
+    pub async fn set_schema(&self, schema: Schema) -> Result<u64> {
+        let known = self.open_snapshot()?;
+        known.check_documents(&schema, None).await?;
+        self.ask(|reply| Message::Schema { schema, known: Box::new(known), reply }).await
+    }
+}
+
+impl Snapshot {
+    /// Refuses a schema that a record does not meet; those that are in `known` do.
+    pub(crate) async fn check_documents(
+        &self,
+        schema: &Schema,
+        known: Option<&Snapshot>,
+    ) -> Result<()> {
+        for (number, source) in self.sources() {
+            let seen = self.seen(number, source);
+            let first = known.map_or(0, |known| known.rows_known(source));
+            for row in first..rows(source.count(self.sequence)) {
+                if !seen.has(row) {
+                    continue;
+                }
+                let checked = match source {
+                    RowSource::Memtable(table) => match table.row(row) {
+                        Some(row) => self.check_document(schema, &row.document),
+                        None => Err(Error::internal("a memtable row is missing")),
+                    },
+                    RowSource::Segment(live) => {
+                        self.check_document(schema, &live.segment.document(row).await?)
+                    }
+                };
+                if let Err(error) = checked {
+                    let id = match source {
+                        RowSource::Memtable(table) => table.row(row).map(|row| row.id.clone()),
+                        RowSource::Segment(live) => Some(live.segment.id(row).await?),
+                    };
+                    let id = id.map_or_else(String::new, |id| id.to_string());
+                    return Err(error.context(format!("record {id}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of a source of another snapshot that this one has.
+    fn rows_known(&self, source: RowSource<'_>) -> u32 {
+        let is_same = |other: &RowSource<'_>| match (source, other) {
+            (RowSource::Memtable(one), RowSource::Memtable(other)) => std::ptr::eq(one, *other),
+            (RowSource::Segment(one), RowSource::Segment(other)) => {
+                one.segment.number == other.segment.number
+            }
+            _ => false,
+        };
+        let found = self.sources().map(|(_, other)| other).find(is_same);
+        found.map_or(0, |other| rows(other.count(self.sequence)))
+    }
+
+    /// What is stored must be what would be stored.
+    fn check_document(&self, schema: &Schema, document: &[u8]) -> Result<()> {
+        let conflict = |error: Error| match error.kind() {
+            ErrorKind::InvalidArgument => error.with_kind(ErrorKind::Conflict),
+            _ => error,
+        };
+        if *rewritten(document, schema, |_| ()).map_err(conflict)? == *document {
+            return Ok(());
+        }
+        let before = &self.view.schema;
+        let timed = |schema: &Schema, name: &str| {
+            schema.field(name).is_some_and(|field| field.is_of_timestamps())
+        };
+        let names = schema.fields().chain(before.fields()).map(|(name, _)| name);
+        let names = names.filter(|name| timed(schema, name) != timed(before, name));
+        let names: BTreeSet<_> = names.map(|name| format!("`{name}`")).collect();
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "strings do not become timestamps, nor timestamps strings, unless the record is \
+                 written again: {}",
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        ))
+    }
+}
+
+fn rows(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
