@@ -29,7 +29,7 @@ pub struct Oracle {
     /// The lanes of each collection, by its dimension. A lane writes ids of its own, one change
     /// after the other.
     pub collections: BTreeMap<usize, Vec<History<Rows>>>,
-    /// Which of [`schema`] the documents of the collection have that most operations work on.
+    /// Which of the schemas the collection has that most operations work on.
     pub schema: History<usize>,
     /// Versions that a commit has returned.
     pub versions: Vec<Version>,
