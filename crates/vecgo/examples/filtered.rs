@@ -1,6 +1,7 @@
 //! Searches with a filter, by how many records it matches and where those are:
 //! `cargo run --release -p vecgo --example filtered -- --base FILE.npy --queries FILE.npy
-//! [--metric l2|cosine|dot] [--seconds N]`.
+//! [--metric l2|cosine|dot] [--seconds N] [--shares 0.01,0.5] [--database DIR]`. A database that is given is kept, and used
+//! as it is if it is there.
 //!
 //! Three attributes are made: one independent of the vectors; one by which the records nearest to a
 //! pivot match, and the queries are near it; and one by which they match, and the queries are not.
@@ -43,11 +44,18 @@ fn main() -> Result<()> {
     let metric: Metric = value("--metric").as_deref().unwrap_or("l2").parse()?;
     let seconds = value("--seconds").map_or(Ok(1.0), |seconds| seconds.parse())?;
     let time = Duration::try_from_secs_f64(seconds)?;
-    let directory = std::env::temp_dir().join(format!("vecgo-filtered-{}", std::process::id()));
+    let shares: Vec<f64> = match value("--shares") {
+        Some(shares) => shares.split(',').map(str::parse).collect::<Result<_, _>>()?,
+        None => SHARES.to_vec(),
+    };
+    let own = std::env::temp_dir().join(format!("vecgo-filtered-{}", std::process::id()));
+    let kept = value("--database");
+    let directory = kept.clone().map_or(own, Into::into);
     let db = vecgo::open(&directory).wait()?;
     let docs = db.open_or_create("docs", Config::new(base.dim, metric)).wait()?;
     let ranks = ranks(&base, queries.row(0), metric);
-    for first in (0..base.rows()).step_by(1000) {
+    let missing = if docs.count() == 0 { base.rows() } else { 0 };
+    for first in (0..missing).step_by(1000) {
         let batch = first..base.rows().min(first + 1000);
         docs.upsert(batch.map(|id| {
             let document =
@@ -74,19 +82,21 @@ fn main() -> Result<()> {
     for (name, queries) in [("independent", &*all), ("near", near), ("far", far)] {
         bench.queries = queries.to_vec();
         let plain = bench.rate(|query| docs.search(query))?;
-        for share in SHARES {
+        for share in &shares {
             let filter = |first: u64| match name {
                 "independent" => {
                     gte("number", first) & lt("number", first + (share * NUMBERS as f64) as u64)
                 }
                 _ => lt("rank", (share * base.rows() as f64) as u64 + first),
             };
-            bench.report(name, share, plain, filter)?;
+            bench.report(name, *share, plain, filter)?;
         }
     }
     docs.close().wait()?;
     drop((docs, db));
-    fs::remove_dir_all(directory)?;
+    if kept.is_none() {
+        fs::remove_dir_all(directory)?;
+    }
     Ok(())
 }
 

@@ -175,20 +175,40 @@ fn entries() {
     is_refused(SectionKind::Entries, "Entries", |bytes| bytes.push(0));
 }
 
-/// Without codes nothing is read of it.
+/// Without codes nothing is read of the section.
+fn is_refused_with_codes(kind: SectionKind, words: &str, change: fn(&mut Vec<u8>)) {
+    for quantization in &quantizations()[1..] {
+        let dir = collection(*quantization);
+        assert!(rewrite(dir.path(), kind, change));
+        let docs = open(dir.path());
+        let error = docs.search(vector(7)).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
+        assert!(error.to_string().contains(words), "`{error}` does not say `{words}`");
+        let nearest = docs.search(vector(7)).k(1).exact().wait().unwrap();
+        assert_eq!(nearest[0].id, Id::from(7u64), "{quantization}");
+    }
+}
+
+#[test]
+fn clusters() {
+    let refused = |words: &str, change: fn(&mut Vec<u8>)| {
+        is_refused_with_codes(SectionKind::Clusters, words, change);
+    };
+    refused("0 words of clusters", Vec::clear);
+    refused("Clusters", |bytes| bytes.push(0));
+    refused("words of clusters", |bytes| bytes.truncate(bytes.len() - 4));
+    // The first cluster does not begin with the first row; a centre is no row.
+    refused("words of clusters", |bytes| bytes[..4].copy_from_slice(&1u32.to_le_bytes()));
+    refused("words of clusters", |bytes| {
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&ROWS.to_le_bytes());
+    });
+}
+
 #[test]
 fn space() {
     let coded = |words: &str, change: fn(&mut Vec<u8>)| {
-        for quantization in &quantizations()[1..] {
-            let dir = collection(*quantization);
-            assert!(rewrite(dir.path(), SectionKind::Space, change));
-            let docs = open(dir.path());
-            let error = docs.search(vector(7)).wait().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
-            assert!(error.to_string().contains(words), "`{error}` does not say `{words}`");
-            let nearest = docs.search(vector(7)).k(1).exact().wait().unwrap();
-            assert_eq!(nearest[0].id, Id::from(7u64), "{quantization}");
-        }
+        is_refused_with_codes(SectionKind::Space, words, change);
     };
     coded("space", Vec::clear);
     coded("space", |bytes| bytes.truncate(11));

@@ -105,6 +105,22 @@ impl RowSet {
         self.iter_within(0..self.rows)
     }
 
+    /// The same, some at a time.
+    pub(crate) fn left(&self) -> RowsLeft<'_> {
+        RowsLeft { words: &self.words, start: 0 }
+    }
+
+    /// One of each so many of them, about.
+    pub(crate) fn one_of_each(&self, step: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut left = 0;
+        let starts = (0u32..).step_by(64);
+        self.words.iter().zip(starts).filter_map(move |(word, start)| {
+            let (ones, before) = (word.count_ones(), left);
+            left = if ones > before { step } else { before - ones };
+            (ones > before).then(|| start + word.trailing_zeros())
+        })
+    }
+
     /// Those of some rows, in order.
     pub(crate) fn iter_within(&self, rows: Range<u32>) -> impl Iterator<Item = u32> + '_ {
         let first = word_of(rows.start);
@@ -119,6 +135,35 @@ impl RowSet {
     }
 }
 
+/// The rows of a set that were not taken yet.
+#[derive(Debug)]
+pub(crate) struct RowsLeft<'a> {
+    words: &'a [u64],
+    /// The row of the first word's lowest bit.
+    start: u32,
+}
+
+impl RowsLeft<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Adds the next rows, in order, until there are `enough` or none are left; a word's all at once.
+    pub(crate) fn take(&mut self, enough: usize, out: &mut Vec<u32>) {
+        while out.len() < enough
+            && let Some((word, rest)) = self.words.split_first()
+        {
+            let mut word = *word;
+            while word != 0 {
+                out.push(self.start + word.trailing_zeros());
+                word &= word - 1;
+            }
+            self.words = rest;
+            self.start += u64::BITS;
+        }
+    }
+}
+
 /// A set that does not change any more, with how many are in it.
 #[derive(Debug)]
 pub(crate) struct MatchedRows {
@@ -126,11 +171,21 @@ pub(crate) struct MatchedRows {
     pub(crate) count: u32,
     /// Which entries of the segment's graph lead to some of them at once, found by the first walk.
     pub(crate) entries: OnceLock<Vec<u32>>,
+    /// How many of a thousand edges that lead away from some of them lead to others.
+    pub(crate) together: OnceLock<u32>,
+    /// Which of the segment's clusters have some of them.
+    pub(crate) clusters: OnceLock<Vec<u32>>,
 }
 
 impl From<RowSet> for MatchedRows {
     fn from(set: RowSet) -> Self {
-        Self { count: set.count(), set, entries: OnceLock::new() }
+        Self {
+            count: set.count(),
+            set,
+            entries: OnceLock::new(),
+            together: OnceLock::new(),
+            clusters: OnceLock::new(),
+        }
     }
 }
 
@@ -169,6 +224,12 @@ mod tests {
         even.and(&odd);
         assert_eq!(even, RowSet::none(131));
         assert_eq!(odd.iter_within(62..67).collect::<Vec<_>>(), [63, 65]);
+        assert_eq!(odd.one_of_each(32).collect::<Vec<_>>(), [1, 129]);
+        let (mut left, mut taken) = (odd.left(), Vec::new());
+        left.take(1, &mut taken);
+        assert_eq!((taken.len(), left.is_empty()), (32, false));
+        left.take(100, &mut taken);
+        assert!(left.is_empty() && odd.iter().eq(taken));
         odd.grow(300);
         assert_eq!((odd.count(), odd.rows()), (65, 300));
         odd.insert_bits(&[255; 48]);

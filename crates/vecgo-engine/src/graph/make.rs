@@ -74,6 +74,7 @@ pub(crate) fn make(
     let encoded = making.encode(&space, vectors)?;
     let clusters = making.cluster(&space, &encoded)?;
     let encoded = making.arrange(encoded, &clusters.order, space.places())?;
+    let ranges = [clusters.starts, clusters.centres.clone()].concat();
     let order = Order::Permuted(clusters.order);
     old.iter_mut().for_each(|old| old.follow(&order));
     let entries = spread(&clusters.centres);
@@ -82,6 +83,7 @@ pub(crate) fn make(
     extra.extend(code_sections(config.quantization(), &space, encoded));
     extra.push(section(SectionKind::Edges, words(&edges)));
     extra.push(section(SectionKind::Entries, words(&entries)));
+    extra.push(section(SectionKind::Clusters, words(&ranges)));
     Ok(Arrangement { order, extra })
 }
 

@@ -2,6 +2,7 @@
 //! `progress.rs`), read into memory when it is first searched (`part.rs`), and walked (`walk.rs`).
 
 mod by_vectors;
+mod clusters;
 mod make;
 mod part;
 mod progress;

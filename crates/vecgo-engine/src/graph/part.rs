@@ -3,6 +3,7 @@ use vecgo_index::{Codes, Edges, Width};
 use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
 use vecgo_quant::Space;
 
+use super::clusters::Clusters;
 use super::kind;
 use crate::filter::MatchedRows;
 use crate::segment::Segment;
@@ -28,6 +29,8 @@ pub(super) struct Coded {
     /// The codes of the entries, one after the other: every walk scores them all.
     entry_codes: PageBuf<u8>,
     entry_factors: Vec<u8>,
+    /// The clusters in whose order the rows stand.
+    pub(super) clusters: Clusters,
 }
 
 /// Codes of all rows, with their factors.
@@ -40,7 +43,7 @@ pub(super) struct Plane {
     width: Width,
 }
 
-fn invalid(detail: String) -> FormatError {
+pub(super) fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: "graph of a segment", offset: 0, detail }
 }
 
@@ -54,9 +57,10 @@ fn degree(segment: &Segment, config: &Config) -> Result<usize> {
 
 impl GraphPart {
     /// The sections that it may be made of.
-    pub(crate) const SECTIONS: [SectionKind; 8] = [
+    pub(crate) const SECTIONS: [SectionKind; 9] = [
         SectionKind::Edges,
         SectionKind::Entries,
+        SectionKind::Clusters,
         SectionKind::FullCodes,
         SectionKind::FullFactors,
         SectionKind::UpperCodes,
@@ -122,6 +126,20 @@ impl GraphPart {
         })
     }
 
+    /// How many of a thousand edges that lead away from some rows lead to others of them.
+    pub(crate) fn together(&self, only: &MatchedRows) -> u32 {
+        const ROWS: u32 = 64;
+        *only.together.get_or_init(|| {
+            let (edges, rows) = (self.edges(), &only.set);
+            let lists = rows.one_of_each(only.count / ROWS).map(|row| edges.list(row));
+            let (among, all) = lists.fold((0, 0), |(among, all), list| {
+                let to = list.iter().filter(|to| rows.contains(**to)).count();
+                (among + to, all + list.len())
+            });
+            u32::try_from(among * 1000 / all.max(1)).unwrap_or(1000)
+        })
+    }
+
     /// Whether walks go by the vectors themselves, which have to be loaded.
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()
@@ -146,12 +164,13 @@ impl Coded {
             (upper, lower)
         };
         let (entry_codes, entry_factors) = walked.copy_rows(entries)?;
-        Ok(Self { space, walked, lower, entry_codes, entry_factors })
+        let clusters = Clusters::load(segment, &walked).await?;
+        Ok(Self { space, walked, lower, entry_codes, entry_factors, clusters })
     }
 
     /// The codes of the entries: row n is that of the n-th entry.
     pub(super) fn entry_codes(&self) -> Result<Codes<'_>> {
-        codes(&self.entry_codes, Some(&self.entry_factors), self.walked.stride, self.walked.width)
+        self.walked.codes_of(&self.entry_codes, &self.entry_factors)
     }
 }
 
@@ -176,8 +195,13 @@ impl Plane {
         codes(&self.codes, self.factors.as_deref(), self.stride, self.width)
     }
 
+    /// Codes of some of its rows, which were copied.
+    pub(super) fn codes_of<'a>(&self, bytes: &'a [u8], factors: &'a [u8]) -> Result<Codes<'a>> {
+        codes(bytes, Some(factors), self.stride, self.width)
+    }
+
     /// Codes and factors of some rows, which are there.
-    fn copy_rows(&self, rows: &[u32]) -> Result<(PageBuf<u8>, Vec<u8>)> {
+    pub(super) fn copy_rows(&self, rows: &[u32]) -> Result<(PageBuf<u8>, Vec<u8>)> {
         let from = self.codes()?;
         let mut bytes = PageBuf::<u8>::zeroed(rows.len() * self.stride)?;
         let mut factors = Vec::with_capacity(rows.len() * FACTOR_BYTES);

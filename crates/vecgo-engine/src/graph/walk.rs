@@ -5,11 +5,18 @@ use vecgo_quant::CodeQuery;
 use super::part::Coded;
 use super::walkers::Counts;
 use super::{ByVectors, GraphPart};
-use crate::filter::MatchedRows;
+use crate::filter::{MatchedRows, RowSet};
 use crate::{Error, Result};
 
 /// The nearest entries from which a walk starts.
 const STARTS: usize = 4;
+/// Where a filter matches less than one row in so many, a walk starts in clusters: to score their
+/// centres takes as long as a third of a walk among half of the rows.
+const MOST_ONE_IN: u32 = 4;
+/// The nearest clusters in which it then starts, and how many starts there are.
+const CLUSTERS: usize = 16;
+/// Rows that are looked at for that in each.
+const ROWS_OF_A_CLUSTER: usize = 32;
 /// Candidates looked at again by all bits at a time.
 const CHUNK: usize = 16;
 /// Rows of a scan that are scored together.
@@ -40,6 +47,9 @@ pub(crate) enum Rerank {
 pub(crate) enum Start {
     /// As near to the query as entries are.
     Near,
+    /// A few entries are nearer to the query than those that lead to what a filter matches: some of
+    /// what is nearest may be on another side of it.
+    Beside,
     /// Where some of what a filter matches is, which is not where the query is: what is nearest of that
     /// is about as near as much else of it, so that more has to be kept.
     Away,
@@ -105,15 +115,18 @@ impl Walker {
         kernels: Kernels,
         part: &GraphPart,
         vector: &[f32],
-        (reach, rerank): (impl Fn(Start) -> Reach, Rerank),
+        (reach, rerank): (impl Fn(Start) -> Option<Reach>, Rerank),
         only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
-    ) -> Result<Found<'_>> {
+    ) -> Result<Option<Found<'_>>> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a walk by codes that are not there"));
         };
         self.set_query(kernels, coded, vector);
-        let reach = reach(self.start(kernels, part, only, coded)?);
+        let Some(reach) = reach(self.start(kernels, part, only, coded)?) else { return Ok(None) };
+        if let Some(only) = only.filter(|only| only.count < only.set.rows() / MOST_ONE_IN) {
+            self.start_in_clusters(kernels, coded, only)?;
+        }
         let codes = coded.walked.codes()?;
         let (edges, query, starts) = (part.edges(), &self.query, &self.starts);
         let wanted = only.map(|only| only.set.wanted());
@@ -122,7 +135,7 @@ impl Walker {
         let live = self.found.len();
         self.count(part.entries().len());
         self.look_again(kernels, coded, rerank)?;
-        Ok(Found { rows: &self.found, live, near })
+        Ok(Some(Found { rows: &self.found, live, near }))
     }
 
     /// The `k` rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
@@ -130,17 +143,17 @@ impl Walker {
         &mut self,
         part: &GraphPart,
         by: &ByVectors<'_>,
-        (reach, k): (impl Fn(Start) -> Reach, usize),
+        (reach, k): (impl Fn(Start) -> Option<Reach>, usize),
         only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
-    ) -> Found<'_> {
+    ) -> Option<Found<'_>> {
         let entries = part.entries();
         self.packed.resize(entries.len().max(self.packed.len()), 0);
         let kept = by.within(entries, u64::MAX, &mut self.packed[..entries.len()]);
         let scored = self.packed[..kept].iter().map(|packed| Neighbour::of(*packed));
         self.scored.clear();
         self.scored.extend(scored);
-        let reach = reach(self.choose_starts(only.map(|only| part.entries_to(only))));
+        let reach = reach(self.choose_starts(only.map(|only| part.entries_to(only))))?;
         let wanted = only.map(|only| only.set.wanted());
         let from = (self.starts.as_slice(), wanted);
         let found = self.scratch.walk_by(by.kernels, part.edges(), by, from, reach);
@@ -148,7 +161,7 @@ impl Walker {
         let live = self.found.len();
         self.found.truncate(k);
         self.count(entries.len());
-        Found { rows: &self.found, live, near }
+        Some(Found { rows: &self.found, live, near })
     }
 
     /// The same of some rows, all of which are looked at.
@@ -158,7 +171,8 @@ impl Walker {
         part: &GraphPart,
         vector: &[f32],
         (keep, rerank): (usize, Rerank),
-        mut rows: impl Iterator<Item = u32>,
+        only: &RowSet,
+        dead: Option<impl Fn(u32) -> bool>,
     ) -> Result<&[Neighbour]> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
@@ -168,16 +182,25 @@ impl Walker {
         let (mut bound, mut scanned) = (u64::MAX, 0);
         self.found.clear();
         self.rows.clear();
-        self.rows.extend(rows.by_ref().take(SCANNED));
+        let mut left = only.left();
+        let mut take = |rows: &mut Vec<u32>| {
+            rows.clear();
+            while rows.is_empty() && !left.is_empty() {
+                left.take(SCANNED, rows);
+                if let Some(dead) = &dead {
+                    rows.retain(|row| !dead(*row));
+                }
+            }
+        };
+        take(&mut self.rows);
         while !self.rows.is_empty() {
             // What is scored next is on its way meanwhile.
-            self.next_rows.clear();
-            self.next_rows.extend(rows.by_ref().take(SCANNED));
+            take(&mut self.next_rows);
             for row in &self.next_rows {
                 codes.rows.prefetch(*row);
                 codes.factors.prefetch(*row);
             }
-            self.packed.resize(SCANNED.max(self.packed.len()), 0);
+            self.packed.resize(self.rows.len().max(self.packed.len()), 0);
             let out = &mut self.packed[..self.rows.len()];
             let near = codes.within(kernels, &self.query, &self.rows, bound, out);
             self.found.extend(self.packed[..near].iter().map(|packed| Neighbour::of(*packed)));
@@ -229,6 +252,47 @@ impl Walker {
         Ok(self.choose_starts(only.map(|only| part.entries_to(only))))
     }
 
+    /// Starts at the nearest of the rows that a filter matches in the nearest clusters instead: what
+    /// is nearest of those may be in many places between which nothing matches.
+    fn start_in_clusters(
+        &mut self,
+        kernels: Kernels,
+        coded: &Coded,
+        only: &MatchedRows,
+    ) -> Result<()> {
+        let centres = coded.clusters.centres(&coded.walked)?;
+        let (numbers, codes) = (coded.clusters.with(only), coded.walked.codes()?);
+        self.scored.clear();
+        let scored = &mut self.scored;
+        centres.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
+            scored.push(Neighbour::new(distance, number));
+        });
+        if scored.len() > CLUSTERS {
+            scored.select_nth_unstable(CLUSTERS - 1);
+            scored.truncate(CLUSTERS);
+        }
+        self.rows.clear();
+        for cluster in scored {
+            let rows = only.set.iter_within(coded.clusters.rows(cluster.row()));
+            self.rows.extend(rows.take(ROWS_OF_A_CLUSTER));
+        }
+        for row in &self.rows {
+            codes.rows.prefetch(*row);
+            codes.factors.prefetch(*row);
+        }
+        self.starts.clear();
+        let starts = &mut self.starts;
+        codes.distances(kernels, &self.query, &self.rows, &mut self.packed, |row, distance| {
+            starts.push(Neighbour::new(distance, row));
+        });
+        if starts.len() > CLUSTERS {
+            starts.select_nth_unstable(CLUSTERS - 1);
+            starts.truncate(CLUSTERS);
+        }
+        self.counts.estimates += (numbers.len() + self.rows.len()) as u64;
+        Ok(())
+    }
+
     /// Keeps the nearest of the entries that were scored, in their order, of those with these numbers,
     /// if they are given.
     fn choose_starts(&mut self, numbers: Option<&[u32]>) -> Start {
@@ -248,7 +312,11 @@ impl Walker {
             return Start::Near;
         };
         let nearer = self.scored.iter().filter(|scored| *scored < nearest).count();
-        if nearer > NEARER_ENTRIES { Start::Away } else { Start::Near }
+        match nearer {
+            0 => Start::Near,
+            1..=NEARER_ENTRIES => Start::Beside,
+            _ => Start::Away,
+        }
     }
 
     /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use vecgo_format::Index;
 
-use super::estimated::SCANNED_FOR_EF;
 use super::request::Request;
 use super::search::Hit;
 use super::view::{RowSource, Snapshot};
@@ -147,23 +146,22 @@ impl Snapshot {
 
     /// Why a source was gone through as it was.
     fn why(&self, rows: RowSource<'_>, part: &PartExplained, request: &Request) -> String {
-        let most = request.params.kept().saturating_mul(SCANNED_FOR_EF);
         match part.plan {
             Plan::Nothing if part.matched == Some(0) => "nothing matches".to_owned(),
             Plan::Nothing => "nothing lives".to_owned(),
             Plan::Vectors if request.params.exact => "an exact search".to_owned(),
             Plan::Vectors => match rows {
                 RowSource::Segment(live) if live.segment.has_graph() => {
-                    format!("no more than {most} match, and there are no codes")
+                    "few match, and there are no codes".to_owned()
                 }
                 _ if self.shared.config.index() == Index::Flat => "the index is flat".to_owned(),
                 _ => "no graph leads here, and there is too little for codes".to_owned(),
             },
             Plan::ShortCodes => "no graph leads here".to_owned(),
-            Plan::Codes => {
-                format!("no more than {most} match, which are sooner looked at than walked to")
+            Plan::Codes => "what matches is sooner looked at than walked to".to_owned(),
+            Plan::Walk if part.matched.is_some() => {
+                "what matches is sooner walked to than looked at".to_owned()
             }
-            Plan::Walk if part.matched.is_some() => format!("more than {most} match"),
             Plan::Walk => "there is a graph".to_owned(),
             Plan::WalkAndCodes => {
                 "too little of what matches was where the walk came by".to_owned()

@@ -50,6 +50,9 @@ pub enum SectionKind {
     Edges,
     /// The rows where a walk may start, each a u32.
     Entries,
+    /// The rows in order of clusters: the first row of each, then of each the row nearest to its
+    /// centre, each a u32.
+    Clusters,
     /// The fields of the documents, and where their values stand in [`SectionKind::FieldData`].
     Fields,
     /// The values of each field in order, and their rows.
@@ -59,7 +62,7 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 21] = [
+    const KNOWN: [(u16, SectionKind); 22] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -81,6 +84,7 @@ impl SectionKind {
         (19, SectionKind::Entries),
         (20, SectionKind::Fields),
         (21, SectionKind::FieldData),
+        (22, SectionKind::Clusters),
     ];
 
     fn code(self) -> u16 {
@@ -240,6 +244,7 @@ impl Directory {
             (SectionKind::Documents, SectionKind::Fields),
             (SectionKind::Edges, SectionKind::Space),
             (SectionKind::Edges, SectionKind::Entries),
+            (SectionKind::Edges, SectionKind::Clusters),
         ] {
             if has(one) != has(other) {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));

@@ -85,7 +85,7 @@ const OPTIONAL: [&[SectionKind]; 8] = [
         SectionKind::FieldData,
     ],
     &[SectionKind::PayloadSpans, SectionKind::Payloads],
-    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries],
+    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries, SectionKind::Clusters],
     &[SectionKind::UpperCodes, SectionKind::UpperFactors],
     &[SectionKind::LowerCodes, SectionKind::LowerFactors],
     &[SectionKind::FullCodes, SectionKind::FullFactors],

@@ -455,11 +455,12 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "Entries" => SectionKind::Entries,
         "Fields" => SectionKind::Fields,
         "FieldData" => SectionKind::FieldData,
+        "Clusters" => SectionKind::Clusters,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 21);
+    assert_eq!(rows.len(), 22);
     kinds
 }
 

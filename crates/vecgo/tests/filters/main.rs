@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use random::Random;
 use vecgo::filter::{eq, gte, lt};
-use vecgo::{Collection, Config, Filter, Id, Index, Metric, Record, json};
+use vecgo::{Collection, Config, Filter, Id, Index, Metric, Plan, Record, json};
 
 type Value = serde_json::Value;
 
@@ -134,9 +134,8 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
         // Some of the nearest are dead.
         docs.delete((0u64..6000).step_by(5)).wait().unwrap();
         let lives = |document: &Value| !document["row"].as_u64().unwrap().is_multiple_of(5);
-        let mut near = 0;
-        let mut wanted = 0;
-        for share in [1, 3, 10, 100, 500, 900, 1000] {
+        let (mut near, mut wanted, mut walked) = (0, 0, 0);
+        for share in [1, 3, 10, 100, 200, 500, 900, 1000] {
             let below = |document: &Value| document["n"].as_u64().unwrap() < share;
             for filter in [lt("n", share), lt("n", share) & eq("far", true)] {
                 let far = filter != lt("n", share);
@@ -151,12 +150,21 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
                 };
                 let exact = ids(search.clone().exact().wait().unwrap());
                 assert_eq!(exact, expected.iter().map(|id| Id::from(*id)).collect::<Vec<_>>());
-                let hits = ids(search.wait().unwrap());
-                assert_eq!(hits.len(), expected.len(), "{share}, far: {far}");
-                near += hits.iter().filter(|id| exact.contains(id)).count();
-                wanted += expected.len();
+                // With few candidates more matches are walked to than looked at.
+                let sparing = search.clone().ef(16);
+                let searches =
+                    if index == Index::Flat { vec![search] } else { vec![search, sparing] };
+                for search in searches {
+                    let explained = search.clone().explain().wait().unwrap();
+                    walked += explained.parts.iter().filter(|part| part.plan == Plan::Walk).count();
+                    let hits = ids(search.wait().unwrap());
+                    assert_eq!(hits.len(), expected.len(), "{share}, far: {far}");
+                    near += hits.iter().filter(|id| exact.contains(id)).count();
+                    wanted += expected.len();
+                }
             }
         }
+        assert_eq!(walked >= 5, index != Index::Flat, "{walked} walks");
         assert!(near * 100 >= wanted * 95, "{near} of {wanted}");
     }
 }

@@ -71,3 +71,30 @@ fn a_filter_that_is_too_large_is_refused_and_nothing_overflows() {
     assert_eq!(docs.count_where(!starts_with("a", "")).wait().unwrap(), 1);
     assert_eq!(docs.count(), 1);
 }
+
+#[test]
+fn a_value_is_never_syntax() {
+    let texts =
+        ["' OR 1=1 --", "x\" }", r#"{"not": {}}"#, r"\", "a.b", "%", "*", "${x}", "\0", "]}", ""];
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(1, Metric::L2)).wait().unwrap();
+    let record = |(id, text): (u64, &&str)| {
+        Record::new(id, [0.0]).metadata(vecgo::json!({"text": text, *text: 1}))
+    };
+    docs.upsert((0u64..).zip(&texts).map(record)).wait().unwrap();
+    for flushed in [false, true] {
+        if flushed {
+            docs.flush().wait().unwrap();
+        }
+        for (id, text) in (0u64..).zip(texts) {
+            let field = text.replace('\\', r"\\").replace('.', r"\.");
+            for filter in [eq("text", text), exists(field)] {
+                let read: Filter = filter.to_string().parse().unwrap();
+                let mut scan = docs.scan().filter(read).wait().unwrap();
+                let page = scan.next_page().wait().unwrap().unwrap();
+                let found: Vec<_> = page.into_iter().map(|record| record.id).collect();
+                assert_eq!(found, [id.into()], "{filter}");
+            }
+        }
+    }
+}
