@@ -7,8 +7,9 @@ mod common;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vecgo_format::{
-    Catalogue, Document, DocumentError, Entry, FieldSchema, FieldType, Identity, MAX_SCHEMA_FIELDS,
-    Schema, SchemaError, decode_document, encode_document_under,
+    Catalogue, Document, DocumentError, Entry, FieldSchema, FieldType, Identity,
+    MAX_DOCUMENT_BYTES, MAX_SCHEMA_FIELDS, Schema, SchemaError, decode_document,
+    encode_document_under,
 };
 
 fn schema(json: Value) -> Schema {
@@ -125,6 +126,19 @@ fn what_is_refused_is_told() {
 }
 
 #[test]
+fn what_is_accepted_can_be_read_whatever_comes_last() {
+    let schema = schema(json!({"fields": {"z": {"type": "list<i64>"}}}));
+    let of = |length: usize| document(json!({"a": "x".repeat(length), "z": []}));
+    let around = encode_document_under(&of(1 << 19), &schema).unwrap().len() - (1 << 19);
+    let most = MAX_DOCUMENT_BYTES - around;
+    let largest = encode_document_under(&of(most), &schema).unwrap();
+    assert_eq!(decode_document(&largest).unwrap(), of(most));
+    for more in 1..around {
+        assert_eq!(encode_document_under(&of(most + more), &schema), Err(DocumentError::Size));
+    }
+}
+
+#[test]
 fn what_leads_to_a_required_field_is_required() {
     let schema = schema(json!({"fields": {"a.b.c": {"type": "any", "required": true}}}));
     for written in [json!({}), json!({"a": 1}), json!({"a": {"b": []}}), json!({"a": {"b": {}}})] {
@@ -132,6 +146,19 @@ fn what_leads_to_a_required_field_is_required() {
         assert_eq!(error.to_string(), "metadata field `a.b.c` is missing; expected any");
     }
     encode_document_under(&document(json!({"a": {"b": {"c": false}, "x": 1}})), &schema).unwrap();
+    // Whatever is said of what leads there.
+    for outer in ["object", "any"] {
+        let fields = json!({"a": {"type": outer}, "a.b": {"type": "i64", "required": true}});
+        let schema = Schema::from_json(&json!({"fields": fields})).unwrap();
+        let values = [json!(null), json!({}), json!({"b": null}), json!(5), json!([])];
+        for value in values.into_iter().chain([json!({"c": 1})]) {
+            assert!(
+                encode_document_under(&document(json!({"a": value})), &schema).is_err(),
+                "{value} in {outer}"
+            );
+        }
+        encode_document_under(&document(json!({"a": {"b": 1, "c": []}})), &schema).unwrap();
+    }
 }
 
 #[test]

@@ -46,9 +46,10 @@ impl Collection {
 
     /// Changes what is said of the fields of documents, to anything that all records meet as they
     /// are: fields may be declared, required, made optional or forgotten. Gives a version
-    /// that has it, and all earlier writes.
+    /// that has it, and all earlier writes; 0 if it has it already and there never was a write.
     ///
-    /// All records are read. Writes go on meanwhile, but for what was written after the call.
+    /// All records are read. Writes go on meanwhile, but for the moment in which the last of them are
+    /// looked at.
     ///
     /// # Errors
     /// `Conflict` names a record that does not meet it, and the field; nothing is changed then.

@@ -127,8 +127,8 @@ fn it_changes_to_what_all_records_meet() {
     docs.upsert([record(5, json!({"n": 5.5}))]).wait().unwrap_err();
     docs.upsert([record(5, json!({"n": 5, "at": "2024-01-01T00:00:00Z"}))]).wait().unwrap();
     let error = docs.set_schema(schema(json!({"at": {"type": "string"}}))).wait().unwrap_err();
-    let told = "record 5: strings do not become timestamps, nor timestamps strings, unless the record \
-                is written again: `at`";
+    let told = "record 5: strings do not become timestamps, nor timestamps strings; take them out of the \
+                records, and write them again once the schema is changed: `at`";
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Conflict, told));
     // The reader of an older version has what held then.
     assert!(docs.at_version(before).wait().unwrap().schema().is_empty());
@@ -298,4 +298,28 @@ fn readers_follow_a_change() {
     assert_eq!(replica.schema(), times);
     assert_eq!(replica.count_where(eq("at", "2024-01-01T00:00:00.0Z")).wait().unwrap(), 1);
     docs.close().wait().unwrap();
+}
+
+/// A filter that means something else under the new schema is asked as that has it.
+#[test]
+fn deletions_by_filter_beside_changes() {
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", config()).wait().unwrap();
+    let times = schema(json!({"at": {"type": "timestamp"}}));
+    let recent = gte("at", "2024-01-01T00:00:00Z");
+    for _ in 0..300 {
+        docs.upsert((0..50).map(|id| record(id, json!({})))).wait().unwrap();
+        let written = std::thread::scope(|scope| {
+            let deleting = scope.spawn(|| docs.delete_where(!recent.clone()).wait());
+            docs.set_schema(times.clone()).wait().unwrap();
+            let now = record(49, json!({"at": "2025-01-01T00:00:00Z"}));
+            let written = docs.upsert([now]).wait().unwrap();
+            deleting.join().unwrap().unwrap();
+            written
+        });
+        // It matches under no schema that there was.
+        assert_eq!(docs.count_where(recent.clone()).wait().unwrap(), 1, "{written:?}");
+        docs.delete([49u64]).wait().unwrap();
+        docs.set_schema(Schema::default()).wait().unwrap();
+    }
 }

@@ -30,16 +30,11 @@ pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<An
 fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Result<(), Failure> {
     let collection = reader(target)?;
     let name = &target.collection;
-    let message = match schema.filter(|schema| **schema != collection.schema()) {
+    let message = match schema.and_then(|schema| collection.schema().difference(schema)) {
         _ if *collection.config() != config => {
             format!("collection `{name}` has {}; asked for {config}", collection.config())
         }
-        Some(schema) => {
-            format!(
-                "collection `{name}` has the schema {}; asked for {schema}",
-                collection.schema()
-            )
-        }
+        Some(difference) => format!("collection `{name}`: {difference}"),
         None => return Ok(()),
     };
     Err(Failure::new(ErrorKind::Conflict, message))

@@ -185,7 +185,11 @@ fn a_schema_is_shown_checked_and_changed() {
     place.ok(&format!("{create} --if-not-exists"));
     place.write("none.json", "{}");
     let other = format!("{create} --if-not-exists --schema none.json");
-    place.refuses(&other, "Conflict", &["`default` has the schema", "asked for"]);
+    place.refuses(
+        &other,
+        "Conflict",
+        &["`default`: field `year` is i64, required", "asked for not declared"],
+    );
 
     place.write("good.jsonl", "{\"id\": 1, \"vector\": [1], \"metadata\": {\"year\": 2024}}\n");
     place.write("bad.jsonl", "{\"id\": 2, \"vector\": [2], \"metadata\": {\"year\": 2024.5}}\n");

@@ -9,7 +9,6 @@ use vecgo_kernels::{Kernels, Level};
 use super::probe::probe;
 use super::{Chain, CollectionInfo, change};
 use crate::collection::{Collection, WeakCollection, lock};
-use crate::schema::difference;
 use crate::verify::{VerifyReport, verify};
 use crate::{Error, ErrorKind, Options, Result};
 
@@ -139,8 +138,8 @@ impl Database {
             ));
         }
         let found = collection.schema();
-        if let Some(schema) = schema.filter(|schema| *schema != found) {
-            let message = format!("collection `{name}`: {}", difference(&found, &schema));
+        if let Some(difference) = schema.and_then(|schema| found.difference(&schema)) {
+            let message = format!("collection `{name}`: {difference}");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         Ok(collection)

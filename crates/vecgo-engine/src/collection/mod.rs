@@ -158,7 +158,7 @@ impl Collection {
         }
     }
 
-    fn writer(&self) -> Result<&Inbox> {
+    pub(crate) fn writer(&self) -> Result<&Inbox> {
         match &self.role {
             Role::Writer(handle) => Ok(&handle.inbox),
             Role::Replica(_) | Role::Version => Err(Error::new(

@@ -204,7 +204,9 @@ impl Snapshot {
                     return None;
                 }
                 let ef = if away { ef.saturating_mul(AWAY) } else { ef };
-                let farther = seen.matched().map_or(1.0, |only| farther(start, only.count, all));
+                let by_vectors = part.needs_vectors();
+                let farther =
+                    seen.matched().map_or(1.0, |only| farther(start, by_vectors, only.count, all));
                 let slack = (ef < all).then(|| slack(ef) * farther);
                 Some(Reach { ef: ef.min(all), wanted, slack })
             };
@@ -220,7 +222,7 @@ impl Snapshot {
             };
             let Some(found) = found else {
                 self.scan_matches(walker, (live, part), seen, (query, effort), rows)?;
-                return Ok(Plan::Codes);
+                return Ok(if part.needs_vectors() { Plan::Vectors } else { Plan::Codes });
             };
             // Where most of the nearest are dead, the walk was over before it came to others.
             let enough = effort.k.min(live_rows);
@@ -244,8 +246,10 @@ impl Snapshot {
 /// the fewer those are the less is what it walks the graph that it would be by itself, and where it
 /// does not begin at the query what is nearest may be in several places. Of all sets of vectors that
 /// we have, 0.95 of ten and more are so found, whatever matches.
-fn farther(start: Start, matched: u32, all: usize) -> f32 {
+fn farther(start: Start, by_vectors: bool, matched: u32, all: usize) -> f32 {
     let for_each_half = match start {
+        // Walks by vectors do not start in clusters.
+        Start::Near if by_vectors => 0.09,
         Start::Near => 0.03,
         Start::Beside => 0.2,
         Start::Away => 0.1,

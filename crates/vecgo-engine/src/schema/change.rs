@@ -15,19 +15,63 @@ impl Collection {
     /// # Errors
     /// `Conflict` names a record that does not meet it; nothing is changed then.
     pub async fn set_schema(&self, schema: Schema) -> Result<u64> {
-        let known = self.open_snapshot()?;
-        known.check_documents(&schema, None).await?;
-        self.ask(|reply| Message::Schema { schema, known: Box::new(known), reply }).await
+        self.writer()?;
+        let mut known = self.open_snapshot()?;
+        if schema != known.view.schema {
+            known.check_documents(&schema, None).await?;
+        }
+        for round in 1..=ROUNDS {
+            let change = NewSchema {
+                schema: schema.clone(),
+                known: known.clone(),
+                is_last_try: round == ROUNDS,
+            };
+            let change = Box::new(change);
+            if let Some(version) = self.ask(|reply| Message::Schema { change, reply }).await? {
+                return Ok(version);
+            }
+            let now = self.open_snapshot()?;
+            now.check_documents(&schema, Some(&known)).await?;
+            known = now;
+        }
+        Err(Error::internal("a schema that was neither changed nor refused"))
+    }
+}
+
+/// How often the writer may ask for another look at what was flushed and merged meanwhile.
+const ROUNDS: usize = 5;
+
+/// Rows that the writer looks at itself rather than ask for that.
+const FEW_ROWS: u64 = 1 << 14;
+
+/// A change of the schema, as the writer is asked for it.
+#[derive(Debug)]
+pub(crate) struct NewSchema {
+    pub(crate) schema: Schema,
+    /// Records that are known to meet it.
+    pub(crate) known: Snapshot,
+    /// Whether all others are to be looked at, however many they are.
+    is_last_try: bool,
+}
+
+impl NewSchema {
+    /// Refuses the change if a record does not meet it; gives false if too many are unknown.
+    pub(crate) async fn check(&self, now: &Snapshot) -> Result<bool> {
+        let unknown = |(_, source): (u32, RowSource<'_>)| {
+            let known = self.known.rows_known(source);
+            u64::from(rows(source.count(now.sequence)).saturating_sub(known))
+        };
+        if !self.is_last_try && now.sources().map(unknown).sum::<u64>() > FEW_ROWS {
+            return Ok(false);
+        }
+        now.check_documents(&self.schema, Some(&self.known)).await?;
+        Ok(true)
     }
 }
 
 impl Snapshot {
     /// Refuses a schema that a record does not meet; those that are in `known` do.
-    pub(crate) async fn check_documents(
-        &self,
-        schema: &Schema,
-        known: Option<&Snapshot>,
-    ) -> Result<()> {
+    async fn check_documents(&self, schema: &Schema, known: Option<&Snapshot>) -> Result<()> {
         for (number, source) in self.sources() {
             let seen = self.seen(number, source);
             let first = known.map_or(0, |known| known.rows_known(source));
@@ -89,8 +133,8 @@ impl Snapshot {
         Err(Error::new(
             ErrorKind::Conflict,
             format!(
-                "strings do not become timestamps, nor timestamps strings, unless the record is \
-                 written again: {}",
+                "strings do not become timestamps, nor timestamps strings; take them out of the \
+                 records, and write them again once the schema is changed: {}",
                 names.into_iter().collect::<Vec<_>>().join(", ")
             ),
         ))

@@ -6,6 +6,8 @@
 
 mod change;
 
+pub(crate) use change::NewSchema;
+
 use vecgo_format::{Document, Schema, decode_document, encode_document_under};
 
 use crate::{Error, ErrorKind, Result};
@@ -20,28 +22,4 @@ pub(crate) fn rewritten(
         .map_err(|error| Error::new(ErrorKind::Corruption, error.to_string()))?;
     edit(&mut document);
     Ok(encode_document_under(&document, schema)?.into())
-}
-
-/// Where a schema is not the one that is expected.
-pub(crate) fn difference(found: &Schema, expected: &Schema) -> String {
-    let said = |schema: &Schema, name: &str| match schema.field(name) {
-        None => "not declared".to_owned(),
-        Some(field) => {
-            let required = if field.is_required() { ", required" } else { "" };
-            let unindexed = if field.is_indexed() { "" } else { ", not indexed" };
-            format!("{field}{required}{unindexed}")
-        }
-    };
-    let names = found.fields().chain(expected.fields()).map(|(name, _)| name);
-    let mut differing = names.filter(|name| found.field(name) != expected.field(name));
-    match differing.next() {
-        Some(name) => {
-            let (found, expected) = (said(found, name), said(expected, name));
-            format!("field `{name}` is {found}; asked for {expected}")
-        }
-        None => {
-            let strict = |schema: &Schema| if schema.is_strict() { "strict" } else { "not strict" };
-            format!("the schema is {}; asked for one that is {}", strict(found), strict(expected))
-        }
-    }
 }

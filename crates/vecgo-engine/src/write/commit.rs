@@ -5,6 +5,7 @@ use vecgo_format::{LogRange, Manifest, Parent, Previous, Schema, SegmentRef};
 use super::writer::Writer;
 use crate::manifest::{Committed, Decided, decide};
 use crate::query::Snapshot;
+use crate::schema::NewSchema;
 use crate::{Error, ErrorKind, Result};
 
 impl Writer {
@@ -13,15 +14,7 @@ impl Writer {
     /// collection that never had any.
     pub(super) async fn commit(&mut self) -> Result<u64> {
         self.check_alive()?;
-        if let Err(error) = self.tail.sync().await {
-            self.fail(&error);
-            return Err(match error.kind() {
-                ErrorKind::Fenced => error,
-                _ => error
-                    .with_kind(ErrorKind::OutcomeUnknown)
-                    .context("the writes before this commit may or may not survive"),
-            });
-        }
+        self.sync_log().await?;
         let last = self.committed.as_ref().map(|committed| &committed.manifest);
         if self.committed_sequence() == self.tail.synced().sequence {
             return Ok(last.map_or(0, |manifest| manifest.number));
@@ -29,6 +22,17 @@ impl Writer {
         let segments = self.segment_refs();
         let range = self.log_range(last.map_or(0, |manifest| manifest.log.flushed));
         self.put_manifest(range, segments).await
+    }
+
+    async fn sync_log(&mut self) -> Result<()> {
+        let Err(error) = self.tail.sync().await else { return Ok(()) };
+        self.fail(&error);
+        Err(match error.kind() {
+            ErrorKind::Fenced => error,
+            _ => error
+                .with_kind(ErrorKind::OutcomeUnknown)
+                .context("the writes before this commit may or may not survive"),
+        })
     }
 
     /// The logs that a version needs whose memtables begin with the oldest unflushed one.
@@ -42,17 +46,20 @@ impl Writer {
         LogRange { first, last, epoch, end, flushed }
     }
 
-    /// Commits a version with another schema, if all records meet it: `known` are known to.
-    pub(super) async fn set_schema(&mut self, schema: Schema, known: &Snapshot) -> Result<u64> {
+    /// Commits a version with another schema, if all records meet it.
+    pub(super) async fn set_schema(&mut self, change: NewSchema) -> Result<Option<u64>> {
         self.check_alive()?;
-        if schema == *self.schema() {
-            return self.commit().await;
+        if change.schema == *self.schema() {
+            return self.commit().await.map(Some);
         }
-        Snapshot::of(&self.shared).check_documents(&schema, Some(known)).await?;
-        self.commit().await?;
+        if !change.check(&Snapshot::of(&self.shared)).await? {
+            return Ok(None);
+        }
+        self.sync_log().await?;
         let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
+        let (range, segments) = (self.log_range(flushed), self.segment_refs());
         let (tags, _) = self.tags_and_schema();
-        self.put_manifest_with(self.log_range(flushed), self.segment_refs(), tags, schema).await
+        self.put_manifest_with(range, segments, tags, change.schema).await.map(Some)
     }
 
     /// Commits the version that holds everything durable, and shows it to readers.

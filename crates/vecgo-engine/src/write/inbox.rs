@@ -3,12 +3,11 @@ use std::collections::VecDeque;
 use event_listener::Event;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
-use vecgo_format::Schema;
 
 use super::Ack;
 use super::batch::Batch;
 use super::beside::Ended;
-use crate::query::Snapshot;
+use crate::schema::NewSchema;
 use crate::{Error, Result, Vacuumed};
 
 /// What the writer is asked to do.
@@ -47,11 +46,11 @@ pub(crate) enum Message {
         change: TagChange,
         reply: oneshot::Sender<Result<u64>>,
     },
-    /// Another schema, which the records that are known meet. Answered with a version that has it.
+    /// Another schema. Answered with a version that has it, or not if too few records are known to meet
+    /// it.
     Schema {
-        schema: Schema,
-        known: Box<Snapshot>,
-        reply: oneshot::Sender<Result<u64>>,
+        change: Box<NewSchema>,
+        reply: oneshot::Sender<Result<Option<u64>>>,
     },
     /// Answered once the writer has committed, ended, and let go of its lock.
     Close {

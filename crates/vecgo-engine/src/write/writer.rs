@@ -261,7 +261,7 @@ impl Writer {
                 Message::Settle { reply } => self.merges.settle(reply),
                 Message::Vacuum { reply } => self.vacuums.want(reply),
                 Message::Tag { tag, change, reply } => tags.push((tag, change, reply)),
-                Message::Schema { schema, known, reply } => schemas.push((schema, known, reply)),
+                Message::Schema { change, reply } => schemas.push((change, reply)),
                 // They have been dealt with.
                 Message::Ended(_) => {}
                 Message::Close { reply } => closes.push(reply),
@@ -277,8 +277,8 @@ impl Writer {
         for (tag, change, reply) in tags {
             let _ = reply.send(self.tag(tag, change).await);
         }
-        for (schema, known, reply) in schemas {
-            let _ = reply.send(self.set_schema(schema, &known).await);
+        for (change, reply) in schemas {
+            let _ = reply.send(self.set_schema(*change).await);
         }
         if closes.is_empty() {
             self.commit_if_due().await;

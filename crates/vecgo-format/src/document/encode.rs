@@ -68,7 +68,7 @@ impl<'d> Encoding<'d> {
             self.path.pop();
         }
         for (key, node) in rules.level.nodes().filter(|(key, _)| !object.contains_key(*key)) {
-            self.check_required([key], node)?;
+            self.check_required([key], node.required())?;
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<'d> Encoding<'d> {
             return self.outer(value, node, rules);
         };
         match value {
-            Value::Null if !field.is_required() => self.value(value, FREE),
+            Value::Null if !field.is_required() => self.outer(value, node, FREE),
             Value::Array(items) if field.is_list() => {
                 self.list(items, |encoding, item| encoding.typed(item, field))
             }
@@ -97,7 +97,10 @@ impl<'d> Encoding<'d> {
             Value::Object(_) if matches!(field.of(), FieldType::Object | FieldType::Any) => {
                 self.outer(value, node, Rules { level: &node.level, strict: false })
             }
-            _ => self.typed(value, field),
+            _ => {
+                self.typed(value, field)?;
+                self.check_required([], node.required_within())
+            }
         }
     }
 
@@ -109,7 +112,7 @@ impl<'d> Encoding<'d> {
         rules: Rules<'_>,
     ) -> Result<(), DocumentError> {
         if !value.is_object() {
-            self.check_required([], node)?;
+            self.check_required([], node.required_within())?;
         }
         self.value(value, rules)
     }
@@ -164,7 +167,7 @@ impl<'d> Encoding<'d> {
             each(self, item)?;
         }
         self.path.pop();
-        Ok(())
+        self.check_size()
     }
 
     fn text(&mut self, tag: u8, text: &str) {
@@ -203,13 +206,13 @@ impl<'d> Encoding<'d> {
         }
     }
 
-    /// Refuses what lacks something: `missing` leads to where `node` should be.
+    /// Refuses what lacks something that is required behind `missing`.
     fn check_required<const N: usize>(
         &self,
         missing: [&str; N],
-        node: &Node,
+        required: Option<(Vec<&str>, FieldSchema)>,
     ) -> Result<(), DocumentError> {
-        let Some((inner, field)) = node.required() else { return Ok(()) };
+        let Some((inner, field)) = required else { return Ok(()) };
         let path = self.path.iter().copied().chain(missing).chain(inner);
         Err(DocumentError::Missing { field: field_name(path), expected: field.to_string() })
     }

@@ -32,9 +32,9 @@ impl Timestamp {
     }
 
     pub(crate) fn new(seconds: i64, nanoseconds: u32) -> Option<Self> {
-        let time = Self { seconds, nanoseconds };
-        let year = time.civil()?.year();
-        (nanoseconds < 1_000_000_000 && (0..=9999).contains(&year)).then_some(time)
+        // A duration of more would be another, or none.
+        let time = Some(Self { seconds, nanoseconds }).filter(|_| nanoseconds < 1_000_000_000)?;
+        (0..=9999).contains(&time.civil()?.year()).then_some(time)
     }
 
     fn civil(self) -> Option<DateTime> {
@@ -142,6 +142,20 @@ mod tests {
         assert_eq!(seconds("1969-12-31T23:59:59.5Z"), -1);
         assert_eq!(seconds("9999-12-31T23:59:59Z"), 253_402_300_799);
         assert_eq!(seconds("0000-01-01T00:00:00Z"), -62_167_219_200);
+    }
+
+    #[test]
+    fn numbers_of_no_moment_are_none() {
+        for (seconds, nanoseconds) in [
+            (i64::MAX, 1_500_000_000),
+            (0, 1_000_000_000),
+            (i64::MAX, 0),
+            (i64::MIN, u32::MAX),
+            (253_402_300_800, 0),
+            (-62_167_219_201, 999_999_999),
+        ] {
+            assert_eq!(Timestamp::new(seconds, nanoseconds), None);
+        }
     }
 
     #[test]

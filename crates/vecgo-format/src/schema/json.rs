@@ -45,12 +45,16 @@ impl Schema {
 
 fn field(name: &str, json: &Value) -> Result<FieldSchema, SchemaError> {
     let what = format!("field `{name}`");
-    let object = object(&what, json)?;
+    let object = json.as_object().ok_or_else(|| {
+        let form = r#"{"type": "i64", "required": true, "indexed": false}"#;
+        SchemaError::Form(format!("{what} is no JSON object; expected one like {form}"))
+    })?;
     known(object, &what, &["type", "required", "indexed"])?;
     let Some(Value::String(of)) = object.get("type") else {
         return Err(SchemaError::Form(format!("{what} has no `type` that is a string")));
     };
-    let mut field: FieldSchema = of.parse()?;
+    let of = of.parse().map_err(|error| SchemaError::Form(format!("{what}: {error}")));
+    let mut field: FieldSchema = of?;
     field.required = flag(object, "required", &what, false)?;
     field.indexed = flag(object, "indexed", &what, true)?;
     Ok(field)

@@ -79,6 +79,11 @@ impl Node {
         if let Some(field) = self.field.filter(|field| field.is_required()) {
             return Some((Vec::new(), field));
         }
+        self.required_within()
+    }
+
+    /// That of one in it.
+    pub(crate) fn required_within(&self) -> Option<(Vec<&str>, FieldSchema)> {
         self.level.nodes().find_map(|(key, node)| {
             let (mut path, field) = node.required()?;
             path.insert(0, key);

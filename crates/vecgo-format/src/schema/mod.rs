@@ -1,5 +1,6 @@
 //! What a collection says of the fields of its documents.
 
+mod difference;
 mod json;
 mod level;
 

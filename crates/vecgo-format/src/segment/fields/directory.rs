@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use super::key::{KeyRange, compare};
 use super::{MAX_FIELDS, WHAT, invalid};
-use crate::FormatError;
 use crate::codec::{Decoder, Encoder};
+use crate::{FormatError, MAX_SCHEMA_FIELDS, field_name, field_path};
 
 /// Values of a field between two of its pages' ends, or its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -150,8 +150,10 @@ impl Fields {
         let mut left_out: Vec<String> = Vec::new();
         for _ in 0..bytes.length()? {
             let name = bytes.text()?;
-            if left_out.last().is_some_and(|last| last.as_str() >= name) {
-                return Err(bytes.invalid(format!("field {name} out of order")));
+            let is_own = field_name(field_path(name)) == name;
+            let follows = left_out.last().is_none_or(|last| last.as_str() < name);
+            if !is_own || !follows || left_out.len() >= MAX_SCHEMA_FIELDS {
+                return Err(bytes.invalid(format!("field {name} that cannot be left out here")));
             }
             left_out.push(name.to_owned());
         }
@@ -166,6 +168,9 @@ impl Fields {
                 .check(rows, data)
                 .map_err(|why| bytes.invalid(format!("{}: {why}", field.name)))?;
             let order = |last: &Field| (&last.name, last.elements) < (&field.name, field.elements);
+            if left_out.binary_search(&field.name).is_ok() {
+                return Err(bytes.invalid(format!("field {} that is left out", field.name)));
+            }
             if !fields.last().is_none_or(order) {
                 return Err(bytes.invalid(format!("field {} out of order", field.name)));
             }
