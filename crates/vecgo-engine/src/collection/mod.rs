@@ -128,7 +128,7 @@ impl Collection {
 
     /// What it says of the fields of documents.
     pub fn schema(&self) -> Schema {
-        self.shared.view.load().schema.clone()
+        self.shared.schema()
     }
 
     /// Bytes of the largest batch that it takes: half a memtable.
@@ -217,8 +217,9 @@ impl Collection {
     async fn put(&self, records: Vec<Record>, condition: Condition) -> Result<Ack> {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
-        let schema = &self.shared.view.load().schema;
-        self.write(Batch::of_records(&self.shared.config, schema, limit, records, condition)?).await
+        let schema = self.schema();
+        self.write(Batch::of_records(&self.shared.config, &schema, limit, records, condition)?)
+            .await
     }
 
     /// Changes parts of records that are there.
@@ -228,8 +229,8 @@ impl Collection {
     pub async fn update(&self, updates: Vec<Update>) -> Result<Ack> {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
-        let schema = &self.shared.view.load().schema;
-        self.write(Batch::of_updates(&self.shared.config, schema, limit, updates)?).await
+        let schema = self.schema();
+        self.write(Batch::of_updates(&self.shared.config, &schema, limit, updates)?).await
     }
 
     /// Deletes records; an id that is not there is no error. The answer counts those that were.

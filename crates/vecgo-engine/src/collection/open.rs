@@ -67,6 +67,11 @@ impl Shared {
         Source { env: &self.env, names: self.names, config: &self.config, committed, extent }
     }
 
+    /// What documents meet now. A copy: who held the view would hold its memtables.
+    pub(crate) fn schema(&self) -> Schema {
+        self.view.load().schema.clone()
+    }
+
     /// What documents meet at a version.
     pub(crate) fn schema_of<'a>(&'a self, committed: Option<&'a Committed>) -> &'a Schema {
         committed.map_or(&self.created_with, |committed| &committed.manifest.schema)

@@ -202,6 +202,7 @@ impl Merge {
     }
 
     async fn write(&self, rows: SegmentRows<'_>, arrangement: &Arrangement) -> Result<SegmentRef> {
+        let schema = self.shared.schema();
         let new = NewSegment {
             store: &*self.shared.env.store,
             names: self.shared.names,
@@ -209,7 +210,7 @@ impl Merge {
             number: self.number,
             metric: self.shared.config.metric(),
             dim: self.shared.config.dim(),
-            schema: &self.shared.view.load().schema,
+            schema: &schema,
         };
         let mut rows = Rows::Segments(Box::new(rows));
         Ok(build(new, &mut rows, arrangement, &self.stop).await?.named(self.number))

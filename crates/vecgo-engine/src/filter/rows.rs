@@ -159,7 +159,7 @@ impl RowsLeft<'_> {
                 word &= word - 1;
             }
             self.words = rest;
-            self.start += u64::BITS;
+            self.start = self.start.wrapping_add(u64::BITS);
         }
     }
 }

@@ -336,6 +336,7 @@ impl Flush {
         if rows.is_empty() {
             return Ok(None);
         }
+        let schema = shared.schema();
         let new = NewSegment {
             store: &*shared.env.store,
             names: shared.names,
@@ -343,7 +344,7 @@ impl Flush {
             number: self.number,
             metric: shared.config.metric(),
             dim: table.dim(),
-            schema: &shared.view.load().schema,
+            schema: &schema,
         };
         let mut source = Rows::of_memtable(table, &rows);
         let built = build(new, &mut source, &Arrangement::default(), &Stop::default()).await?;
