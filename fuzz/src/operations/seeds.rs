@@ -26,10 +26,10 @@ const READERS: Lanes = &[
     &[SlowRead, Upsert(3, 4), SlowRead, Delete(4, 2), Commit, SlowRead],
 ];
 const MERGES: Lanes = &[
-    &[Upsert(0, 3), Declare(2), Flush, Upsert(2, 3), Compact, Delete(1, 2), Read],
+    &[Upsert(0, 3), Flush, Upsert(2, 3), Compact, Delete(1, 2), Read],
     &[Upsert(0, 2), Flush, Delete(0, 1), Compact, Upsert(0, 2), Flush],
 ];
-const LOOK: Lanes = &[&[Read, Blob(1), Reopen, Upsert(1, 2), DeleteWhere(1), Declare(1), Commit]];
+const LOOK: Lanes = &[&[Read, Blob(1), Reopen, Declare(1), DeleteWhere(1), Commit]];
 
 const ONCE: u8 = 1;
 const FOR_GOOD: u8 = 0;
