@@ -99,9 +99,25 @@ fn quantizations() -> [Quantization; 4] {
 /// What a search says once a section was changed, in all collections that have it.
 #[track_caller]
 fn is_refused(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
+    is_refused_in(&quantizations(), kind, words, change);
+}
+
+/// In those with codes: without, nothing is read of some sections.
+#[track_caller]
+fn is_refused_with_codes(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
+    is_refused_in(&quantizations()[1..], kind, words, change);
+}
+
+#[track_caller]
+fn is_refused_in(
+    collections: &[Quantization],
+    kind: SectionKind,
+    words: &str,
+    change: impl Fn(&mut Vec<u8>),
+) {
     let mut changed = 0;
-    for quantization in quantizations() {
-        let dir = collection(quantization);
+    for quantization in collections {
+        let dir = collection(*quantization);
         if !rewrite(dir.path(), kind, &change) {
             continue;
         }
@@ -175,31 +191,17 @@ fn entries() {
     is_refused(SectionKind::Entries, "Entries", |bytes| bytes.push(0));
 }
 
-/// Without codes nothing is read of the section.
-fn is_refused_with_codes(kind: SectionKind, words: &str, change: fn(&mut Vec<u8>)) {
-    for quantization in &quantizations()[1..] {
-        let dir = collection(*quantization);
-        assert!(rewrite(dir.path(), kind, change));
-        let docs = open(dir.path());
-        let error = docs.search(vector(7)).wait().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corruption, "{quantization}: {error}");
-        assert!(error.to_string().contains(words), "`{error}` does not say `{words}`");
-        let nearest = docs.search(vector(7)).k(1).exact().wait().unwrap();
-        assert_eq!(nearest[0].id, Id::from(7u64), "{quantization}");
-    }
-}
-
 #[test]
 fn clusters() {
-    let refused = |words: &str, change: fn(&mut Vec<u8>)| {
-        is_refused_with_codes(SectionKind::Clusters, words, change);
-    };
-    refused("0 words of clusters", Vec::clear);
-    refused("Clusters", |bytes| bytes.push(0));
-    refused("words of clusters", |bytes| bytes.truncate(bytes.len() - 4));
+    let kind = SectionKind::Clusters;
+    is_refused_with_codes(kind, "0 words of clusters", Vec::clear);
+    is_refused_with_codes(kind, "Clusters", |bytes| bytes.push(0));
+    is_refused_with_codes(kind, "words of clusters", |bytes| bytes.truncate(bytes.len() - 4));
     // The first cluster does not begin with the first row; a centre is no row.
-    refused("words of clusters", |bytes| bytes[..4].copy_from_slice(&1u32.to_le_bytes()));
-    refused("words of clusters", |bytes| {
+    is_refused_with_codes(kind, "words of clusters", |bytes| {
+        bytes[..4].copy_from_slice(&1u32.to_le_bytes());
+    });
+    is_refused_with_codes(kind, "words of clusters", |bytes| {
         let last = bytes.len() - 4;
         bytes[last..].copy_from_slice(&ROWS.to_le_bytes());
     });
@@ -207,17 +209,17 @@ fn clusters() {
 
 #[test]
 fn space() {
-    let coded = |words: &str, change: fn(&mut Vec<u8>)| {
-        is_refused_with_codes(SectionKind::Space, words, change);
-    };
-    coded("space", Vec::clear);
-    coded("space", |bytes| bytes.truncate(11));
-    coded("mean", |bytes| bytes.truncate(12));
-    coded("mean", |bytes| bytes.truncate(bytes.len() - 4));
-    coded("mean", |bytes| bytes.truncate(bytes.len() - 1));
-    coded("mean", |bytes| bytes.extend([0; 4]));
-    coded("mean", |bytes| bytes[12..16].copy_from_slice(&f32::NAN.to_le_bytes()));
-    coded("mean", |bytes| {
+    let kind = SectionKind::Space;
+    is_refused_with_codes(kind, "space", Vec::clear);
+    is_refused_with_codes(kind, "space", |bytes| bytes.truncate(11));
+    is_refused_with_codes(kind, "mean", |bytes| bytes.truncate(12));
+    is_refused_with_codes(kind, "mean", |bytes| bytes.truncate(bytes.len() - 4));
+    is_refused_with_codes(kind, "mean", |bytes| bytes.truncate(bytes.len() - 1));
+    is_refused_with_codes(kind, "mean", |bytes| bytes.extend([0; 4]));
+    is_refused_with_codes(kind, "mean", |bytes| {
+        bytes[12..16].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    is_refused_with_codes(kind, "mean", |bytes| {
         let last = bytes.len() - 4;
         bytes[last..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     });

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tempfile::TempDir;
 use vecgo::filter::{eq, exists, gte};
 use vecgo::{
     Collection, Config, Database, ErrorKind, Filter, Metric, Record, Schema, Update, json,
@@ -25,6 +26,11 @@ fn record(id: u64, metadata: Value) -> Record {
 
 fn with(db: &Database, schema: &Schema) -> Collection {
     db.open_or_create("docs", config()).schema(schema.clone()).wait().unwrap()
+}
+
+/// After a kill.
+fn found_again(dir: &TempDir) -> Collection {
+    vecgo::open(dir.path()).wait().unwrap().collection("docs").wait().unwrap()
 }
 
 #[test]
@@ -135,8 +141,7 @@ fn it_changes_to_what_all_records_meet() {
     assert_eq!(docs.at_version(version).wait().unwrap().schema(), declared);
     drop(docs);
     drop(db);
-    let db = vecgo::open(dir.path()).wait().unwrap();
-    let docs = db.collection("docs").wait().unwrap();
+    let docs = found_again(&dir);
     assert_eq!(docs.schema(), declared);
     assert_eq!(docs.count_where(eq("at", "2024-01-01T01:00:00+01:00")).wait().unwrap(), 1);
     docs.upsert([record(6, json!({"n": "6"}))]).wait().unwrap_err();
@@ -156,8 +161,7 @@ fn a_collection_without_a_write_has_the_schema_that_it_was_given() {
     assert_eq!(docs.set_schema(declared.clone()).wait().unwrap(), 1);
     drop(docs);
     drop(db);
-    let db = vecgo::open(dir.path()).wait().unwrap();
-    let docs = db.collection("docs").wait().unwrap();
+    let docs = found_again(&dir);
     assert_eq!((docs.schema(), docs.count(), docs.version()), (declared, 0, 1));
     docs.upsert([record(1, json!({"a": true}))]).wait().unwrap();
     assert_eq!(docs.commit().wait().unwrap(), 2);

@@ -35,9 +35,7 @@ pub(crate) fn run(target: &Target, file: Option<&Path>, out: &Output) -> Result<
     let noun = if count == 1 { "field" } else { "fields" };
     out.line(format!("{count} {noun} declared{strict}"));
     for (name, field) in schema.fields() {
-        let required = if field.is_required() { ", required" } else { "" };
-        let unindexed = if field.is_indexed() { "" } else { ", not indexed" };
-        out.line(format!("  {name}: {field}{required}{unindexed}"));
+        out.line(format!("  {name}: {}", field.in_full()));
     }
     Ok(Answer::Yes)
 }

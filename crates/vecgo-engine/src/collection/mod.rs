@@ -239,7 +239,8 @@ impl Collection {
     /// `InvalidArgument` for an id that no record can have.
     pub async fn delete(&self, ids: Vec<Id>) -> Result<Ack> {
         self.writer()?;
-        self.write(Batch::of_deletes(self.shared.options.batch_bytes(), ids, None)?).await
+        let limit = self.shared.options.batch_bytes();
+        self.write(Batch::of_deletes(&self.schema(), limit, ids, None)?).await
     }
 
     /// Deletes the records that a filter matches, in batches. Of what is written meanwhile only that is
@@ -250,7 +251,7 @@ impl Collection {
     pub async fn delete_where(&self, filter: Filter) -> Result<Ack> {
         self.writer()?;
         let snapshot = self.open_snapshot()?;
-        let bound = snapshot.bind(filter)?;
+        let (schema, bound) = (snapshot.view.schema.clone(), snapshot.bind(filter)?);
         let snapshot = snapshot.only(&bound).await?;
         let limit = self.shared.options.batch_bytes();
         let mut matching = Scan::new(snapshot, Fetch::default(), limit / DELETION_BYTES)?;
@@ -258,13 +259,13 @@ impl Collection {
         let mut ack: Option<Ack> = None;
         while let Some(records) = matching.next_page().await? {
             let ids = records.into_iter().map(|record| record.id).collect();
-            let next = self.write(Batch::of_deletes(limit, ids, Some(&bound))?).await?;
+            let next = self.write(Batch::of_deletes(&schema, limit, ids, Some(&bound))?).await?;
             let before = ack.map_or(0, |ack| ack.records);
             ack = Some(Ack { records: before + next.records, ..next });
         }
         match ack {
             Some(ack) => Ok(ack),
-            None => self.write(Batch::of_deletes(limit, Vec::new(), None)?).await,
+            None => self.write(Batch::of_deletes(&schema, limit, Vec::new(), None)?).await,
         }
     }
 

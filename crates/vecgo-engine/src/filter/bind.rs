@@ -16,7 +16,6 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Bound {
     filter: Filter,
-    schema: Schema,
     /// Which of its nodes test fields of timestamps.
     timed: Box<[bool]>,
     /// Each after its parts. Made for the first to ask: where rows are known nobody does.
@@ -73,15 +72,12 @@ impl Bound {
         filter.check()?;
         let timed = filter.nodes.iter().map(|node| is_timed(node, schema));
         let timed = timed.collect::<Result<_>>()?;
-        Ok(Self { filter, schema: schema.clone(), timed, steps: OnceLock::new() })
+        Ok(Self { filter, timed, steps: OnceLock::new() })
     }
 
-    /// The same filter under a schema that may be another.
-    pub(crate) fn under(self: &Arc<Self>, schema: &Schema) -> Result<Arc<Self>> {
-        match self.schema.is_same(schema) {
-            true => Ok(Arc::clone(self)),
-            false => Ok(Arc::new(Self::new(self.filter.clone(), schema)?)),
-        }
+    /// The same filter under another schema.
+    pub(crate) fn under(&self, schema: &Schema) -> Result<Self> {
+        Self::new(self.filter.clone(), schema)
     }
 
     pub(super) fn steps(&self) -> &[Step] {

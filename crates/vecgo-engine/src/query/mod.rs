@@ -26,4 +26,4 @@ pub use scroll::Scan;
 pub use search::Hit;
 
 pub(crate) use vector::{check_vector, norm};
-pub(crate) use view::{RowSource, Snapshot, View};
+pub(crate) use view::{Address, RowSource, Snapshot, View};

@@ -4,7 +4,7 @@ use vecgo_format::Schema;
 
 use super::rewritten;
 use crate::collection::Collection;
-use crate::query::{RowSource, Snapshot};
+use crate::query::{Address, Fetch, RowSource, Snapshot};
 use crate::write::Message;
 use crate::{Error, ErrorKind, Result};
 
@@ -89,11 +89,8 @@ impl Snapshot {
                     }
                 };
                 if let Err(error) = checked {
-                    let id = match source {
-                        RowSource::Memtable(table) => table.row(row).map(|row| row.id.clone()),
-                        RowSource::Segment(live) => Some(live.segment.id(row).await?),
-                    };
-                    let id = id.map_or_else(String::new, |id| id.to_string());
+                    let address = Address { source: number, row };
+                    let id = self.fetch(address, Fetch::default()).await?.id;
                     return Err(error.context(format!("record {id}")));
                 }
             }

@@ -57,7 +57,7 @@ pub(crate) struct Batch {
     /// Row of the caller's batch, id, change; no id twice.
     pub(crate) changes: Vec<(usize, Id, Change)>,
     pub(crate) bytes: usize,
-    /// What its documents meet.
+    /// What its documents meet, and its filter is bound under.
     pub(super) schema: Schema,
 }
 
@@ -124,12 +124,13 @@ impl Batch {
 
     /// Deletes records: if a filter is given, those that it matches.
     pub(crate) fn of_deletes(
+        schema: &Schema,
         limit: usize,
         ids: Vec<Id>,
         only: Option<&Arc<Bound>>,
     ) -> Result<Self> {
         let delete = |id| Ok((id, Change::Delete(only.cloned())));
-        Self::collect(&Schema::default(), limit, ids.len(), ids.into_iter().map(delete))
+        Self::collect(schema, limit, ids.len(), ids.into_iter().map(delete))
     }
 
     pub(super) fn only_deletes(&self) -> bool {
@@ -214,15 +215,14 @@ impl Change {
         }
     }
 
-    /// Has its documents as another schema has them.
+    /// Becomes what it is under another schema.
     pub(super) fn adapt(&mut self, schema: &Schema) -> Result<()> {
-        let document = match self {
-            Change::Put { document, .. } => Some(document),
-            Change::Update { document, .. } => document.as_mut(),
-            Change::Delete(_) => None,
-        };
-        if let Some(document) = document {
-            *document = rewritten(document, schema, |_| ())?;
+        match self {
+            Change::Put { document, .. } | Change::Update { document: Some(document), .. } => {
+                *document = rewritten(document, schema, |_| ())?;
+            }
+            Change::Delete(Some(bound)) => *bound = Arc::new(bound.under(schema)?),
+            Change::Update { document: None, .. } | Change::Delete(None) => {}
         }
         Ok(())
     }

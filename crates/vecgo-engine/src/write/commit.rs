@@ -58,8 +58,7 @@ impl Writer {
         self.sync_log().await?;
         let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
         let (range, segments) = (self.log_range(flushed), self.segment_refs());
-        let (tags, _) = self.tags_and_schema();
-        self.put_manifest_with(range, segments, tags, change.schema).await.map(Some)
+        self.put_manifest_with(range, segments, self.tags(), change.schema).await.map(Some)
     }
 
     /// Commits the version that holds everything durable, and shows it to readers.
@@ -68,14 +67,11 @@ impl Writer {
         log: LogRange,
         segments: Vec<SegmentRef>,
     ) -> Result<u64> {
-        let (tags, schema) = self.tags_and_schema();
-        self.put_manifest_with(log, segments, tags, schema).await
+        self.put_manifest_with(log, segments, self.tags(), self.schema().clone()).await
     }
 
-    /// What a version says that is only changed when somebody asks for it.
-    pub(super) fn tags_and_schema(&self) -> (BTreeMap<String, u64>, Schema) {
-        let tags = self.committed.as_ref().map(|last| last.manifest.tags.clone());
-        (tags.unwrap_or_default(), self.schema().clone())
+    fn tags(&self) -> BTreeMap<String, u64> {
+        self.committed.as_ref().map(|last| last.manifest.tags.clone()).unwrap_or_default()
     }
 
     pub(super) fn schema(&self) -> &Schema {

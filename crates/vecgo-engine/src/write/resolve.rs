@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use vecgo_format::{Document, Id, Kill, Schema};
+use vecgo_format::{Document, Id, Kill};
 
 use super::batch::{Batch, Change, CheckedVector, Condition, merge, too_large};
 use super::writer::Writer;
@@ -75,23 +75,6 @@ impl Location {
     }
 }
 
-/// The filter of a batch's deletions, as the schema has it by now.
-#[derive(Debug, Default)]
-struct LastBound(Option<(Arc<Bound>, Arc<Bound>)>);
-
-impl LastBound {
-    fn of(&mut self, only: &Arc<Bound>, schema: &Schema) -> Result<Arc<Bound>> {
-        match &self.0 {
-            Some((asked, bound)) if Arc::ptr_eq(asked, only) => Ok(Arc::clone(bound)),
-            _ => {
-                let bound = only.under(schema)?;
-                self.0 = Some((Arc::clone(only), Arc::clone(&bound)));
-                Ok(bound)
-            }
-        }
-    }
-}
-
 /// The parts of a record before an update.
 struct Old {
     vector: Vec<f32>,
@@ -128,7 +111,6 @@ impl Writer {
         let limit = self.shared.options.batch_bytes();
         let schema = self.schema();
         let adapt = !batch.schema.is_same(schema);
-        let mut bound = LastBound::default();
         let mut bytes = 0usize;
         let mut resolved = Vec::with_capacity(batch.changes.len());
         for (row, id, mut change) in batch.changes {
@@ -156,9 +138,7 @@ impl Writer {
                     }
                 },
                 Change::Delete(only) => match (&replaces, only) {
-                    (Some(old), Some(only)) if !old.matches(&*bound.of(&only, schema)?).await? => {
-                        continue;
-                    }
+                    (Some(old), Some(bound)) if !old.matches(&bound).await? => continue,
                     (Some(_), _) => None,
                     (None, _) => continue,
                 },

@@ -13,7 +13,7 @@ use crate::{FieldSchema, FieldType, Schema, field_name};
 /// # Errors
 /// [`DocumentError`] names the field that cannot be stored, or the limit that was passed.
 pub fn encode_document(document: &Document) -> Result<Vec<u8>, DocumentError> {
-    encode(document, Rules { level: &NOTHING, strict: false })
+    encode(document, FREE)
 }
 
 /// Encodes a document of a collection with a schema, whose timestamps are told from other strings.

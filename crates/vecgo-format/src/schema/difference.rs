@@ -3,13 +3,8 @@ use super::Schema;
 impl Schema {
     /// Where this schema is not what was asked for; `None` if it is.
     pub fn difference(&self, asked: &Self) -> Option<String> {
-        let said = |schema: &Schema, name: &str| match schema.field(name) {
-            None => "not declared".to_owned(),
-            Some(field) => {
-                let required = if field.is_required() { ", required" } else { "" };
-                let unindexed = if field.is_indexed() { "" } else { ", not indexed" };
-                format!("{field}{required}{unindexed}")
-            }
+        let said = |schema: &Schema, name: &str| {
+            schema.field(name).map_or_else(|| "not declared".to_owned(), |field| field.in_full())
         };
         let mut names = self.fields().chain(asked.fields()).map(|(name, _)| name);
         if let Some(name) = names.find(|name| self.field(name) != asked.field(name)) {

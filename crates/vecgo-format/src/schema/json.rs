@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{FieldSchema, Schema, SchemaError};
 
-/// What a schema looks like, for messages.
-const FORM: &str = r#"{"strict": false, "fields": {"year": {"type": "i64", "required": true}}}"#;
+/// What a schema, and what it says of fields and of one, look like, for messages.
+const SCHEMA: &str = r#"{"strict": false, "fields": {"year": {"type": "i64"}}}"#;
+const FIELDS: &str = r#"{"year": {"type": "i64"}}"#;
+const FIELD: &str = r#"{"type": "i64", "required": true, "indexed": false}"#;
 
 impl Schema {
     /// Reads JSON: `{"strict": false, "fields": {"year": {"type": "i64"}}}`, where a field may have
@@ -15,11 +17,11 @@ impl Schema {
     /// # Errors
     /// [`SchemaError`] says what is wrong with it.
     pub fn from_json(json: &Value) -> Result<Self, SchemaError> {
-        let object = object("the schema", json)?;
+        let object = object("the schema", json, SCHEMA)?;
         known(object, "the schema", &["strict", "fields"])?;
         let fields = match object.get("fields") {
             None => &Map::new(),
-            Some(fields) => self::object("`fields`", fields)?,
+            Some(fields) => self::object("`fields`", fields, FIELDS)?,
         };
         let field = |(name, json): (&String, &Value)| Ok((name.clone(), field(name, json)?));
         let fields: Vec<_> = fields.iter().map(field).collect::<Result<_, _>>()?;
@@ -45,10 +47,7 @@ impl Schema {
 
 fn field(name: &str, json: &Value) -> Result<FieldSchema, SchemaError> {
     let what = format!("field `{name}`");
-    let object = json.as_object().ok_or_else(|| {
-        let form = r#"{"type": "i64", "required": true, "indexed": false}"#;
-        SchemaError::Form(format!("{what} is no JSON object; expected one like {form}"))
-    })?;
+    let object = object(&what, json, FIELD)?;
     known(object, &what, &["type", "required", "indexed"])?;
     let Some(Value::String(of)) = object.get("type") else {
         return Err(SchemaError::Form(format!("{what} has no `type` that is a string")));
@@ -60,9 +59,13 @@ fn field(name: &str, json: &Value) -> Result<FieldSchema, SchemaError> {
     Ok(field)
 }
 
-fn object<'a>(what: &str, json: &'a Value) -> Result<&'a Map<String, Value>, SchemaError> {
-    let form = || SchemaError::Form(format!("{what} is no JSON object; expected {FORM}"));
-    json.as_object().ok_or_else(form)
+fn object<'a>(
+    what: &str,
+    json: &'a Value,
+    form: &str,
+) -> Result<&'a Map<String, Value>, SchemaError> {
+    let error = || SchemaError::Form(format!("{what} is no JSON object; expected one like {form}"));
+    json.as_object().ok_or_else(error)
 }
 
 fn flag(

@@ -112,6 +112,13 @@ impl FieldSchema {
         self.indexed
     }
 
+    /// All that is said of the field.
+    pub fn in_full(self) -> String {
+        let required = if self.required { ", required" } else { "" };
+        let unindexed = if self.indexed { "" } else { ", not indexed" };
+        format!("{self}{required}{unindexed}")
+    }
+
     /// The name of the type of its values, or of those in its lists.
     pub(crate) fn element(self) -> &'static str {
         self.of.name()
