@@ -259,17 +259,38 @@ impl RowSet {
         values: &Range<Place>,
     ) -> Result<()> {
         let rows = segment.rows();
-        let (all, some) = (field.all(), values.end.rows.saturating_sub(values.start.rows));
-        // Where each row has one value, most are sooner told by those that have another.
-        if !field.is_of_elements() && all.end.rows == u64::from(rows) && some > all.end.rows / 2 {
-            let mut others = RowSet::none(rows);
-            others.insert_listed(segment, field, &(all.start..values.start)).await?;
-            others.insert_listed(segment, field, &(values.end..all.end)).await?;
-            others.not();
-            self.or(&others);
-            return Ok(());
+        let nearest = [values.start, values.end].map(|end| Nearest::of(field, end, rows));
+        let by_steps = nearest.iter().map(|step| step.cost).sum::<u64>() + 2 * set_cost(rows);
+        if field.steps().is_empty() || cost(values, rows) <= by_steps {
+            return self.insert_listed(segment, field, values).await;
         }
-        self.insert_listed(segment, field, values).await
+        let [start, end] = nearest;
+        let mut within = RowSet::before(segment, field, end, values.end).await?;
+        within.without(&RowSet::before(segment, field, start, values.start).await?);
+        self.or(&within);
+        Ok(())
+    }
+
+    /// The rows that have a value before a place, found from a step.
+    async fn before(
+        segment: &Segment,
+        field: &Field,
+        Nearest { step, at, .. }: Nearest,
+        place: Place,
+    ) -> Result<Self> {
+        let rows = segment.rows();
+        let (mut before, mut between) = (RowSet::none(rows), RowSet::none(rows));
+        if let Some(step) = step {
+            let bits = field.step_bytes(step, rows);
+            before.insert_bits(&segment.read(SectionKind::FieldData, bits).await?);
+        }
+        if at.values <= place.values {
+            before.insert_listed(segment, field, &(at..place)).await?;
+        } else {
+            between.insert_listed(segment, field, &(place..at)).await?;
+            before.without(&between);
+        }
+        Ok(before)
     }
 
     async fn insert_listed(
@@ -289,6 +310,41 @@ impl RowSet {
         }
         Ok(())
     }
+}
+
+/// The step of a field that is nearest to a place, or its beginning.
+#[derive(Debug, Clone, Copy)]
+struct Nearest {
+    step: Option<usize>,
+    at: Place,
+    cost: u64,
+}
+
+impl Nearest {
+    fn of(field: &Field, place: Place, rows: u32) -> Self {
+        let steps = field.steps();
+        let after = steps.partition_point(|step| step.values < place.values);
+        let at = |step: Option<usize>| {
+            let at = step.and_then(|step| steps.get(step)).copied().unwrap_or_default();
+            let between = if at.values < place.values { at..place } else { place..at };
+            Self { step, at, cost: cost(&between, rows) }
+        };
+        let before = at(after.checked_sub(1));
+        let after = (after < steps.len()).then(|| at(Some(after)));
+        after.filter(|after| after.cost < before.cost).unwrap_or(before)
+    }
+}
+
+/// What it costs to add the rows of some values, in rows of lists.
+fn cost(values: &Range<Place>, rows: u32) -> u64 {
+    let sets = values.end.sets.saturating_sub(values.start.sets);
+    let listed = values.end.listed.saturating_sub(values.start.listed);
+    listed.saturating_add(u64::from(sets).saturating_mul(set_cost(rows)))
+}
+
+/// What it costs to add a set of bits, a word of which takes about as long as a row.
+fn set_cost(rows: u32) -> u64 {
+    u64::from(rows / 64)
 }
 
 /// A range in pieces of so many bytes.

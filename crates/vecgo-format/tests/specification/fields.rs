@@ -56,6 +56,12 @@ fn value(input: &mut Input<'_>, before: &[u8]) -> (Key, bool, u32) {
     ((key, flags % 2 == 1), flags >= 2, rows)
 }
 
+fn set(sets: &mut Input<'_>, rows: u32) -> BTreeSet<u32> {
+    let set = sets.raw(usize(rows.div_ceil(64)) * 8);
+    let has = |row: &u32| set[usize(row / 8)] >> (row % 8) & 1 == 1;
+    (0..rows).filter(has).collect()
+}
+
 fn field(
     input: &mut Input<'_>,
     data: &[u8],
@@ -65,13 +71,19 @@ fn field(
     let (name, elements) = (walk.text("name").to_owned(), walk.flag("elements"));
     let (start, length) = (usize(walk.u64("start")), usize(walk.u64("length")));
     let end = place(walk.field("*place*", "end"));
+    let (count, mut steps) = (walk.length("steps"), Vec::new());
+    walk.each(count, 1, |walk| steps.push(place(walk.field("*place*", "step"))));
     let count = walk.length("pages");
     let mut pages = Vec::new();
     walk.each(count, 1, |walk| pages.push(page(walk.field("*page*", "page"))));
     walk.end();
     let mut lists = Input { bytes: data, at: start + length };
     let mut sets = Input { bytes: data, at: start + length + usize(end.listed) * 4 };
+    let mut step_sets =
+        Input { bytes: data, at: sets.at + usize(end.sets) * usize(rows.div_ceil(64)) * 8 };
     let mut seen = Place { values: 0, rows: 0, listed: 0, sets: 0 };
+    let (mut so_far, mut steps) = (BTreeSet::new(), steps.into_iter().peekable());
+    let mut since = 0;
     let mut values = BTreeMap::new();
     for (number, (first, at, before)) in pages.iter().enumerate() {
         assert_eq!(seen, *before);
@@ -88,9 +100,7 @@ fn field(
             let of: BTreeSet<u32> = match dense {
                 true => {
                     seen.sets += 1;
-                    let set = sets.raw(usize(rows.div_ceil(64)) * 8);
-                    let has = |row: &u32| set[usize(row / 8)] >> (row % 8) & 1 == 1;
-                    (0..rows).filter(has).collect()
+                    set(&mut sets, rows)
                 }
                 false => {
                     seen.listed += u64::from(count);
@@ -98,13 +108,21 @@ fn field(
                 }
             };
             assert_eq!(of.len(), usize(count));
+            so_far.extend(&of);
+            since += count;
+            let stepped = steps.next_if_eq(&seen).is_some();
+            assert_eq!(stepped, !elements && since >= 1024 && since * 32 > rows);
+            if stepped {
+                since = 0;
+                assert_eq!(set(&mut step_sets, rows), so_far);
+            }
             key.clone_from(&found.0);
             // In order, and each once.
             assert!(values.last_key_value().is_none_or(|(last, _)| *last < found));
             values.insert(found, of);
         }
     }
-    assert_eq!(seen, end);
+    assert_eq!((seen, steps.next()), (end, None));
     ((name, elements), values)
 }
 
@@ -226,13 +244,13 @@ fn the_fields_of_a_segment_are_as_specified() {
             "list": [row % 5, row % 3, "x", [], {}], "a.b": {r"c\d": {"": row % 40}},
         })
     };
-    let documents: Vec<Value> = (0..1_500).map(document).chain([json!({})]).collect();
+    let documents: Vec<Value> = (0..2_500).map(document).chain([json!({})]).collect();
     let sections = built(&documents);
     let mut expected: Found = (true, Vec::new(), BTreeMap::new());
     for (row, document) in (0u32..).zip(&documents) {
         add(&mut expected, document, None, row);
     }
-    assert_eq!(read(&sections, 1_501), expected);
+    assert_eq!(read(&sections, 2_501), expected);
     assert!(expected.2.contains_key(&(r"a\.b.c\\d.".to_owned(), false)));
 }
 

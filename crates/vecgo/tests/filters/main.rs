@@ -169,6 +169,74 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
     }
 }
 
+/// Those are put together from what is known of larger ranges, and from what the two differ by.
+#[test]
+fn ranges_of_many_values_are_those_of_the_documents() {
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(DIM, Metric::L2)).wait().unwrap();
+    let mut random = Random(13);
+    // Some values have very many rows, most have one or two, some rows have none.
+    let values: Vec<Option<u64>> = (0..9000)
+        .map(|_| match random.below(10) {
+            0 => None,
+            1 | 2 => Some(1000 * random.below(3) as u64),
+            _ => Some(random.below(4000) as u64),
+        })
+        .collect();
+    let record = |(id, value): (u64, &Option<u64>)| {
+        let document = value.map_or(json!({}), |value| json!({"value": value}));
+        Record::new(id, [1.0; DIM]).metadata(document)
+    };
+    docs.upsert((0u64..).zip(&values).map(record)).wait().unwrap();
+    docs.compact().wait().unwrap();
+    for _ in 0..300 {
+        let (from, length) = (random.below(4200) as u64, 1 << random.below(13));
+        let range = from..from + length;
+        let filter = gte("value", range.start) & lt("value", range.end);
+        let expected = values.iter().flatten().filter(|value| range.contains(value)).count();
+        let found = docs.count_where(filter).wait().unwrap();
+        assert_eq!(found, expected as u64, "{range:?}");
+    }
+}
+
+/// What matches is in pockets between which nothing does, and about as far from a query as others.
+#[test]
+fn what_matches_in_far_pockets_is_found() {
+    const WIDE: usize = 24;
+    const POCKETS: usize = 400;
+    let db = vecgo::open("memory://").wait().unwrap();
+    let docs = db.open_or_create("docs", Config::new(WIDE, Metric::L2)).wait().unwrap();
+    let mut random = Random(12);
+    let mut somewhere = |around: &[f32], spread: f32| -> Vec<f32> {
+        let unit = |random: &mut Random| random.below(2001) as f32 / 1000.0 - 1.0;
+        around.iter().map(|value| value + spread * unit(&mut random)).collect()
+    };
+    let centres: Vec<_> = (0..POCKETS).map(|_| somewhere(&[0.0; WIDE], 1.0)).collect();
+    let rows: Vec<_> = (0..24_000).map(|row| somewhere(&centres[row % POCKETS], 0.8)).collect();
+    let record = |(id, vector): (u64, &Vec<f32>)| {
+        Record::new(id, vector.clone()).metadata(json!({"pocket": id % POCKETS as u64 / 40}))
+    };
+    for (first, rows) in (0u64..).step_by(4000).zip(rows.chunks(4000)) {
+        docs.upsert((first..).zip(rows).map(record)).wait().unwrap();
+    }
+    docs.compact().wait().unwrap();
+    docs.settle().wait().unwrap();
+    let (mut found, mut wanted) = (0, 0);
+    for _ in 0..100 {
+        // With so few candidates matches are walked to, not looked at one by one.
+        let query = somewhere(&[0.0; WIDE], 1.0);
+        let search = docs.search(query).filter(eq("pocket", 3)).ef(32);
+        let exact = search.clone().exact().wait().unwrap();
+        let walked = search.clone().explain().wait().unwrap();
+        assert!(walked.parts.iter().any(|part| part.plan == Plan::Walk), "{walked:?}");
+        let hits = search.wait().unwrap();
+        found += hits.iter().filter(|hit| exact.contains(hit)).count();
+        wanted += exact.len();
+    }
+    // Walks from the nearest entries that lead to matches find 0.90.
+    assert!(found * 100 >= wanted * 92, "{found} of {wanted}");
+}
+
 /// Rows of which some have short codes and others do not are gone through once.
 #[test]
 fn rows_in_memory_are_found_once() {

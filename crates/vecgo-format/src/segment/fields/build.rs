@@ -3,7 +3,10 @@ use std::collections::{BTreeMap, HashMap};
 use hashbrown::HashTable;
 
 use super::directory::{Place, put_value, set_bytes};
-use super::{DENSE_ONE_IN, Field, FieldKey, Fields, MAX_FIELDS, MAX_NAME, PAGE_BYTES, Page, Value};
+use super::{
+    DENSE_ONE_IN, Field, FieldKey, Fields, MAX_FIELDS, MAX_NAME, PAGE_BYTES, Page, STEP_ONE_IN,
+    STEP_ROWS, Value,
+};
 use crate::checksum::checksum;
 use crate::path::push_key;
 use crate::{FormatError, RawList, RawObject, RawValue, Schema};
@@ -127,7 +130,32 @@ impl FieldRows {
         sets
     }
 
-    /// Puts pages, lists and sets behind what there is of `data`.
+    /// The set of the rows with one of the values before each step.
+    fn step_sets(&self, order: &[u32], steps: &[Place], bytes: usize) -> Vec<u8> {
+        // The first step that each value is before.
+        let mut firsts = vec![steps.len(); self.values.len()];
+        let mut start = 0;
+        for (step, place) in steps.iter().enumerate() {
+            let end = place.values as usize;
+            order[start..end].iter().for_each(|value| firsts[*value as usize] = step);
+            start = end;
+        }
+        let mut sets = vec![0u8; steps.len() * bytes];
+        for (value, row) in &self.pairs {
+            let first = firsts[*value as usize];
+            if first < steps.len() {
+                sets[first * bytes + (*row / 8) as usize] |= 1 << (row % 8);
+            }
+        }
+        for step in 1..steps.len() {
+            let (before, after) = sets.split_at_mut(step * bytes);
+            let before = &before[(step - 1) * bytes..];
+            after.iter_mut().zip(before).for_each(|(after, before)| *after |= before);
+        }
+        sets
+    }
+
+    /// Puts pages, lists, sets and sets of steps behind what there is of `data`.
     fn finish(self, (name, elements): (String, bool), rows: u32, data: &mut Vec<u8>) -> Field {
         let mut order: Vec<u32> = (0u32..).take(self.values.len()).collect();
         order.sort_unstable_by_key(|value| self.key(*value));
@@ -135,6 +163,7 @@ impl FieldRows {
         let (start, mut at) = (data.len(), data.len());
         let (mut pages, mut place): (Vec<Page>, _) = (Vec::new(), Place::default());
         let mut before: &[u8] = &[];
+        let (mut steps, mut step): (Vec<Place>, _) = (Vec::new(), Place::default());
         for value in &order {
             let (key, cut) = self.key(*value);
             let seen = &self.values[*value as usize];
@@ -147,12 +176,18 @@ impl FieldRows {
             put_value(data, before, value);
             place = place.past(&value);
             before = key;
+            let since = place.rows - step.rows;
+            if !elements && since >= STEP_ROWS && since * u64::from(STEP_ONE_IN) > u64::from(rows) {
+                step = place;
+                steps.push(step);
+            }
         }
         let length = (data.len() - start) as u64;
         data.extend(self.lists(&order, dense).into_iter().flat_map(u32::to_le_bytes));
         let bytes = usize::try_from(set_bytes(rows)).unwrap_or(usize::MAX);
         data.extend(self.sets(&order, dense, bytes));
-        Field { name, elements, start: start as u64, length, pages, end: place }
+        data.extend(self.step_sets(&order, &steps, bytes));
+        Field { name, elements, start: start as u64, length, pages, steps, end: place }
     }
 }
 

@@ -36,7 +36,7 @@ impl Place {
         })
     }
 
-    fn is_after(self, before: Self) -> bool {
+    fn is_past(self, before: Self) -> bool {
         self.values > before.values
             && self.rows > before.rows
             && self.listed >= before.listed
@@ -76,6 +76,8 @@ pub struct Field {
     /// Bytes of its pages.
     pub(super) length: u64,
     pub(super) pages: Vec<Page>,
+    /// Places that have a set of all rows with a value before them.
+    pub(super) steps: Vec<Place>,
     /// What is before its end: all.
     pub(super) end: Place,
 }
@@ -129,6 +131,8 @@ impl Fields {
             out.u64(field.start);
             out.u64(field.length);
             field.end.encode(&mut out);
+            out.length(field.steps.len());
+            field.steps.iter().for_each(|step| step.encode(&mut out));
             out.length(field.pages.len());
             for page in &field.pages {
                 out.bytes(&page.first);
@@ -228,6 +232,7 @@ impl Field {
         let elements = flag(bytes)?;
         let (start, length) = (bytes.u64()?, bytes.u64()?);
         let end = Place::decode(bytes)?;
+        let steps = (0..bytes.length()?).map(|_| Place::decode(bytes)).collect::<Result<_, _>>()?;
         let count = bytes.length()?;
         let mut pages = Vec::new();
         for _ in 0..count {
@@ -238,12 +243,13 @@ impl Field {
                 place: Place::decode(bytes)?,
             });
         }
-        Ok(Self { name, elements, start, length, pages, end })
+        Ok(Self { name, elements, start, length, pages, steps, end })
     }
 
     fn check(&self, rows: u32, data: u64) -> Result<(), String> {
         let lists = self.end.listed.checked_mul(4);
-        let sets = u64::from(self.end.sets).checked_mul(set_bytes(rows));
+        let sets = u64::from(self.end.sets) + self.steps.len() as u64;
+        let sets = sets.checked_mul(set_bytes(rows));
         let end = [Some(self.length), lists, sets]
             .into_iter()
             .try_fold(self.start, |end, part| end.checked_add(part?));
@@ -254,15 +260,23 @@ impl Field {
             self.pages.first().is_some_and(|page| page.at == 0 && page.place == Place::default());
         let in_order = self.pages.windows(2).all(|two| {
             two[0].at < two[1].at
-                && two[1].place.is_after(two[0].place)
+                && two[1].place.is_past(two[0].place)
                 && two[0].first <= two[1].first
         });
         let ends = self
             .pages
             .last()
-            .is_some_and(|page| page.at < self.length && self.end.is_after(page.place));
+            .is_some_and(|page| page.at < self.length && self.end.is_past(page.place));
         if !begins || !in_order || !ends {
             return Err("its pages are out of order".to_owned());
+        }
+        let mut before = Place::default();
+        let follows = |step: &Place| step.is_past(std::mem::replace(&mut before, *step));
+        if !self.steps.iter().all(follows) || !(before == self.end || self.end.is_past(before)) {
+            return Err("its steps are out of order".to_owned());
+        }
+        if self.elements && !self.steps.is_empty() {
+            return Err("steps of elements, of which rows have many".to_owned());
         }
         Ok(())
     }
@@ -285,6 +299,19 @@ impl Field {
         let start = self.start + self.length + self.end.listed * 4;
         let at = |place: Place| start + u64::from(place.sets) * set_bytes(rows);
         at(values.start)..at(values.end).max(at(values.start))
+    }
+
+    /// Places of which it is known which rows have a value before them, in order; each row has one
+    /// value at most then.
+    pub fn steps(&self) -> &[Place] {
+        &self.steps
+    }
+
+    /// Where the set of the rows that have a value before a step stands.
+    pub fn step_bytes(&self, step: usize, rows: u32) -> Range<u64> {
+        let start = self.set_bytes(&(self.end..self.end), rows).start;
+        let start = start + step as u64 * set_bytes(rows);
+        start..start + set_bytes(rows)
     }
 
     /// The page in which the last value before each end of a range is, if any is before it.

@@ -3,7 +3,8 @@
 //! A field is what one path of keys leads to, or, kept apart, the values in the lists to which it
 //! leads. Its values are keys in pages, each with its number of rows; the rows of a value follow
 //! those of the value before it, so that a range of values is a range of rows. A value that very
-//! many rows have has a set of bits instead.
+//! many rows have has a set of bits instead. Every so many rows there is a step: a set of all that
+//! have a smaller value, so that what two steps differ by is a range of any size.
 
 mod build;
 mod directory;
@@ -29,6 +30,12 @@ const PAGE_BYTES: usize = 4096;
 
 /// A value of more than one row in so many has a set of bits: it takes no more than a list.
 const DENSE_ONE_IN: u32 = 32;
+
+/// There is a step once the values since the last one have more than one row in so many, and
+/// [`STEP_ROWS`]: so steps take no more than lists, and few rows none.
+const STEP_ONE_IN: u32 = 32;
+
+const STEP_ROWS: u64 = 1024;
 
 fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: WHAT, offset: 0, detail }
