@@ -12,7 +12,8 @@ SAMPLE = 0.02                        # seconds from one look at the memory to th
 
 class System:
     CONFIGS = {"default": {}, "sq8": dict(create=["--quantization", "sq8"]), "rabitq4": dict(create=["--quantization", "rabitq:4"]),
-               "f32": dict(create=["--quantization", "none"]), "flat": dict(create=["--index", "flat"], exact=True)}
+               "f32": dict(create=["--quantization", "none"]), "flat": dict(create=["--index", "flat"], exact=True),
+               "ivf": dict(create=["--index", "ivf"], knob="nprobe", grid=c.NPROBE), "ivf_sq8": dict(create=["--index", "ivf", "--quantization", "sq8"], knob="nprobe", grid=c.NPROBE)}
 
 
 def vecgo(*arguments):
@@ -64,7 +65,8 @@ class Program:
 
     def search(self, threads, out, round):
         exact = self.spec["settings"].get("exact", False)
-        knobs = ["--exact"] if exact else ["--sweep", "ef=" + ",".join(map(str, c.EF))]
+        knob, grid = (self.spec["settings"].get(name, usual) for name, usual in (("knob", "ef"), ("grid", c.EF)))
+        knobs = ["--exact"] if exact else ["--sweep", f"{knob}=" + ",".join(map(str, grid))]
         command = ["bench", self.database, "--queries", self.files["query"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs,
                    "--seconds", self.spec["secs"], "--json"]
         text, _, samples = vecgo(*command, "--batch")

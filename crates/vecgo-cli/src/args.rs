@@ -1,5 +1,6 @@
 //! The command line. Scripts depend on it.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -150,7 +151,7 @@ pub(crate) struct Create {
     /// cosine, l2 or dot.
     #[arg(long)]
     pub(crate) metric: Metric,
-    /// graph (or hnsw): a graph of near neighbours; flat: exact scan.
+    /// graph (or hnsw): a graph of near neighbours; ivf: clusters of them; flat: exact scan.
     #[arg(long, default_value = "graph")]
     pub(crate) index: String,
     /// Edges of a row of a graph, 4 to 128 (default 32).
@@ -159,7 +160,10 @@ pub(crate) struct Create {
     /// Candidates kept while a graph is built, 8 to 4096 (default 200).
     #[arg(long, value_name = "N")]
     pub(crate) ef_construction: Option<u16>,
-    /// Codes that a graph is walked by: none, sq8, rabitq:4, rabitq:8 (default rabitq:8).
+    /// Clusters of an IVF index, 1 to 1048576 (default: four times the root of the rows).
+    #[arg(long, value_name = "N")]
+    pub(crate) n_clusters: Option<NonZeroU32>,
+    /// Codes that a graph or IVF index is searched by: none, sq8, rabitq:4, rabitq:8 (default rabitq:8).
     #[arg(long)]
     pub(crate) quantization: Option<String>,
     /// What the fields of documents have to be, as JSON.
@@ -202,7 +206,7 @@ pub(crate) struct Knobs {
     /// Candidates that a graph search keeps, 1 to 65536: more find more and take longer.
     #[arg(long, value_name = "N")]
     pub(crate) ef: Option<usize>,
-    /// Clusters that an IVF search looks into.
+    /// Clusters of each segment that an IVF search looks into, 1 to 1048576.
     #[arg(long, value_name = "N")]
     pub(crate) nprobe: Option<usize>,
     /// Candidates scored again by their vectors, 1 to 65536; needs a quantization.
@@ -253,7 +257,7 @@ pub(crate) struct Bench {
     /// How many records to find.
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
-    /// Settings to measure, a point each: ef=16,32,… or rerank=…
+    /// Settings to measure, a point each: ef=16,32,…, nprobe=… or rerank=…
     #[arg(long, value_name = "KNOB=N,…")]
     pub(crate) sweep: Option<String>,
     /// Threads that search at the same time.

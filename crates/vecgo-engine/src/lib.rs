@@ -16,7 +16,7 @@ mod collection;
 mod compact;
 mod error;
 mod filter;
-mod graph;
+mod index;
 mod manifest;
 mod memtable;
 mod options;
@@ -34,7 +34,7 @@ pub use catalogue::{CollectionInfo, Database};
 pub use collection::{Collection, SegmentStats, SegmentWritten, Stats};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, Op, Operand};
-pub use graph::GraphBuild;
+pub use index::GraphBuild;
 pub use manifest::VersionInfo;
 pub use options::{AutoCommit, Options, WalSync};
 pub use query::{
@@ -49,7 +49,7 @@ pub use write::Ack;
 pub use vecgo_io::MemoryStats;
 
 pub use vecgo_format::{
-    Config, ConfigError, Document, FieldSchema, FieldType, Id, Index, MAX_DIM, MAX_DOCUMENT_BYTES,
-    MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Metric, Quantization,
-    Schema, SchemaError, Timestamp, TimestampError,
+    Config, ConfigError, Document, FieldSchema, FieldType, Id, Index, MAX_CLUSTERS, MAX_DIM,
+    MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS,
+    Metric, Quantization, Schema, SchemaError, Timestamp, TimestampError,
 };

@@ -26,7 +26,7 @@ mod version;
 
 pub use catalogue::{Catalogue, Entry};
 pub use checksum::{BlockChecksums, checksum};
-pub use config::{Config, ConfigError, Index, MAX_DIM, Metric, Quantization};
+pub use config::{Config, ConfigError, Index, MAX_CLUSTERS, MAX_DIM, Metric, Quantization};
 pub use deletes::DeleteObject;
 pub use document::{
     Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, RawList, RawObject, RawValue,

@@ -2,12 +2,19 @@
 
 mod common;
 
+use std::num::NonZeroU32;
+
 use common::reseal;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, Config, ConfigError, Entry, FormatError, Identity, Index, MAX_DIM, Metric,
     Quantization, Schema,
 };
+
+fn ivf(clusters: u32) -> Config {
+    let n_clusters = NonZeroU32::new(clusters);
+    Config::new(3, Metric::L2).with_index(Index::Ivf { n_clusters })
+}
 
 fn graph(m: u16, ef_construction: u16) -> Config {
     Config::new(3, Metric::L2).with_index(Index::Graph { m, ef_construction })
@@ -25,6 +32,10 @@ fn the_defaults() {
         new.to_string(),
         "dim 3, metric l2, index graph (m 32, ef_construction 200), quantization rabitq:8"
     );
+    assert_eq!(ivf(0).quantization(), new.quantization());
+    assert_eq!(ivf(0).to_string(), "dim 3, metric l2, index ivf, quantization rabitq:8");
+    let own = "dim 3, metric l2, index ivf (n_clusters 9), quantization rabitq:8";
+    assert_eq!(ivf(9).to_string(), own);
     assert_eq!(flat.to_string(), "dim 3, metric l2, index flat, quantization none");
 }
 
@@ -41,10 +52,11 @@ fn a_quantization_that_was_set_outlives_the_index() {
 
 #[test]
 fn names_are_read_as_they_are_printed() {
-    for name in ["flat", "graph"] {
+    for name in ["flat", "graph", "ivf"] {
         assert_eq!(name.parse::<Index>().unwrap().to_string(), name);
     }
     assert_eq!("hnsw".parse(), Ok(Index::graph()));
+    assert_eq!("int4".parse(), Ok(Quantization::RaBitQ { bits: 4 }));
     for name in ["none", "sq8", "rabitq:4", "rabitq:8"] {
         assert_eq!(name.parse::<Quantization>().unwrap().to_string(), name);
     }
@@ -52,15 +64,13 @@ fn names_are_read_as_they_are_printed() {
 
 #[test]
 fn names_of_later_versions_and_names_of_nothing() {
-    for later in ["ivf", "disk"] {
-        let found = later.parse::<Index>();
-        assert!(matches!(found, Err(ConfigError::NotYet { .. })), "{later}: {found:?}");
-    }
+    let found = "disk".parse::<Index>();
+    assert!(matches!(found, Err(ConfigError::NotYet { .. })), "{found:?}");
     for never in ["", "Flat", "graph:32", "hnsw ", "tree"] {
         let found = never.parse::<Index>();
         assert!(matches!(found, Err(ConfigError::Name { .. })), "{never}: {found:?}");
     }
-    for later in ["int4", "binary", "pq:16", "rabitq:1", "rabitq:5", "rabitq:7"] {
+    for later in ["binary", "pq:16", "rabitq:1", "rabitq:5", "rabitq:7"] {
         let found = later.parse::<Quantization>();
         assert!(matches!(found, Err(ConfigError::NotYet { .. })), "{later}: {found:?}");
     }
@@ -89,11 +99,14 @@ fn names_of_later_versions_and_names_of_nothing() {
 
 #[test]
 fn what_is_refused() {
-    for config in [graph(4, 8), graph(128, 4096), Config::new(MAX_DIM, Metric::Dot)] {
+    for config in
+        [ivf(1), ivf(0x10_0000), graph(4, 8), graph(128, 4096), Config::new(MAX_DIM, Metric::Dot)]
+    {
         assert_eq!(config.check(), Ok(()), "{config}");
     }
     for (config, told) in [
         (Config::new(0, Metric::L2), "dimension is 0; expected 1 to 65536"),
+        (ivf(0x10_0001), "n_clusters is 1048577; expected 1 to 1048576"),
         (graph(3, 200), "m is 3; expected 4 to 128"),
         (graph(129, 200), "m is 129; expected 4 to 128"),
         (graph(32, 7), "ef_construction is 7; expected 8 to 4096"),
@@ -133,7 +146,7 @@ type Change = (usize, &'static [u8]);
 fn bytes_that_are_no_configuration() {
     let flat = Config::new(3, Metric::L2).with_index(Index::Flat);
     let graph = graph(32, 200);
-    let changes: [(Config, &[Change]); 3] = [
+    let changes: [(Config, &[Change]); 4] = [
         (
             flat,
             &[
@@ -141,12 +154,13 @@ fn bytes_that_are_no_configuration() {
                 (0, &[1, 0, 1, 0]),
                 (4, &[3]),
                 (5, &[1]),
-                (5, &[2]),
+                (5, &[3]),
                 (6, &[1]),
                 (9, &[1]),
                 (10, &[1]),
-                (10, &[2, 8]),
-                (11, &[8]),
+                (14, &[1]),
+                (14, &[2, 8]),
+                (15, &[8]),
             ],
         ),
         (
@@ -159,15 +173,17 @@ fn bytes_that_are_no_configuration() {
                 (6, &[32, 1]),
                 (8, &[7]),
                 (8, &[1, 16]),
-                (10, &[0]),
                 (10, &[1]),
-                (10, &[3]),
-                (11, &[0]),
-                (11, &[3]),
-                (11, &[9]),
+                (14, &[0]),
+                (14, &[1]),
+                (14, &[3]),
+                (15, &[0]),
+                (15, &[3]),
+                (15, &[9]),
             ],
         ),
-        (graph.with_quantization(Quantization::Sq8), &[(10, &[2]), (11, &[1]), (11, &[8])]),
+        (graph.with_quantization(Quantization::Sq8), &[(14, &[2]), (15, &[1]), (15, &[8])]),
+        (ivf(7), &[(5, &[0]), (5, &[1]), (6, &[1]), (8, &[1]), (10, &[1, 0, 16])]),
     ];
     for (config, changes) in changes {
         let (bytes, start) = with_config(config);
@@ -188,7 +204,7 @@ fn bytes_that_are_no_configuration() {
 proptest! {
     /// Every configuration has bytes of its own, and no others.
     #[test]
-    fn what_reads_is_what_was_written(config in common::config(), bytes: [u8; 12]) {
+    fn what_reads_is_what_was_written(config in common::config(), bytes: [u8; 16]) {
         let (written, start) = with_config(config);
         prop_assert_eq!(Catalogue::decode(&written).unwrap().0.collections["a"].config, config);
         let mut other = written;

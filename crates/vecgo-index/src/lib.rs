@@ -16,10 +16,10 @@ mod graph;
 mod order;
 mod parallel;
 
-pub use cluster::{Clusters, cluster};
+pub use cluster::{Centres, ClusterParams, Clusters, cluster};
 
 pub use graph::{
-    BuildParams, Built, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, OldGraph, Points, Reach,
-    Scratch, Wanted, Width, build,
+    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, OldGraph,
+    Points, Reach, Scratch, Wanted, Width, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

@@ -31,7 +31,9 @@ pub struct Settings {
 /// What merged segments have beside their rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Graph {
-    /// What is walked.
+    /// Whether it has clusters alone.
+    pub ivf: bool,
+    /// What is walked or scanned.
     pub quantization: Quantization,
     /// Rows from which on a segment has one: few, so that there are some.
     pub rows: usize,
@@ -109,7 +111,10 @@ impl Settings {
         let config = Config::new(dim, self.metric);
         match self.graph {
             None => config.with_index(Index::Flat),
-            Some(graph) => config.with_quantization(graph.quantization),
+            Some(graph) => {
+                let index = if graph.ivf { Index::ivf() } else { Index::default() };
+                config.with_index(index).with_quantization(graph.quantization)
+            }
         }
     }
 }
@@ -130,6 +135,6 @@ impl Graph {
             2 => 8,
             _ => 16,
         };
-        Some(Self { quantization, rows })
+        Some(Self { ivf: number / 32 % 3 == 2, quantization, rows })
     }
 }

@@ -92,9 +92,20 @@ macro_rules! settings {
             /// longer; where the nearest stand out the walk is over before. At least `k` are kept. Without
             /// it 192, or half as much again as `k` if that is more.
             ///
-            /// Refused, as `InvalidArgument`, under [`Index::Flat`](crate::Index::Flat).
+            /// Refused, as `InvalidArgument`, unless the index is a graph.
             pub fn ef(mut self, candidates: usize) -> Self {
                 self.request.params.ef = Some(candidates);
+                self
+            }
+
+            /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](crate::MAX_CLUSTERS),
+            /// nearest first: more find more of the nearest and take longer. With a filter more are, so
+            /// that as many records are looked at; and as many more as it takes to find `k`. Without it
+            /// 128, and enough for 32 times as many records as `k`.
+            ///
+            /// Refused, as `InvalidArgument`, unless the index is [`Index::Ivf`](crate::Index::Ivf).
+            pub fn nprobe(mut self, clusters: usize) -> Self {
+                self.request.params.nprobe = Some(clusters);
                 self
             }
 

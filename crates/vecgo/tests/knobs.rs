@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use vecgo::{
-    Collection, Config, Error, ErrorKind, Id, Index, MAX_CANDIDATES, Metric, Quantization, Record,
+    Collection, Config, Error, ErrorKind, Id, Index, MAX_CANDIDATES, MAX_CLUSTERS, Metric,
+    Quantization, Record,
 };
 
 const DIM: usize = 4;
@@ -19,6 +20,10 @@ fn collection(config: Config) -> Collection {
 
 fn graph(quantization: Quantization) -> Config {
     Config::new(DIM, Metric::L2).with_quantization(quantization)
+}
+
+fn ivf() -> Config {
+    Config::new(DIM, Metric::L2).with_index(Index::ivf())
 }
 
 fn flat() -> Config {
@@ -64,6 +69,8 @@ fn a_collection_keeps_what_it_was_created_with() {
         graph(Quantization::RaBitQ { bits: 4 }).with_index(small),
         graph(Quantization::Sq8),
         graph(Quantization::None),
+        ivf(),
+        flat().with_index(Index::Ivf { n_clusters: std::num::NonZeroU32::new(7) }),
     ];
     for (n, config) in configs.iter().enumerate() {
         db.create(format!("c{n}"), *config).wait().unwrap();
@@ -89,6 +96,10 @@ fn configurations_that_cannot_be() {
     let db = vecgo::open("memory://").wait().unwrap();
     let index = |m, ef_construction| Index::Graph { m, ef_construction };
     for (config, words) in [
+        (
+            flat().with_index(Index::Ivf { n_clusters: std::num::NonZeroU32::new(2_000_000) }),
+            ["n_clusters is 2000000", "1 to 1048576"],
+        ),
         (flat().with_index(index(3, 200)), ["m is 3", "4 to 128"]),
         (flat().with_index(index(129, 200)), ["m is 129", "4 to 128"]),
         (flat().with_index(index(32, 7)), ["ef_construction is 7", "8 to 4096"]),
@@ -110,7 +121,12 @@ fn a_knob_that_does_nothing_is_refused() {
     let docs = collection(flat());
     both_are_refused(&docs, |s| s.ef(10), |s| s.ef(10), &["ef", "index `flat`"]);
     both_are_refused(&docs, |s| s.rerank(10), |s| s.rerank(10), &["rerank", "index `flat`"]);
+    both_are_refused(&docs, |s| s.nprobe(1), |s| s.nprobe(1), &["nprobe", "index `flat`"]);
+    let docs = collection(ivf());
+    both_are_refused(&docs, |s| s.ef(10), |s| s.ef(10), &["ef", "index `ivf`"]);
+    docs.search([1.0; DIM]).nprobe(10).rerank(10).wait().unwrap();
     let docs = collection(graph(Quantization::None));
+    both_are_refused(&docs, |s| s.nprobe(1), |s| s.nprobe(1), &["nprobe", "index `graph`"]);
     both_are_refused(&docs, |s| s.rerank(10), |s| s.rerank(10), &["rerank", "quantization `none`"]);
     docs.search([1.0; DIM]).ef(10).wait().unwrap();
 }
@@ -122,6 +138,11 @@ fn numbers_out_of_range_are_refused() {
     both_are_refused(&docs, |s| s.ef(0), |s| s.ef(0), &["ef is 0", "1 to 65536"]);
     both_are_refused(&docs, |s| s.rerank(0), |s| s.rerank(0), &["rerank is 0", "1 to 65536"]);
     both_are_refused(&docs, too_many, |s| s.ef(usize::MAX), &["ef is", "1 to 65536"]);
+    let clusters = collection(ivf());
+    let too_many = |s: vecgo::Search| s.nprobe(MAX_CLUSTERS as usize + 1);
+    let words = ["nprobe is", "1 to 1048576"];
+    both_are_refused(&clusters, |s| s.nprobe(0), |s| s.nprobe(0), &words);
+    both_are_refused(&clusters, too_many, |s| s.nprobe(usize::MAX), &words);
     for knob in [1, MAX_CANDIDATES] {
         let hits = docs.search([1.0; DIM]).k(7).ef(knob).rerank(knob).wait().unwrap();
         assert_eq!(hits.len(), 7);
@@ -131,7 +152,7 @@ fn numbers_out_of_range_are_refused() {
 /// A few rows are scored one by one, whatever the index; `exact` is taken by all.
 #[test]
 fn few_rows_are_found_whatever_the_settings() {
-    let configs = quantizations().map(graph).into_iter().chain([flat()]);
+    let configs = quantizations().map(graph).into_iter().chain([ivf(), flat()]);
     for config in configs {
         let docs = collection(config);
         for flushed in [false, true] {

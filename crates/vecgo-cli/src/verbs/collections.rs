@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use vecgo::{Config, ErrorKind, Index, Schema};
 
 use super::{reader, reading, schema};
@@ -42,19 +42,26 @@ fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Resu
 
 fn configuration(create: &Create) -> Result<Config, Failure> {
     let mut index: Index = create.index.parse()?;
-    match &mut index {
-        Index::Graph { m, ef_construction } => {
-            *m = create.m.unwrap_or(*m);
-            *ef_construction = create.ef_construction.unwrap_or(*ef_construction);
+    let (m, ef) = (create.m, create.ef_construction);
+    let no_use = match &mut index {
+        Index::Graph { m: edges, ef_construction } => {
+            *edges = m.unwrap_or(*edges);
+            *ef_construction = ef.unwrap_or(*ef_construction);
+            [("--n-clusters", create.n_clusters.is_some()), ("", false), ("", false)]
         }
-        Index::Flat => {
-            let given = [("--m", create.m), ("--ef-construction", create.ef_construction)];
-            if let Some((name, _)) = given.iter().find(|(_, value)| value.is_some()) {
-                return Err(Failure::invalid(format!(
-                    "{name} does nothing for the index `{index}`; leave it out"
-                )));
-            }
+        Index::Ivf { n_clusters } => {
+            *n_clusters = create.n_clusters;
+            [("--m", m.is_some()), ("--ef-construction", ef.is_some()), ("", false)]
         }
+        Index::Flat => [
+            ("--m", m.is_some()),
+            ("--ef-construction", ef.is_some()),
+            ("--n-clusters", create.n_clusters.is_some()),
+        ],
+    };
+    if let Some((name, _)) = no_use.iter().find(|(_, given)| *given) {
+        let message = format!("{name} does nothing for the index `{index}`; leave it out");
+        return Err(Failure::invalid(message));
     }
     let config = Config::new(create.dim, create.metric).with_index(index);
     Ok(match &create.quantization {
@@ -63,12 +70,23 @@ fn configuration(create: &Create) -> Result<Config, Failure> {
     })
 }
 
-/// The settings of a graph, null for another index.
-pub(super) fn graph_settings(index: Index) -> (Value, Value) {
-    match index {
-        Index::Graph { m, ef_construction } => (m.into(), ef_construction.into()),
-        Index::Flat => (Value::Null, Value::Null),
-    }
+/// What a collection is, with null for what its index has not.
+pub(super) fn described(config: &Config) -> Map<String, Value> {
+    let (m, ef_construction, n_clusters) = match config.index() {
+        Index::Graph { m, ef_construction } => (Some(m), Some(ef_construction), None),
+        Index::Ivf { n_clusters } => (None, None, n_clusters),
+        Index::Flat => (None, None, None),
+    };
+    let described = json!({
+        "dim": config.dim(),
+        "metric": config.metric().to_string(),
+        "index": config.index().to_string(),
+        "m": m,
+        "ef_construction": ef_construction,
+        "n_clusters": n_clusters,
+        "quantization": config.quantization().to_string(),
+    });
+    described.as_object().cloned().unwrap_or_default()
 }
 
 pub(crate) fn list(target: &Target, out: &Output) -> Result<Answer, Failure> {
@@ -76,17 +94,10 @@ pub(crate) fn list(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let listed: Vec<_> = collections
         .iter()
         .map(|info| {
-            let (m, ef_construction) = graph_settings(info.config.index());
-            json!({
-                "name": info.name,
-                "dim": info.config.dim(),
-                "metric": info.config.metric().to_string(),
-                "index": info.config.index().to_string(),
-                "m": m,
-                "ef_construction": ef_construction,
-                "quantization": info.config.quantization().to_string(),
-                "created_ms": info.created_ms,
-            })
+            let mut described = described(&info.config);
+            described.insert("name".to_owned(), info.name.as_str().into());
+            described.insert("created_ms".to_owned(), info.created_ms.into());
+            Value::Object(described)
         })
         .collect();
     out.object(&json!({"collections": listed}));

@@ -1,6 +1,6 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::collections::graph_settings;
+use super::collections::described;
 use super::{reader, reading};
 use crate::Answer;
 use crate::args::Target;
@@ -22,15 +22,9 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         })
         .collect();
     let segment_bytes: u64 = stats.segments.iter().map(|segment| segment.bytes).sum();
-    let (m, ef_construction) = graph_settings(stats.config.index());
-    out.object(&json!({
+    let mut described = described(&stats.config);
+    let more = json!({
         "collection": target.collection,
-        "dim": stats.config.dim(),
-        "metric": stats.config.metric().to_string(),
-        "index": stats.config.index().to_string(),
-        "m": m,
-        "ef_construction": ef_construction,
-        "quantization": stats.config.quantization().to_string(),
         "records": stats.records,
         "dead_rows": stats.dead_rows,
         "version": stats.version,
@@ -41,7 +35,9 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         "segment_bytes": segment_bytes,
         "segments": segments,
         "simd": stats.simd,
-    }));
+    });
+    described.extend(more.as_object().cloned().unwrap_or_default());
+    out.object(&Value::Object(described));
     out.line(format!("collection    {}: {}", target.collection, stats.config));
     out.line(format!("records       {} live, {} dead rows", stats.records, stats.dead_rows));
     out.line(format!("version       {}, write {}", stats.version, stats.sequence));

@@ -18,7 +18,7 @@ use clap_complete::Shell;
 use vecgo::{Collection, Database, Filter};
 
 use crate::Answer;
-use crate::args::{Args, Knobs, Target};
+use crate::args::{Args, Target};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -45,17 +45,6 @@ fn filter_of(text: Option<&String>) -> Result<Option<Filter>, Failure> {
     filter.transpose()
 }
 
-/// What no index of this version has is refused here, the rest by the search.
-fn check_knobs(knobs: &Knobs, collection: &Collection) -> Result<(), Failure> {
-    match knobs.nprobe {
-        None => Ok(()),
-        Some(_) => Err(Failure::invalid(format!(
-            "nprobe does nothing for the index `{}`; leave it out",
-            collection.config().index()
-        ))),
-    }
-}
-
 /// A search, of one query or of many, with the settings and the filter that were given.
 macro_rules! with_knobs {
     ($search:expr, $knobs:expr, $filter:expr) => {{
@@ -66,6 +55,9 @@ macro_rules! with_knobs {
         }
         if let Some(ef) = knobs.ef {
             search = search.ef(ef);
+        }
+        if let Some(nprobe) = knobs.nprobe {
+            search = search.nprobe(nprobe);
         }
         if let Some(rerank) = knobs.rerank {
             search = search.rerank(rerank);

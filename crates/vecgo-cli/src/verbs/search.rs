@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use vecgo::{Collection, Filter, Hit};
 
-use super::{check_knobs, filter_of, reader, with_knobs};
+use super::{filter_of, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Search, Target};
 use crate::failure::Failure;
@@ -43,7 +43,6 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
 /// The collection that a search is about.
 pub(super) fn searched(target: &Target, args: &Search) -> Result<Collection, Failure> {
     let collection = reader(target)?;
-    check_knobs(&args.knobs, &collection)?;
     Ok(match (args.version, &args.tag) {
         (Some(version), _) => collection.at_version(version).wait()?,
         (None, Some(tag)) => collection.at_tag(tag).wait()?,

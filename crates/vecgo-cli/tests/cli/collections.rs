@@ -76,9 +76,7 @@ fn an_index_and_a_quantization() {
 fn what_is_not_available_yet_is_unsupported() {
     let place = Place::new();
     for (flags, words) in [
-        ("--index ivf", ["index `ivf`", "expected flat"]),
         ("--index disk", ["index `disk`", "expected flat"]),
-        ("--quantization int4", ["quantization `int4`", "expected none"]),
         ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
         ("--quantization rabitq:2", ["quantization `rabitq:2`", "expected none"]),
         ("--quantization binary", ["quantization `binary`", "expected none"]),
@@ -89,6 +87,28 @@ fn what_is_not_available_yet_is_unsupported() {
         place.refuses(&format!("create {uri} --dim 3 --metric l2"), "Unsupported", &["://"]);
     }
     assert!(!place.path("db").exists());
+}
+
+#[test]
+fn an_index_has_its_own_settings() {
+    let place = Place::new();
+    let create = "create db --dim 3 --metric l2 --index ivf --n-clusters 7 --quantization int4";
+    place.ok(create);
+    let listed = place.json("collections db");
+    for info in [&listed["collections"][0], &place.json("stats db")] {
+        assert_eq!((&info["index"], &info["n_clusters"]), (&json!("ivf"), &json!(7)));
+        assert_eq!((&info["m"], &info["quantization"]), (&json!(null), &json!("rabitq:4")));
+    }
+    let search = "search db --vector [1,2,3]";
+    assert_eq!(place.json(&format!("{search} --nprobe 5"))["hits"], json!([]));
+    place.refuses(&format!("{search} --ef 5"), "InvalidArgument", &["ef", "ivf"]);
+    let graph = "create db --collection graph --dim 3 --metric l2";
+    place.refuses(
+        &format!("{graph} --n-clusters 7"),
+        "InvalidArgument",
+        &["--n-clusters", "graph"],
+    );
+    place.refuses(&format!("{create} --m 7"), "InvalidArgument", &["--m", "ivf"]);
 }
 
 #[test]

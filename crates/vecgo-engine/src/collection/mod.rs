@@ -18,7 +18,7 @@ use vecgo_kernels::Kernels;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, SegmentWritten, Stats};
 
-use crate::graph::{Progress, Walkers};
+use crate::index::{Progress, Walkers};
 use crate::query::{Fetch, Scan, SearchParams, Snapshot, View};
 use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
 use crate::{Error, ErrorKind, Filter, Options, PinStats, Record, Result, Update, Vacuumed};

@@ -10,7 +10,7 @@ use vecgo_format::{CollectionNames, Entry, Schema};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
-use crate::graph::{Progress, Walkers};
+use crate::index::{Progress, Walkers};
 
 use super::{Collection, Role, Shared, WriterHandle};
 use crate::manifest::{self, Committed, VersionInfo};

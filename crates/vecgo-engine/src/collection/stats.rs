@@ -5,7 +5,7 @@ use vecgo_format::{Config, SegmentRef};
 use vecgo_io::MemoryStats;
 
 use super::Collection;
-use crate::graph::GraphBuild;
+use crate::index::GraphBuild;
 use crate::memtable::Memtable;
 use crate::{Error, PinStats, Vacuumed};
 

@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future::{or, pending};
 use roaring::RoaringBitmap;
-use vecgo_format::{Config, Index, ObjectName, SegmentRef};
+use vecgo_format::{Config, Index, ObjectName, SectionKind, SegmentRef};
 use vecgo_index::NO_EDGE;
 use vecgo_io::{Charge, SpawnExt, Use};
 
 use crate::collection::Shared;
-use crate::graph::{GraphPart, Old, make};
+use crate::index::{Graph, Old, make};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
@@ -90,6 +90,11 @@ fn row_bytes(config: &Config) -> u64 {
             // Codes in two orders or two forms; edges with slack, trimmed, as bytes and from before.
             let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
             read + places * 2 + u64::from(m) * 18 + 64
+        }
+        Index::Ivf { .. } => {
+            // Codes in two orders or two forms; which cluster it is in, and how far from the centre.
+            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
+            read + places * 2 + 64
         }
         Index::Flat => read,
     }
@@ -183,15 +188,19 @@ impl Merge {
         inputs: &[(&Segment, RoaringBitmap)],
         all: usize,
     ) -> Result<Option<Old>> {
+        let Index::Graph { m, .. } = self.shared.config.index() else { return Ok(None) };
+        let degree = usize::from(m);
         let goes_on = |(segment, dead): &(&Segment, RoaringBitmap)| {
             let rows = segment.rows() as usize;
             let live = rows.saturating_sub(usize::try_from(dead.len()).unwrap_or(rows));
-            segment.has_graph() && live * 2 >= rows.max(all)
+            segment.has(SectionKind::Edges) && live * 2 >= rows.max(all)
         };
         let Some(number) = inputs.iter().position(goes_on) else { return Ok(None) };
         let (segment, input) = (inputs[number].0, &Input::all(inputs)[number]);
-        match GraphPart::edges_of(segment, &self.shared.config).await {
-            Ok(edges) => {
+        match Graph::edges_of(segment).await {
+            // Edges of another number of places are of another setting.
+            Ok((_, places)) if places != degree => Ok(None),
+            Ok((edges, _)) => {
                 let rows = (0..segment.rows()).map(|row| input.place(row).unwrap_or(NO_EDGE));
                 Ok(Some(Old { edges, rows: rows.collect() }))
             }

@@ -9,7 +9,7 @@ pub(crate) struct Summary {
     pub(crate) memory: u64,
     /// Whether it is no larger than what a flush makes.
     pub(crate) level_0: bool,
-    pub(crate) has_graph: bool,
+    pub(crate) has_index: bool,
 }
 
 /// What a plan is made by.
@@ -71,7 +71,7 @@ fn choose(segments: &[Summary], policy: Policy) -> Vec<usize> {
 /// doubles.
 fn scanned(segments: &[Summary], graph_rows: u64, policy: Policy) -> Vec<usize> {
     let (mut places, mut others): (Vec<usize>, Vec<usize>) =
-        (0..segments.len()).partition(|place| !segments[*place].has_graph);
+        (0..segments.len()).partition(|place| !segments[*place].has_index);
     let rows = |places: &[usize]| -> u64 {
         places.iter().map(|place| segments[*place].rows - segments[*place].dead).sum()
     };
@@ -161,7 +161,7 @@ mod tests {
 
     fn of(bytes: u64) -> Summary {
         let level_0 = bytes <= BASE;
-        Summary { rows: 100, dead: 0, bytes, memory: bytes, level_0, has_graph: false }
+        Summary { rows: 100, dead: 0, bytes, memory: bytes, level_0, has_index: false }
     }
 
     fn policy(graph_rows: Option<u64>) -> Policy {
@@ -261,7 +261,7 @@ mod tests {
         );
         // The largest that is worn, before what has no graph yet and what there is too much of.
         assert_eq!(planned(&[worn, of(60_000), Summary { bytes: 55_000, ..worn }]), [0, 2]);
-        let graph = Summary { has_graph: true, ..worn };
+        let graph = Summary { has_index: true, ..worn };
         assert_eq!(plan(&[of(60_000), graph], policy(Some(50))), [1]);
         assert!(planned(&[of(10), Summary { dead: 20, ..worn }]).is_empty());
         assert_eq!(planned(&[Summary { rows: 1, dead: 1, ..of(10) }]), [0]);
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn rows_enough_for_a_graph_get_one() {
-        let graph = |bytes| Summary { has_graph: true, ..of(bytes) };
+        let graph = |bytes| Summary { has_index: true, ..of(bytes) };
         let planned = |segments: &[Summary]| plan(segments, policy(Some(250)));
         assert!(planned(&[of(10), of(10)]).is_empty());
         assert_eq!(planned(&[of(10), of(10), of(10)]), [0, 1, 2]);

@@ -1,4 +1,5 @@
-//! Search by estimates: a walk in each segment that has a graph, a scan by short codes of what has
+//! Search by estimates: a walk in each segment that has a graph, a scan of clusters of one that has
+//! those alone (`probe.rs`), a scan by short codes of what has
 //! none, and by vectors of what has neither yet. What comes near is scored by its vectors.
 
 use vecgo_index::Reach;
@@ -11,16 +12,18 @@ use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Seen, Snapshot};
 use crate::filter::MatchedRows;
-use crate::graph::{ByVectors, GraphPart, Rerank, Start, Walker};
+use crate::index::{ByVectors, Graph, IndexPart, Rerank, Start, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
-/// How far a search through graphs goes.
+/// How far a search through indexes goes.
 #[derive(Debug, Clone, Copy)]
-struct Effort {
-    k: usize,
-    ef: usize,
-    rerank: Rerank,
+pub(super) struct Effort {
+    pub(super) k: usize,
+    pub(super) ef: usize,
+    /// Clusters to search, if a number was asked for.
+    pub(super) clusters: Option<usize>,
+    pub(super) rerank: Rerank,
 }
 
 /// A walk that begins away from the query keeps so many times as many candidates: what is nearest of
@@ -31,9 +34,9 @@ impl Effort {
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
     /// as many candidates takes. The fewer edges lead from it to itself, the more lists of them the walk
     /// reads for each row. Measured on 100 to 384 dimensions; within a third of that on each.
-    fn sooner_scanned(self, part: &GraphPart, only: &MatchedRows, times: usize) -> bool {
+    fn sooner_scanned(self, graph: &Graph, only: &MatchedRows, times: usize) -> bool {
         let rows = (only.count as usize).div_ceil(self.ef.saturating_mul(times).max(1));
-        rows <= 24 || rows <= 24 + 2400 / part.together(only).max(17) as usize
+        rows <= 24 || rows <= 24 + 2400 / graph.together(only).max(17) as usize
     }
 }
 
@@ -44,9 +47,11 @@ enum Way<'a> {
     /// Scores vectors, or short codes first.
     Vectors,
     /// Estimates the distance of each row that a filter matches.
-    Codes(&'a GraphPart),
+    Codes(&'a IndexPart),
     /// Walks the graph.
-    Walk(&'a GraphPart),
+    Walk(&'a IndexPart, &'a Graph),
+    /// Searches the nearest clusters.
+    Probe(&'a IndexPart),
 }
 
 impl Snapshot {
@@ -61,7 +66,8 @@ impl Snapshot {
             Some(rows) => Rerank::Best(rows.max(k)),
             None => Rerank::MayBeAmong(k),
         };
-        let effort = Effort { k, ef: SearchParams { k, ..params }.kept(), rerank };
+        let ef = SearchParams { k, ..params }.kept();
+        let effort = Effort { k, ef, clusters: params.nprobe, rerank };
         let exact = ExactQuery::new(self.shared.kernels, self.shared.config.metric(), query);
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
@@ -80,10 +86,15 @@ impl Snapshot {
                     self.note(source, |note| note.plan = Plan::Codes);
                     self.scan_matches(&mut walker, (live, part), seen, (query, effort), &mut rows)?;
                 }
-                Way::Walk(part) => {
-                    let walked =
-                        self.walk(&mut walker, (live, part, seen), query, effort, &mut rows)?;
+                Way::Walk(part, graph) => {
+                    let parts = (live, part, graph);
+                    let walked = self.walk(&mut walker, parts, seen, (query, effort), &mut rows)?;
                     self.note(source, |note| note.plan = walked);
+                }
+                Way::Probe(part) => {
+                    self.note(source, |note| note.plan = Plan::Clusters);
+                    let of = (source, live, part);
+                    self.probe(&mut walker, of, seen, (query, effort), &mut rows)?;
                 }
             }
             let estimated = walker.counts.estimates - estimated_before;
@@ -112,7 +123,7 @@ impl Snapshot {
                 RowSource::Segment(live) => {
                     match self.plan(live, self.seen(source, row_source), effort)? {
                         Way::Vectors => 0,
-                        Way::Nothing | Way::Codes(_) | Way::Walk(_) => usize::MAX,
+                        Way::Nothing | Way::Codes(_) | Way::Walk(..) | Way::Probe(_) => usize::MAX,
                     }
                 }
             });
@@ -131,17 +142,25 @@ impl Snapshot {
         if seen.matched().is_some_and(|matched| matched.count == 0) {
             return Ok(Way::Nothing);
         }
-        if !live.segment.has_graph() {
+        if !live.segment.has_index() {
             return Ok(Way::Vectors);
         }
-        let part = live.segment.graph();
-        let part = part.ok_or_else(|| Error::internal("a segment's graph is not loaded"))?;
-        let Some(matched) = seen.matched() else { return Ok(Way::Walk(part)) };
-        let few = effort.sooner_scanned(part, matched, 1);
+        let part = live.segment.index();
+        let part = part.ok_or_else(|| Error::internal("a segment's index is not loaded"))?;
+        let (few, otherwise) = match part.graph() {
+            Some(graph) => {
+                let few = seen.matched().map(|only| effort.sooner_scanned(graph, only, 1));
+                (few, Way::Walk(part, graph))
+            }
+            None => {
+                let few = seen.matched().map(|only| effort.probes_all(part, only));
+                (few, Way::Probe(part))
+            }
+        };
         Ok(match (few, part.needs_vectors()) {
-            (true, true) => Way::Vectors,
-            (true, false) => Way::Codes(part),
-            (false, _) => Way::Walk(part),
+            (Some(true), true) => Way::Vectors,
+            (Some(true), false) => Way::Codes(part),
+            _ => otherwise,
         })
     }
 
@@ -149,7 +168,7 @@ impl Snapshot {
     fn scan_matches(
         &self,
         walker: &mut Walker,
-        (live, part): (&LiveSegment, &GraphPart),
+        (live, part): (&LiveSegment, &IndexPart),
         seen: Seen<'_>,
         (query, effort): (&[f32], Effort),
         rows: &mut Vec<u32>,
@@ -168,7 +187,11 @@ impl Snapshot {
         Ok(())
     }
 
-    fn by_vectors<'a>(&self, live: &'a LiveSegment, query: &'a [f32]) -> Result<ByVectors<'a>> {
+    pub(super) fn by_vectors<'a>(
+        &self,
+        live: &'a LiveSegment,
+        query: &'a [f32],
+    ) -> Result<ByVectors<'a>> {
         let not_loaded = || Error::internal("a segment's vectors are not loaded");
         let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
         let (kernels, metric) = (self.shared.kernels, self.shared.config.metric());
@@ -180,9 +203,9 @@ impl Snapshot {
     fn walk(
         &self,
         walker: &mut Walker,
-        (live, part, seen): (&LiveSegment, &GraphPart, Seen<'_>),
-        query: &[f32],
-        effort: Effort,
+        (live, part, graph): (&LiveSegment, &IndexPart, &Graph),
+        seen: Seen<'_>,
+        (query, effort): (&[f32], Effort),
         rows: &mut Vec<u32>,
     ) -> Result<Plan> {
         let all = live.segment.rows() as usize;
@@ -199,7 +222,7 @@ impl Snapshot {
         loop {
             let reach = |start| {
                 let away = start == Start::Away;
-                let few = |only: &MatchedRows| effort.sooner_scanned(part, only, AWAY + 1);
+                let few = |only: &MatchedRows| effort.sooner_scanned(graph, only, AWAY + 1);
                 if away && seen.matched().is_some_and(few) {
                     return None;
                 }
@@ -213,7 +236,7 @@ impl Snapshot {
             let found = match part.needs_vectors() {
                 true => {
                     let (by, how) = (self.by_vectors(live, query)?, (reach, effort.k));
-                    walker.walk_vectors(part, &by, how, seen.matched(), lives)
+                    walker.walk_vectors(graph, &by, how, seen.matched(), lives)
                 }
                 false => {
                     let (kernels, how) = (self.shared.kernels, (reach, effort.rerank));

@@ -42,7 +42,9 @@ pub struct PartExplained {
     pub plan: Plan,
     /// Why.
     pub why: String,
-    /// Rows whose distance was estimated from codes.
+    /// Clusters that were searched, if it was gone through by those.
+    pub clusters: u64,
+    /// Rows and centres whose distance was estimated from codes.
     pub estimated: u64,
     /// Rows that were scored by their vectors.
     pub scored: u64,
@@ -64,6 +66,8 @@ pub enum Plan {
     ShortCodes,
     /// Codes of the rows that a filter matches, then vectors of the near ones.
     Codes,
+    /// Codes of the rows in the nearest clusters, then vectors of the near ones.
+    Clusters,
     /// A walk through the graph, then vectors of the near ones.
     Walk,
     /// A walk that did not come by enough of what a filter matches, then codes of all that.
@@ -78,6 +82,7 @@ impl Plan {
             Plan::Vectors => "vectors",
             Plan::ShortCodes => "short codes",
             Plan::Codes => "codes",
+            Plan::Clusters => "clusters",
             Plan::Walk => "walk",
             Plan::WalkAndCodes => "walk, codes",
         }
@@ -151,7 +156,7 @@ impl Snapshot {
             Plan::Nothing => "nothing lives".to_owned(),
             Plan::Vectors if request.params.exact => "an exact search".to_owned(),
             Plan::Vectors => match rows {
-                RowSource::Segment(live) if live.segment.has_graph() => {
+                RowSource::Segment(live) if live.segment.has_index() => {
                     "few match, and there are no codes".to_owned()
                 }
                 _ if self.shared.config.index() == Index::Flat => "the index is flat".to_owned(),
@@ -159,6 +164,7 @@ impl Snapshot {
             },
             Plan::ShortCodes => "no graph leads here".to_owned(),
             Plan::Codes => "what matches is sooner looked at than walked to".to_owned(),
+            Plan::Clusters => "the index is of clusters".to_owned(),
             Plan::Walk if part.matched.is_some() => {
                 "what matches is sooner walked to than looked at".to_owned()
             }

@@ -8,6 +8,7 @@ mod fetch;
 mod groups;
 mod nearest;
 mod params;
+mod probe;
 mod request;
 mod scroll;
 mod search;

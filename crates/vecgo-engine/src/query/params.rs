@@ -1,4 +1,4 @@
-use vecgo_format::{Config, Index};
+use vecgo_format::{Config, Index, MAX_CLUSTERS};
 
 use super::fetch::Fetch;
 use crate::{Error, Result};
@@ -21,6 +21,8 @@ pub struct SearchParams {
     /// that is more; where the nearest stand out it is over before. 192 if absent, or half as much
     /// again as `k` if that is more.
     pub ef: Option<usize>,
+    /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](vecgo_format::MAX_CLUSTERS).
+    pub nprobe: Option<usize>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
     /// are. If absent, all that may be among the nearest, given how far codes can be off.
     pub rerank: Option<usize>,
@@ -30,7 +32,7 @@ pub struct SearchParams {
 
 impl Default for SearchParams {
     fn default() -> Self {
-        Self { k: 10, fetch: Fetch::default(), ef: None, rerank: None, exact: false }
+        Self { k: 10, fetch: Fetch::default(), ef: None, nprobe: None, rerank: None, exact: false }
     }
 }
 
@@ -49,20 +51,25 @@ impl SearchParams {
     /// Refuses numbers out of range, and a knob that does nothing for the collection.
     pub(crate) fn check(&self, config: &Config) -> Result<()> {
         let (index, quantization) = (config.index(), config.quantization());
-        let does_nothing = |knob, what| {
-            Error::invalid(format!("{knob} does nothing for the {what}; leave it out"))
+        let of_index = format!("index `{index}`");
+        let is_graph = matches!(index, Index::Graph { .. });
+        let is_ivf = matches!(index, Index::Ivf { .. });
+        let of_codes = match index {
+            Index::Flat => of_index.clone(),
+            _ => format!("quantization `{quantization}`"),
         };
-        for (knob, given) in [("ef", self.ef), ("rerank", self.rerank)] {
+        for (knob, given, has_use, what, most) in [
+            ("ef", self.ef, is_graph, &of_index, MAX_CANDIDATES),
+            ("nprobe", self.nprobe, is_ivf, &of_index, MAX_CLUSTERS as usize),
+            ("rerank", self.rerank, quantization.is_reranked(), &of_codes, MAX_CANDIDATES),
+        ] {
             let Some(found) = given else { continue };
-            if index == Index::Flat {
-                return Err(does_nothing(knob, format!("index `{index}`")));
-            }
-            if knob == "rerank" && !quantization.is_reranked() {
-                return Err(does_nothing(knob, format!("quantization `{quantization}`")));
-            }
-            if !(1..=MAX_CANDIDATES).contains(&found) {
-                let message = format!("{knob} is {found}; expected 1 to {MAX_CANDIDATES}");
+            if !has_use {
+                let message = format!("{knob} does nothing for the {what}; leave it out");
                 return Err(Error::invalid(message));
+            }
+            if !(1..=most).contains(&found) {
+                return Err(Error::invalid(format!("{knob} is {found}; expected 1 to {most}")));
             }
         }
         Ok(())

@@ -63,7 +63,7 @@ impl Snapshot {
         }
         for live in &self.view.segments {
             match self.walks(live, params) {
-                true => live.segment.load_graph(&self.shared.config, 0).await?,
+                true => live.segment.load_index(&self.shared.config, 0).await?,
                 false => {
                     live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
                 }
@@ -85,7 +85,7 @@ impl Snapshot {
         for (number, source) in self.sources() {
             let (in_memory, read) = match source {
                 RowSource::Segment(live) if self.walks(live, params) => {
-                    (live.segment.graph().is_some(), params.walked_rows())
+                    (live.segment.index().is_some(), params.walked_rows())
                 }
                 RowSource::Segment(live) => {
                     (live.segment.resident().is_some(), self.scanned_rows((number, source), params))
@@ -102,7 +102,7 @@ impl Snapshot {
 
     /// Whether a search walks the segment's graph.
     pub(crate) fn walks(&self, live: &LiveSegment, params: SearchParams) -> bool {
-        !params.exact && live.segment.has_graph()
+        !params.exact && live.segment.has_index()
     }
 
     /// Scans for all queries; several are shared out between the database's threads.

@@ -13,7 +13,7 @@ use vecgo_kernels::{PageBuf, with_floats};
 
 use super::resident::Resident;
 use crate::filter::KeptMatches;
-use crate::graph::GraphPart;
+use crate::index::IndexPart;
 use crate::short_codes::ShortCodes;
 use crate::{Error, Result};
 
@@ -209,9 +209,9 @@ impl Segment {
         Error::format(&self.key, error)
     }
 
-    /// Whether it is searched by walking a graph.
-    pub(crate) fn has_graph(&self) -> bool {
-        GraphPart::is_in(&self.directory)
+    /// Whether it has an index.
+    pub(crate) fn has_index(&self) -> bool {
+        IndexPart::is_in(&self.directory)
     }
 
     /// The rows that have this id, dead ones included.

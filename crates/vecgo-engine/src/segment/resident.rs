@@ -9,7 +9,7 @@ use vecgo_io::{Charge, Held, Use};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
 
 use super::{Segment, Stop};
-use crate::graph::GraphPart;
+use crate::index::IndexPart;
 use crate::{Error, Result};
 
 /// What has been loaded of a segment.
@@ -19,7 +19,7 @@ pub(super) struct Resident {
     norms: OnceCell<Charged<PageBuf<f32>>>,
     longest: OnceCell<f32>,
     lookup: OnceCell<Charged<Lookup>>,
-    graph: OnceCell<Charged<GraphPart>>,
+    index: OnceCell<Charged<IndexPart>>,
     fields: OnceCell<Charged<Fields>>,
     /// Room for the vectors, if they are held whole although walks read few of them.
     held: OnceCell<Held>,
@@ -49,11 +49,11 @@ fn bytes<T>(cell: &OnceCell<Charged<T>>) -> u64 {
 impl Segment {
     /// Bytes that loaded sections take.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let Resident { vectors, norms, lookup, graph, fields, numbers, .. } = &self.resident;
+        let Resident { vectors, norms, lookup, index, fields, numbers, .. } = &self.resident;
         bytes(vectors)
             + bytes(norms)
             + bytes(lookup)
-            + bytes(graph)
+            + bytes(index)
             + bytes(fields)
             + bytes(numbers)
             + self.short_codes.memory_bytes() as u64
@@ -132,16 +132,16 @@ impl Segment {
         }
     }
 
-    /// Loads what a walk through its graph reads. Others are about to give up `given_up` bytes of
+    /// Loads what a search through its index reads. Others are about to give up `given_up` bytes of
     /// vectors that are held whole.
     ///
     /// # Errors
     /// `ResourceExhausted` if there was no memory for it for too long.
-    pub(crate) async fn load_graph(&self, config: &Config, given_up: u64) -> Result<()> {
-        let Resident { graph, numbers, vectors, norms, .. } = &self.resident;
-        let load = async || GraphPart::load(self, config).await;
-        let graph = self.charged(graph, Use::Segments, &GraphPart::SECTIONS, load).await?;
-        if graph.needs_vectors() {
+    pub(crate) async fn load_index(&self, config: &Config, given_up: u64) -> Result<()> {
+        let Resident { index, numbers, vectors, norms, .. } = &self.resident;
+        let load = async || IndexPart::load(self, config).await;
+        let index = self.charged(index, Use::Segments, &IndexPart::SECTIONS, load).await?;
+        if index.needs_vectors() {
             let kinds = (SectionKind::Vectors, SectionKind::Norms);
             let load = async || self.floats(kinds.0).await;
             self.charged(vectors, Use::Segments, &[kinds.0], load).await?;
@@ -178,9 +178,9 @@ impl Segment {
         Ok(())
     }
 
-    /// The graph, if it has been loaded.
-    pub(crate) fn graph(&self) -> Option<&GraphPart> {
-        self.resident.graph.get().map(|graph| &**graph)
+    /// The index, if it has been loaded.
+    pub(crate) fn index(&self) -> Option<&IndexPart> {
+        self.resident.index.get().map(|index| &**index)
     }
 
     /// Bytes of vectors that are held whole because there was room for them.

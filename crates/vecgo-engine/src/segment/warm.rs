@@ -41,9 +41,9 @@ impl Segment {
         if !shared.searched.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if self.has_graph() {
+        if self.has_index() {
             let given_up = others.iter().map(|other| other.held()).sum();
-            return self.load_graph(&shared.config, given_up).await;
+            return self.load_index(&shared.config, given_up).await;
         }
         self.load(shared.config.metric(), &shared.kernels).await?;
         if ShortCodes::are_for(&shared.config) {

@@ -115,7 +115,7 @@ impl Writer {
     fn is_compact(&self) -> bool {
         let Some((live, named)) = self.segments.first() else { return true };
         let graph = self.graph_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
-        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_graph() || !graph)
+        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_index() || !graph)
     }
 
     /// How many rows are worth a graph, if the collection is to have any.
@@ -137,7 +137,7 @@ impl Writer {
             bytes: named.object.length,
             memory: memory_of(&live.segment, named.dead_rows.into(), &self.shared.config),
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
-            has_graph: live.segment.has_graph(),
+            has_index: live.segment.has_index(),
         });
         let (summaries, memory) = (summaries.collect::<Vec<_>>(), &self.shared.env.memory);
         let planned = |most_memory, most_bytes| {

@@ -1,8 +1,12 @@
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::ConfigError;
+
+/// Most clusters that an index may have.
+pub const MAX_CLUSTERS: u32 = 1 << 20;
 
 /// How a collection finds neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,9 +21,16 @@ pub enum Index {
         /// and a slower build.
         ef_construction: u16,
     },
+    /// Clusters, of which those nearest to the query are scanned: much sooner built than a graph, and
+    /// slower to search.
+    Ivf {
+        /// Clusters of a segment, 1 to [`MAX_CLUSTERS`]; if absent, four times the root of its rows. There
+        /// is one for each 16 rows at most.
+        n_clusters: Option<NonZeroU32>,
+    },
 }
 
-/// What stands in for the vectors while a graph is walked. Hits are scored by their vectors in
+/// What stands in for the vectors while an index is searched. Hits are scored by their vectors in
 /// any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantization {
@@ -27,7 +38,8 @@ pub enum Quantization {
     None,
     /// A byte a dimension, between the least and the greatest value.
     Sq8,
-    /// A random rotation, then so many bits a dimension (RaBitQ).
+    /// A random rotation, then so many bits a dimension (RaBitQ); `int4` is a familiar name of it with
+    /// four.
     RaBitQ {
         /// Bits a dimension, 4 or 8.
         bits: u8,
@@ -40,24 +52,29 @@ impl Index {
     /// Candidates kept while a row's edges are chosen, unless others are asked for.
     pub const DEFAULT_EF_CONSTRUCTION: u16 = 200;
 
-    const M: RangeInclusive<u16> = 4..=128;
-    const EF_CONSTRUCTION: RangeInclusive<u16> = 8..=4096;
+    const M: RangeInclusive<u32> = 4..=128;
+    const EF_CONSTRUCTION: RangeInclusive<u32> = 8..=4096;
 
     /// A graph with the default settings.
     pub const fn graph() -> Self {
         Self::Graph { m: Self::DEFAULT_M, ef_construction: Self::DEFAULT_EF_CONSTRUCTION }
     }
 
+    /// As many clusters in a segment as four times the root of its rows.
+    pub const fn ivf() -> Self {
+        Self::Ivf { n_clusters: None }
+    }
+
     /// The quantization of a collection that asks for none by name.
     pub(super) fn default_quantization(self) -> Quantization {
         match self {
             Index::Flat => Quantization::None,
-            Index::Graph { .. } => Quantization::RaBitQ { bits: 8 },
+            Index::Graph { .. } | Index::Ivf { .. } => Quantization::RaBitQ { bits: 8 },
         }
     }
 
     pub(super) fn check(self) -> Result<(), ConfigError> {
-        let within = |what, found, range: RangeInclusive<u16>| {
+        let within = |what, found: u32, range: RangeInclusive<u32>| {
             let (least, most) = (*range.start(), *range.end());
             match range.contains(&found) {
                 true => Ok(()),
@@ -65,10 +82,13 @@ impl Index {
             }
         };
         match self {
-            Index::Flat => Ok(()),
+            Index::Flat | Index::Ivf { n_clusters: None } => Ok(()),
             Index::Graph { m, ef_construction } => {
-                within("m", m, Self::M)?;
-                within("ef_construction", ef_construction, Self::EF_CONSTRUCTION)
+                within("m", m.into(), Self::M)?;
+                within("ef_construction", ef_construction.into(), Self::EF_CONSTRUCTION)
+            }
+            Index::Ivf { n_clusters: Some(clusters) } => {
+                within("n_clusters", clusters.get(), 1..=MAX_CLUSTERS)
             }
         }
     }
@@ -85,6 +105,7 @@ impl fmt::Display for Index {
         f.write_str(match self {
             Index::Flat => "flat",
             Index::Graph { .. } => "graph",
+            Index::Ivf { .. } => "ivf",
         })
     }
 }
@@ -93,11 +114,12 @@ impl FromStr for Index {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        let (what, expected, found) = ("index", "flat or graph", name.to_owned());
+        let (what, expected, found) = ("index", "flat, graph or ivf", name.to_owned());
         match name {
             "flat" => Ok(Index::Flat),
             "graph" | "hnsw" => Ok(Index::graph()),
-            "ivf" | "disk" => Err(ConfigError::NotYet { what, expected, found }),
+            "ivf" => Ok(Index::ivf()),
+            "disk" => Err(ConfigError::NotYet { what, expected, found }),
             _ => Err(ConfigError::Name { what, expected, found }),
         }
     }
@@ -142,9 +164,8 @@ impl FromStr for Quantization {
         match name.split_once(':') {
             None if name == "none" => Ok(Quantization::None),
             None if name == "sq8" => Ok(Quantization::Sq8),
-            None if name == "int4" || name == "binary" => {
-                Err(ConfigError::NotYet { what, expected, found })
-            }
+            None if name == "int4" => Ok(Quantization::RaBitQ { bits: 4 }),
+            None if name == "binary" => Err(ConfigError::NotYet { what, expected, found }),
             Some(("pq", subspaces)) if subspaces.parse::<u32>().is_ok_and(|m| m > 0) => {
                 Err(ConfigError::NotYet { what, expected, found })
             }

@@ -1,11 +1,12 @@
 mod index;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-pub use index::{Index, Quantization};
+pub use index::{Index, MAX_CLUSTERS, Quantization};
 
 use crate::FormatError;
 use crate::codec::{Decoder, Encoder};
@@ -68,11 +69,11 @@ pub enum ConfigError {
         /// What has the number.
         what: &'static str,
         /// The number given.
-        found: u16,
+        found: u32,
         /// The least that can be.
-        least: u16,
+        least: u32,
         /// The most that can be.
-        most: u16,
+        most: u32,
     },
     /// A quantization that the index would never look at.
     #[error("quantization `{found}` does nothing for the index `{index}`; leave it out")]
@@ -145,7 +146,9 @@ impl Config {
         self.index.check()?;
         self.quantization.check()?;
         match (self.index, self.quantization) {
-            (Index::Graph { .. }, _) | (Index::Flat, Quantization::None) => Ok(()),
+            (Index::Graph { .. } | Index::Ivf { .. }, _) | (Index::Flat, Quantization::None) => {
+                Ok(())
+            }
             (index, found) => Err(ConfigError::NoEffect { found, index }),
         }
     }
@@ -158,13 +161,15 @@ impl Config {
             Metric::L2 => 1,
             Metric::Dot => 2,
         });
-        let (index, m, ef_construction) = match self.index {
-            Index::Flat => (0, 0, 0),
-            Index::Graph { m, ef_construction } => (1, m, ef_construction),
+        let (index, m, ef_construction, clusters) = match self.index {
+            Index::Flat => (0, 0, 0, 0),
+            Index::Graph { m, ef_construction } => (1, m, ef_construction, 0),
+            Index::Ivf { n_clusters } => (2, 0, 0, n_clusters.map_or(0, NonZeroU32::get)),
         };
         out.u8(index);
         out.u16(m);
         out.u16(ef_construction);
+        out.u32(clusters);
         let (quantization, bits) = match self.quantization {
             Quantization::None => (0, 0),
             Quantization::Sq8 => (1, 0),
@@ -182,12 +187,14 @@ impl Config {
             2 => Metric::Dot,
             tag => return Err(bytes.invalid(format!("metric {tag}, expected 0 to 2"))),
         };
-        let index = match (bytes.u8()?, bytes.u16()?, bytes.u16()?) {
-            (0, 0, 0) => Index::Flat,
-            (1, m, ef_construction) => Index::Graph { m, ef_construction },
-            (tag, m, ef) => {
-                let found = format!("index {tag}, m {m}, ef_construction {ef}");
-                return Err(bytes.invalid(format!("{found}; expected 0, 0, 0, or 1")));
+        let index = match (bytes.u8()?, bytes.u16()?, bytes.u16()?, bytes.u32()?) {
+            (0, 0, 0, 0) => Index::Flat,
+            (1, m, ef_construction, 0) => Index::Graph { m, ef_construction },
+            (2, 0, 0, clusters) => Index::Ivf { n_clusters: NonZeroU32::new(clusters) },
+            (tag, m, ef, clusters) => {
+                let found =
+                    format!("index {tag}, m {m}, ef_construction {ef}, clusters {clusters}");
+                return Err(bytes.invalid(format!("{found}; expected 0 to 2, with its own alone")));
             }
         };
         let quantization = match (bytes.u8()?, bytes.u8()?) {
@@ -208,8 +215,12 @@ impl Config {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "dim {}, metric {}, index {}", self.dim, self.metric, self.index)?;
-        if let Index::Graph { m, ef_construction } = self.index {
-            write!(f, " (m {m}, ef_construction {ef_construction})")?;
+        match self.index {
+            Index::Graph { m, ef_construction } => {
+                write!(f, " (m {m}, ef_construction {ef_construction})")?;
+            }
+            Index::Ivf { n_clusters: Some(clusters) } => write!(f, " (n_clusters {clusters})")?,
+            Index::Flat | Index::Ivf { n_clusters: None } => {}
         }
         write!(f, ", quantization {}", self.quantization)
     }

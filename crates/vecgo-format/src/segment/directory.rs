@@ -53,6 +53,8 @@ pub enum SectionKind {
     /// The rows in order of clusters: the first row of each, then of each the row nearest to its
     /// centre, each a u32.
     Clusters,
+    /// The centre of each cluster, by which searches choose some: codes of eight bits, then factors.
+    Centres,
     /// The fields of the documents, and where their values stand in [`SectionKind::FieldData`].
     Fields,
     /// The values of each field in order, and their rows.
@@ -62,7 +64,7 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 22] = [
+    const KNOWN: [(u16, SectionKind); 23] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -85,6 +87,7 @@ impl SectionKind {
         (20, SectionKind::Fields),
         (21, SectionKind::FieldData),
         (22, SectionKind::Clusters),
+        (23, SectionKind::Centres),
     ];
 
     fn code(self) -> u16 {
@@ -242,13 +245,19 @@ impl Directory {
             (SectionKind::PayloadSpans, SectionKind::Payloads),
             (SectionKind::Fields, SectionKind::FieldData),
             (SectionKind::Documents, SectionKind::Fields),
-            (SectionKind::Edges, SectionKind::Space),
             (SectionKind::Edges, SectionKind::Entries),
-            (SectionKind::Edges, SectionKind::Clusters),
+            (SectionKind::Space, SectionKind::Clusters),
         ] {
             if has(one) != has(other) {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
             }
+        }
+        let found = [SectionKind::Edges, SectionKind::Centres, SectionKind::Space].map(has);
+        if !matches!(found, [false, false, false] | [true, false, true] | [false, true, true]) {
+            let expected = "Space, and one of Edges and Centres, or none of them";
+            return Err(
+                bytes.invalid(format!("sections that do not belong together; expected {expected}"))
+            );
         }
         Ok(directory)
     }

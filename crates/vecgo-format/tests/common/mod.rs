@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
     BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, FieldSchema, FieldType, Id,
-    Identity, Index, LogHeader, LogPosition, LogRange, MAX_DIM, MAX_ID_BYTES, Manifest, Metric,
-    ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, SECTION_ALIGN,
+    Identity, Index, LogHeader, LogPosition, LogRange, MAX_CLUSTERS, MAX_DIM, MAX_ID_BYTES,
+    Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, SECTION_ALIGN,
     SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, field_name,
 };
 
@@ -34,9 +35,12 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         Just(Quantization::Sq8),
         prop_oneof![Just(4), Just(8)].prop_map(|bits| Quantization::RaBitQ { bits }),
     ];
+    let ivf = (0u32..=MAX_CLUSTERS, quantization.clone()).prop_map(|(clusters, codes)| {
+        (Index::Ivf { n_clusters: NonZeroU32::new(clusters) }, codes)
+    });
     let graph = (4u16..=128, 8u16..=4096, quantization)
         .prop_map(|(m, ef_construction, codes)| (Index::Graph { m, ef_construction }, codes));
-    let index = prop_oneof![Just((Index::Flat, Quantization::None)), graph];
+    let index = prop_oneof![Just((Index::Flat, Quantization::None)), ivf, graph];
     (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index).prop_map(
         |(dim, metric, (index, codes))| {
             Config::new(dim, metric).with_index(index).with_quantization(codes)

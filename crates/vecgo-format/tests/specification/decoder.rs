@@ -1,6 +1,7 @@
 //! The structures of the page, in its order.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
@@ -33,9 +34,10 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
         other => panic!("metric {other}"),
     };
     let index = walk.tag("index", "index");
-    let index = match (index, walk.u16("m"), walk.u16("ef construction")) {
-        ("flat", 0, 0) => Index::Flat,
-        ("graph", m, ef_construction) => Index::Graph { m, ef_construction },
+    let index = match (index, walk.u16("m"), walk.u16("ef construction"), walk.u32("clusters")) {
+        ("flat", 0, 0, 0) => Index::Flat,
+        ("ivf", 0, 0, clusters) => Index::Ivf { n_clusters: NonZeroU32::new(clusters) },
+        ("graph", m, ef_construction, 0) => Index::Graph { m, ef_construction },
         other => panic!("index {other:?}"),
     };
     let quantization = walk.tag("quantization", "quantization");
@@ -456,11 +458,12 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "Fields" => SectionKind::Fields,
         "FieldData" => SectionKind::FieldData,
         "Clusters" => SectionKind::Clusters,
+        "Centres" => SectionKind::Centres,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 22);
+    assert_eq!(rows.len(), 23);
     kinds
 }
 

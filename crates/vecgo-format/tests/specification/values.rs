@@ -1,11 +1,13 @@
 //! What the tests encode.
 
+use std::num::NonZeroU32;
+
 use serde_json::{Map, Value, json};
 use vecgo_format::{
     BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSchema, FieldSections, FieldsBuilder,
-    FrameBuilder, Id, IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_DIM, Metric,
-    Previous, Quantization, SECTION_ALIGN, Schema, Section, SectionKind, checksum, encode_document,
-    encode_spans, segment_header,
+    FrameBuilder, Id, IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_CLUSTERS, MAX_DIM,
+    Metric, Previous, Quantization, SECTION_ALIGN, Schema, Section, SectionKind, checksum,
+    encode_document, encode_spans, segment_header,
 };
 
 use crate::decoder::{directory, trailer};
@@ -143,7 +145,6 @@ pub(crate) fn directory_of(file: &[u8]) -> (Directory, u64) {
     (found, sum)
 }
 
-/// Of every metric, index and quantization, with the least and the most there can be.
 /// Fields of every type, in lists and not.
 pub(crate) fn a_schema(strict: bool) -> Schema {
     let types = ["any", "bool", "i64", "f64", "string", "timestamp", "object"];
@@ -158,17 +159,22 @@ pub(crate) fn a_schema(strict: bool) -> Schema {
     Schema::new(strict, changed).unwrap()
 }
 
+/// Of every metric, index and quantization, with the least and the most there can be.
 pub(crate) fn configurations() -> Vec<Config> {
     let flat = Config::new(1, Metric::Cosine).with_index(Index::Flat);
     let graph = |m, ef_construction, quantization| {
         let index = Index::Graph { m, ef_construction };
         Config::new(MAX_DIM, Metric::L2).with_index(index).with_quantization(quantization)
     };
+    let ivf = |n_clusters| Config::new(2, Metric::Dot).with_index(Index::Ivf { n_clusters });
     vec![
         flat,
         graph(4, 8, Quantization::None),
         graph(128, 4096, Quantization::Sq8),
         graph(16, 100, Quantization::RaBitQ { bits: 4 }),
         graph(16, 100, Quantization::RaBitQ { bits: 8 }),
+        ivf(None),
+        ivf(NonZeroU32::new(1)),
+        ivf(NonZeroU32::new(MAX_CLUSTERS)),
     ]
 }

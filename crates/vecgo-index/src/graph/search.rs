@@ -124,10 +124,13 @@ const LEAST_TOLD: f32 = 0.125;
 
 /// Nearness by codes.
 #[derive(Clone, Copy, Debug)]
-struct ByCodes<'a> {
-    kernels: Kernels,
-    codes: Codes<'a>,
-    query: &'a CodeQuery,
+pub struct ByCodes<'a> {
+    /// What estimates them.
+    pub kernels: Kernels,
+    /// The rows.
+    pub codes: Codes<'a>,
+    /// What they are to be near to.
+    pub query: &'a CodeQuery,
 }
 
 impl Near for ByCodes<'_> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::points::{Random, Set, params};
-use vecgo_index::{Cancelled, Serial, Threads, build, cluster};
+use vecgo_index::{Cancelled, ClusterParams, Serial, Threads, build, cluster};
 use vecgo_kernels::Kernels;
 
 #[test]
@@ -45,10 +45,11 @@ fn a_build_ends_with_the_first_no() {
 #[test]
 fn clustering_ends_when_told_to() {
     let set = Set::new(Random(3).clustered(6000, 8, 10), 8);
+    let how = ClusterParams { clusters: 24, rounds: 2, seed: 3 };
     let count = |most: usize| {
         let asked = AtomicUsize::new(0);
         let go_on = || asked.fetch_add(1, Ordering::Relaxed) + 1 < most;
-        let clusters = cluster(Kernels::best(), set.points(), 3, &Serial, &go_on);
+        let clusters = cluster(Kernels::best(), set.points(), how, &Serial, &go_on);
         (clusters.map(|_| ()), asked.into_inner())
     };
     let (clusters, all) = count(usize::MAX);

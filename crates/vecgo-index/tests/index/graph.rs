@@ -4,7 +4,7 @@
 
 use crate::points::{Random, Set, check_graph, params};
 use proptest::prelude::*;
-use vecgo_index::{BuildParams, Parallel, Serial, Threads, build, cluster};
+use vecgo_index::{BuildParams, ClusterParams, Parallel, Serial, Threads, build, cluster};
 use vecgo_kernels::{Kernels, Level};
 
 /// Sets that mislead a builder.
@@ -85,7 +85,7 @@ fn few_rows() {
                 "no entries",
             );
         }
-        let clusters = cluster(Kernels::best(), set.points(), 1, &Serial, &|| true).unwrap();
+        let clusters = set.cluster(rows / 3, 2, 1);
         assert_eq!(clusters.order.len(), rows);
     }
 }
@@ -127,7 +127,7 @@ fn threads_and_levels_make_no_difference() {
     let set = Set::new(Random(5).clustered(3000, 24, 20), 24);
     let entries = set.entries();
     let expected = set.build(&entries, params(16));
-    let first = cluster(Kernels::best(), set.points(), 5, &Serial, &|| true).unwrap();
+    let first = set.cluster(40, 2, 5);
     let users: [&dyn Parallel; 5] = [&Serial, &Threads(0), &Threads(2), &Threads(5), &Backwards(3)];
     for kernels in Level::ALL.into_iter().filter_map(|level| Kernels::new(level).ok()) {
         for (number, parallel) in users.into_iter().enumerate() {
@@ -135,10 +135,13 @@ fn threads_and_levels_make_no_difference() {
                 build(kernels, set.points(), &entries, params(16), None, parallel, |_| true);
             let what = format!("{kernels:?}, {number}");
             assert!(built.unwrap().edges == expected, "edges differ: {what}");
-            let clusters = cluster(kernels, set.points(), 5, parallel, &|| true).unwrap();
+            let how = ClusterParams { clusters: 40, rounds: 2, seed: 5 };
+            let clusters = cluster(kernels, set.points(), how, parallel, &|| true).unwrap();
             assert_eq!(clusters.order, first.order, "{what}");
             assert_eq!(clusters.starts, first.starts, "{what}");
-            assert_eq!(clusters.centres, first.centres, "{what}");
+            assert_eq!(clusters.nearest, first.nearest, "{what}");
+            assert_eq!(clusters.centres.cells, first.centres.cells, "{what}");
+            assert_eq!(clusters.centres.factors, first.centres.factors, "{what}");
         }
     }
     let other = set.build(&entries, BuildParams { seed: 10, ..params(16) });

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests, over few rows")]
 
 use vecgo_index::{
-    BuildParams, Codes, Edges, NO_EDGE, Neighbour, OldGraph, Points, Reach, Scratch, Serial, Width,
-    build, cluster,
+    BuildParams, ClusterParams, Clusters, Codes, Edges, NO_EDGE, Neighbour, OldGraph, Points,
+    Reach, Scratch, Serial, Width, build, cluster,
 };
 use vecgo_kernels::{CodeRows, Factors, Kernels};
 use vecgo_quant::{CodeQuery, Kind, Space, encode, split};
@@ -101,11 +101,16 @@ impl Set {
         Codes { rows, factors: Factors::apart(&self.upper_factors).unwrap(), width: Width::Four }
     }
 
+    pub(crate) fn cluster(&self, clusters: usize, rounds: usize, seed: u64) -> Clusters {
+        let params = ClusterParams { clusters, rounds, seed };
+        cluster(Kernels::best(), self.points(), params, &Serial, &|| true).unwrap()
+    }
+
     /// Centres of clusters, at most 64.
     pub(crate) fn entries(&self) -> Vec<u32> {
-        let clusters = cluster(Kernels::best(), self.points(), 5, &Serial, &|| true).unwrap();
+        let clusters = self.cluster(self.rows().div_ceil(256), 0, 5);
         let mut centres: Vec<u32> =
-            clusters.centres.iter().map(|place| clusters.order[*place as usize]).collect();
+            clusters.nearest.iter().map(|place| clusters.order[*place as usize]).collect();
         centres.truncate(64);
         centres
     }

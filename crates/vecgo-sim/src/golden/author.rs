@@ -191,6 +191,7 @@ fn index(index: Index) -> Value {
         Index::Graph { m, ef_construction } => {
             json!({"name": "graph", "m": m, "ef_construction": ef_construction})
         }
+        Index::Ivf { n_clusters } => json!({"name": "ivf", "n_clusters": n_clusters}),
     }
 }
 

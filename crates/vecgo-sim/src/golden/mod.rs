@@ -4,6 +4,7 @@
 mod author;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,7 +187,13 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     let index = Index::Graph { m: 16, ef_construction: 100 };
     let config = Config::new(1, Metric::Dot).with_index(index).with_quantization(Quantization::Sq8);
     let scores = author.create(database, "scores", config, free()).await?;
-    author.upsert(&scores, vec![Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}))]).await
+    author
+        .upsert(&scores, vec![Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}))])
+        .await?;
+    let index = Index::Ivf { n_clusters: NonZeroU32::new(7) };
+    let config = Config::new(2, Metric::Cosine).with_index(index);
+    let clusters = author.create(database, "clusters", config, free()).await?;
+    author.upsert(&clusters, vec![Record::new(0u64, [3.0, 4.0])]).await
 }
 
 /// Documents of every type of value, both kinds of id, payloads there, empty and absent.

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use vecgo_engine::{
-    Collection, Database, ErrorKind, Fetch, Filter, Hit, Id, Index, MAX_CANDIDATES, Metric, Op,
-    Request, SearchParams,
+    Collection, Database, ErrorKind, Fetch, Filter, Hit, Id, Index, MAX_CANDIDATES, MAX_CLUSTERS,
+    Metric, Op, Request, SearchParams,
 };
 use vecgo_io::Store;
 
@@ -197,19 +197,23 @@ enum Reach {
     Some,
 }
 
-/// Ways to search, and what is to be found. A walk that keeps all that it meets meets all rows.
+/// Ways to search, and what is to be found. A walk that keeps all that it meets meets all rows, and
+/// all clusters have them.
 fn searches(collection: &Collection, k: usize) -> Vec<(SearchParams, Reach)> {
     let plain = SearchParams { k, ..SearchParams::default() };
     if collection.config().index() == Index::Flat {
         return vec![(plain, Reach::Nearest)];
     }
     let reranked = collection.config().quantization().is_reranked();
-    let most = SearchParams {
-        ef: Some(MAX_CANDIDATES),
-        rerank: reranked.then_some(MAX_CANDIDATES),
-        ..plain
+    let effort = |ef: usize, clusters: usize, rerank: usize| {
+        let rerank = reranked.then_some(rerank);
+        match collection.config().index() {
+            Index::Ivf { .. } => SearchParams { nprobe: Some(clusters), rerank, ..plain },
+            _ => SearchParams { ef: Some(ef), rerank, ..plain },
+        }
     };
-    let least = SearchParams { ef: Some(1), rerank: reranked.then_some(1), ..plain };
+    let most = effort(MAX_CANDIDATES, MAX_CLUSTERS as usize, MAX_CANDIDATES);
+    let least = effort(1, 1, 1);
     let exact = SearchParams { exact: true, ..plain };
     vec![(most, Reach::Nearest), (least, Reach::Some), (exact, Reach::Nearest)]
 }

@@ -50,6 +50,10 @@ fn index(value: &serde_json::Value) -> Index {
     match value["name"].as_str().unwrap() {
         "flat" => Index::Flat,
         "graph" => Index::Graph { m: setting("m"), ef_construction: setting("ef_construction") },
+        "ivf" => {
+            let clusters = value["n_clusters"].as_u64().map_or(0, |n| u32::try_from(n).unwrap());
+            Index::Ivf { n_clusters: std::num::NonZeroU32::new(clusters) }
+        }
         other => panic!("index {other}"),
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use vecgo::{Collection, Config, Database, Hit, Id, MAX_CANDIDATES, Metric, Quantization, Record};
+use vecgo::{
+    Collection, Config, Database, Hit, Id, Index, MAX_CANDIDATES, MAX_CLUSTERS, Metric,
+    Quantization, Record,
+};
 
 use crate::oracle::distance;
 
@@ -64,15 +67,24 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(dim: usize, metric: Metric, quantization: Quantization) -> Self {
+        Self::empty(Config::new(dim, metric).with_quantization(quantization))
+    }
+
+    fn empty(config: Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config::new(dim, metric).with_quantization(quantization);
         let docs = open(dir.path()).open_or_create("docs", config).wait().unwrap();
         Self { dir, config, docs, model: Model::new() }
     }
 
     /// With rows in one segment that has a graph.
     pub(crate) fn of(metric: Metric, quantization: Quantization, rows: &[Vec<f32>]) -> Self {
-        let mut made = Self::new(rows[0].len(), metric, quantization);
+        let config = Config::new(rows[0].len(), metric).with_quantization(quantization);
+        Self::with(config, rows)
+    }
+
+    /// The same with any index.
+    pub(crate) fn with(config: Config, rows: &[Vec<f32>]) -> Self {
+        let mut made = Self::empty(config);
         made.put(0, rows);
         made.merge();
         made
@@ -112,7 +124,7 @@ impl Fixture {
     }
 
     pub(crate) fn what(&self) -> String {
-        format!("{} {}", self.config.metric(), self.config.quantization())
+        self.config.to_string()
     }
 
     pub(crate) fn search(&self, query: &[f32], k: usize) -> Vec<Hit> {
@@ -121,7 +133,11 @@ impl Fixture {
 
     /// With all the effort that a search can be told to make.
     pub(crate) fn full(&self, query: &[f32], k: usize) -> Vec<Hit> {
-        let search = self.docs.search(query).k(k).ef(MAX_CANDIDATES);
+        let search = self.docs.search(query).k(k);
+        let search = match self.config.index() {
+            Index::Ivf { .. } => search.nprobe(MAX_CLUSTERS as usize),
+            _ => search.ef(MAX_CANDIDATES),
+        };
         let search = match self.config.quantization() {
             Quantization::None => search,
             _ => search.rerank(MAX_CANDIDATES),

@@ -1,4 +1,4 @@
-//! Searches held against brute force: through graphs, and among rows that no graph leads to.
+//! Searches held against brute force: through graphs and clusters, and among rows that no graph leads to.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 
 mod fixture;
 mod graph;
+mod ivf;
 mod merged;
 #[path = "../oracle/mod.rs"]
 mod oracle;

@@ -12,7 +12,7 @@ use report::{Effort, Point, report};
 use timing::{Calls, time};
 use vecgo::{Collection, Config, Filter};
 
-use super::{check_knobs, filter_of, reader, with_knobs};
+use super::{filter_of, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Bench, Knobs, Target};
 use crate::failure::Failure;
@@ -46,9 +46,6 @@ pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, 
     let least = Duration::try_from_secs_f64(args.seconds);
     let least = least.map_err(|_| Failure::usage("--seconds: expected 0 or more"))?;
     let collection = reader(target)?;
-    for setting in &settings {
-        check_knobs(&setting.knobs, &collection).map_err(|failure| of_sweep(&args, failure))?;
-    }
     let queries = read_queries(&args.queries, collection.config())?;
     let truth = read_truth(&args.truth, queries.len(), args.k)?;
     let queries = &queries[..queries.len().min(truth.len())];
@@ -87,6 +84,7 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
         let param = match &args.knobs {
             Knobs { exact: true, .. } => "exact".to_owned(),
             Knobs { ef: Some(ef), .. } => format!("ef={ef}"),
+            Knobs { nprobe: Some(nprobe), .. } => format!("nprobe={nprobe}"),
             Knobs { rerank: Some(rerank), .. } => format!("rerank={rerank}"),
             _ => "default".to_owned(),
         };

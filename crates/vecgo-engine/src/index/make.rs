@@ -1,7 +1,7 @@
 use vecgo_format::{Config, Index, Quantization, SectionKind};
 use vecgo_index::{
-    BuildParams, Cancelled, Clusters, Codes, Edges, NO_EDGE, OldGraph, Points, Threads, Width,
-    build, cluster,
+    BuildParams, Cancelled, ClusterParams, Clusters, Codes, Edges, NO_EDGE, OldGraph, Points,
+    Threads, Width, build, cluster,
 };
 use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Space, encode, split};
@@ -14,6 +14,12 @@ use crate::{Error, Result};
 
 /// Rows whose mean stands for that of all.
 const SAMPLE_ROWS: usize = 16_384;
+/// Rows of a cluster of a graph, about.
+const CLUSTER_ROWS: usize = 256;
+/// Rounds in which clusters that are searched get better.
+const CLUSTER_ROUNDS: usize = 3;
+/// The fewest rows that a cluster that is searched has on average.
+const LEAST_CLUSTER_ROWS: usize = 16;
 /// Where walks may start: at the centres of so many clusters.
 const MOST_ENTRIES: usize = 64;
 /// An edge is left out if a chosen row is nearer to its end by this factor of squared distance.
@@ -57,7 +63,7 @@ impl Old {
     }
 }
 
-/// Makes the graph and codes of a segment, and the order of its rows, from its vectors. The same
+/// Makes the index and codes of a segment, and the order of its rows, from its vectors. The same
 /// for the same vectors, old graph and seed, however many threads.
 pub(crate) fn make(
     shared: &Shared,
@@ -74,16 +80,25 @@ pub(crate) fn make(
     let encoded = making.encode(&space, vectors)?;
     let clusters = making.cluster(&space, &encoded)?;
     let encoded = making.arrange(encoded, &clusters.order, space.places())?;
-    let ranges = [clusters.starts, clusters.centres.clone()].concat();
-    let order = Order::Permuted(clusters.order);
-    old.iter_mut().for_each(|old| old.follow(&order));
-    let entries = spread(&clusters.centres);
-    let edges = making.link(&space, &encoded, &entries, old)?;
+    let Clusters { order, starts, nearest, centres } = clusters;
+    let order = Order::Permuted(order);
     let mut extra = vec![section(SectionKind::Space, space_bytes(&space, seed))];
+    extra.push(section(SectionKind::Clusters, words(&[starts, nearest.clone()].concat())));
+    match config.index() {
+        Index::Ivf { .. } => {
+            let centres = [centres.cells, centres.factors].concat();
+            extra.push(section(SectionKind::Centres, centres));
+        }
+        Index::Graph { m, ef_construction } => {
+            old.iter_mut().for_each(|old| old.follow(&order));
+            let entries = spread(&nearest);
+            let edges = making.link((m, ef_construction), (&space, &encoded), &entries, old)?;
+            extra.push(section(SectionKind::Edges, words(&edges)));
+            extra.push(section(SectionKind::Entries, words(&entries)));
+        }
+        Index::Flat => return Err(Error::internal("an index of a collection that has none")),
+    }
     extra.extend(code_sections(config.quantization(), &space, encoded));
-    extra.push(section(SectionKind::Edges, words(&edges)));
-    extra.push(section(SectionKind::Entries, words(&entries)));
-    extra.push(section(SectionKind::Clusters, words(&ranges)));
     Ok(Arrangement { order, extra })
 }
 
@@ -152,7 +167,16 @@ impl Making<'_> {
     fn cluster(&self, space: &Space, encoded: &Encoded) -> Result<Clusters> {
         let points = encoded.points(space)?;
         let go_on = || self.stop.check().is_ok();
-        cluster(self.kernels, points, self.seed, &self.threads, &go_on).map_err(cancelled)
+        let rows = encoded.factors.len();
+        let (clusters, rounds) = match self.config.index() {
+            Index::Ivf { n_clusters } => {
+                let asked = n_clusters.map_or(4 * rows.isqrt(), |asked| asked.get() as usize);
+                (asked.min(rows.div_ceil(LEAST_CLUSTER_ROWS)), CLUSTER_ROUNDS)
+            }
+            Index::Graph { .. } | Index::Flat => (rows.div_ceil(CLUSTER_ROWS), 0),
+        };
+        let params = ClusterParams { clusters, rounds, seed: self.seed };
+        cluster(self.kernels, points, params, &self.threads, &go_on).map_err(cancelled)
     }
 
     /// Puts the codes in another order.
@@ -171,14 +195,11 @@ impl Making<'_> {
 
     fn link(
         &self,
-        space: &Space,
-        encoded: &Encoded,
+        (m, ef_construction): (u16, u16),
+        (space, encoded): (&Space, &Encoded),
         entries: &[u32],
         old: Option<Old>,
     ) -> Result<Vec<u32>> {
-        let Index::Graph { m, ef_construction } = self.config.index() else {
-            return Err(Error::internal("a graph for an index that has none"));
-        };
         let params = BuildParams {
             degree: usize::from(m),
             ef: usize::from(ef_construction),

@@ -1,4 +1,4 @@
-//! Segments with right checksums whose graphs are wrong: a search says so, and brute force, which
+//! Segments with right checksums whose indexes are wrong: a search says so, and brute force, which
 //! does not look at them, goes on.
 
 #![expect(
@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vecgo::{Collection, Config, ErrorKind, Id, Metric, Quantization, Record};
+use vecgo::{Collection, Config, ErrorKind, Id, Index, Metric, Quantization, Record};
 use vecgo_format::{BlockChecksums, Directory, Manifest, SectionKind, checksum};
 
 const DIM: usize = 100;
@@ -23,9 +23,13 @@ fn open(path: &Path) -> Collection {
 
 /// A collection of one segment, which has a graph, at rest.
 fn collection(quantization: Quantization) -> tempfile::TempDir {
+    collection_of(Index::default(), quantization)
+}
+
+fn collection_of(index: Index, quantization: Quantization) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(1).wait().unwrap();
-    let config = Config::new(DIM, Metric::Cosine).with_quantization(quantization);
+    let config = Config::new(DIM, Metric::Cosine).with_index(index).with_quantization(quantization);
     let docs = db.open_or_create("docs", config).wait().unwrap();
     docs.upsert((0..ROWS).map(|n| Record::new(u64::from(n), vector(n)))).wait().unwrap();
     docs.flush().wait().unwrap();
@@ -99,17 +103,24 @@ fn quantizations() -> [Quantization; 4] {
 /// What a search says once a section was changed, in all collections that have it.
 #[track_caller]
 fn is_refused(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
-    is_refused_in(&quantizations(), kind, words, change);
+    is_refused_in(Index::default(), &quantizations(), kind, words, change);
 }
 
 /// In those with codes: without, nothing is read of some sections.
 #[track_caller]
 fn is_refused_with_codes(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
-    is_refused_in(&quantizations()[1..], kind, words, change);
+    is_refused_in(Index::default(), &quantizations()[1..], kind, words, change);
+}
+
+/// In those that are searched through clusters.
+#[track_caller]
+fn is_refused_with_clusters(kind: SectionKind, words: &str, change: impl Fn(&mut Vec<u8>)) {
+    is_refused_in(Index::ivf(), &quantizations(), kind, words, change);
 }
 
 #[track_caller]
 fn is_refused_in(
+    index: Index,
     collections: &[Quantization],
     kind: SectionKind,
     words: &str,
@@ -117,7 +128,7 @@ fn is_refused_in(
 ) {
     let mut changed = 0;
     for quantization in collections {
-        let dir = collection(*quantization);
+        let dir = collection_of(index, *quantization);
         if !rewrite(dir.path(), kind, &change) {
             continue;
         }
@@ -205,6 +216,40 @@ fn clusters() {
         let last = bytes.len() - 4;
         bytes[last..].copy_from_slice(&ROWS.to_le_bytes());
     });
+}
+
+#[test]
+fn clusters_that_are_searched() {
+    let kind = SectionKind::Clusters;
+    is_refused_with_clusters(kind, "0 words of clusters", Vec::clear);
+    is_refused_with_clusters(kind, "words of clusters", |bytes| bytes.truncate(bytes.len() - 4));
+    is_refused_with_clusters(kind, "words of clusters", |bytes| {
+        bytes[..4].copy_from_slice(&1u32.to_le_bytes());
+    });
+    let kind = SectionKind::Centres;
+    is_refused_with_clusters(kind, "Centres", Vec::clear);
+    is_refused_with_clusters(kind, "Centres", |bytes| bytes.truncate(bytes.len() - 1));
+    is_refused_with_clusters(kind, "Centres", |bytes| bytes.extend([0; 8]));
+    is_refused_with_clusters(SectionKind::UpperCodes, "UpperCodes", Vec::clear);
+    is_refused_with_clusters(SectionKind::Space, "mean", |bytes| bytes.extend([0; 4]));
+}
+
+/// Wherever the centres are said to be, what is found is there, at its own distance, and `k` are.
+#[test]
+fn centres_of_any_bits() {
+    for byte in [0, 0x7f, 0xff, 0xc0] {
+        for quantization in quantizations() {
+            let dir = collection_of(Index::ivf(), quantization);
+            assert!(rewrite(dir.path(), SectionKind::Centres, |bytes| bytes.fill(byte)));
+            let docs = open(dir.path());
+            let exact = docs.search(vector(7)).k(300).exact().wait().unwrap();
+            for k in [1, 10, 300] {
+                let found = docs.search(vector(7)).k(k).nprobe(1).wait().unwrap();
+                assert_eq!(found.len(), k, "{quantization}, {byte:x}");
+                assert!(found.iter().all(|hit| exact.contains(hit)), "{quantization}, {byte:x}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,39 @@
+//! The index of a segment: made of its vectors when it is written (`make.rs`, watched by
+//! `progress.rs`), read into memory when it is first searched (`part.rs`; `coded.rs`, `graph.rs` and
+//! `clusters.rs` are what it consists of), and walked (`walk.rs`) or scanned (`scan.rs`). What either
+//! finds by codes is put in order by more of their bits (`rerank.rs`).
+
+mod by_vectors;
+mod clusters;
+mod coded;
+mod graph;
+mod make;
+mod part;
+mod progress;
+mod rerank;
+mod scan;
+mod walk;
+mod walkers;
+
+pub(crate) use by_vectors::ByVectors;
+pub(crate) use graph::Graph;
+pub(crate) use make::{Old, make};
+pub(crate) use part::IndexPart;
+pub use progress::GraphBuild;
+pub(crate) use progress::Progress;
+pub(crate) use rerank::Rerank;
+pub(crate) use scan::Probe;
+pub(crate) use walk::{Start, Walker};
+pub(crate) use walkers::Walkers;
+
+use vecgo_format::{Config, Metric};
+use vecgo_quant::Kind;
+
+/// Which distances points keep the order of.
+fn kind(config: &Config) -> Kind {
+    match config.metric() {
+        Metric::Cosine => Kind::Angle,
+        Metric::L2 => Kind::L2,
+        Metric::Dot => Kind::Dot,
+    }
+}

@@ -1,0 +1,117 @@
+use vecgo_index::{Codes, Neighbour, Width};
+use vecgo_kernels::{Estimate, Kernels};
+
+use super::coded::Coded;
+use super::walk::Walker;
+use crate::Result;
+
+/// Candidates looked at again by all bits at a time.
+const CHUNK: usize = 16;
+/// An estimate by four bits is off by more than so many standard deviations once in a thousand
+/// times.
+const DEVIATIONS: f32 = 3.0;
+/// Standard deviation of the error that four bits leave in a coordinate, as a part of the
+/// coordinates' own: a cell of 6 / 16 deviations over the square root of 12.
+const UPPER_ERROR: f32 = 0.108;
+/// The same for eight bits: most of it is what lies beyond the grid.
+const FULL_ERROR: f32 = 0.017;
+/// A row may be among the best if it would be with its estimate, and that of the last of them,
+/// better or worse by so many standard deviations.
+const RERANK_DEVIATIONS: f32 = 1.5;
+
+/// Which of what a walk finds is to be scored by vectors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rerank {
+    /// The best so many.
+    Best(usize),
+    /// All that may be among the best so many, given how far estimates are off.
+    MayBeAmong(usize),
+}
+
+impl Walker {
+    /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.
+    pub(super) fn look_again(
+        &mut self,
+        kernels: Kernels,
+        (coded, width): (&Coded, usize),
+        rerank: Rerank,
+    ) -> Result<()> {
+        let (best, deviations) = match rerank {
+            Rerank::Best(rows) => (rows.max(1), 0.0),
+            Rerank::MayBeAmong(rows) => (rows.max(1), RERANK_DEVIATIONS),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+        let dims = width as f32;
+        // What a part of a row's coordinates is in an estimate, by the row's length.
+        let spread = 2.0 * (self.query.squared() / dims).sqrt();
+        let walked = coded.walked.codes()?;
+        let margin = match &coded.lower {
+            Some(lower) => {
+                let margin = deviations * spread * FULL_ERROR;
+                let upper_margin = DEVIATIONS * spread * UPPER_ERROR;
+                self.by_all_bits(kernels, (walked, lower.codes()?), best, margin, upper_margin);
+                margin
+            }
+            None if walked.width == Width::Four => deviations * spread * UPPER_ERROR,
+            None => deviations * spread * FULL_ERROR,
+        };
+        match (rerank, self.found.get(best - 1)) {
+            (Rerank::MayBeAmong(_), Some(last)) => {
+                let margin = |row: u32| margin * walked.factors.of(row)[0].sqrt();
+                let limit = last.distance() + margin(last.row());
+                self.found.retain(|found| found.distance() - margin(found.row()) <= limit);
+            }
+            _ => self.found.truncate(best),
+        }
+        Ok(())
+    }
+
+    /// Puts the candidates in the order of all their bits and forgets those that are too far: by
+    /// their upper bits, less `upper_margin * length`, beyond the last of the `best` by all bits,
+    /// plus `2 * margin * length`.
+    fn by_all_bits(
+        &mut self,
+        kernels: Kernels,
+        (upper, lower): (Codes<'_>, Codes<'_>),
+        best: usize,
+        margin: f32,
+        upper_margin: f32,
+    ) {
+        let estimate = Estimate {
+            factors: lower.factors,
+            scale: self.query.scale(),
+            middle: self.query.middle_full(),
+            bound: u64::MAX,
+        };
+        let mut done = 0;
+        let mut bound = f32::INFINITY;
+        while done < self.found.len() {
+            let next = self.found[done];
+            let [squared, _] = lower.factors.of(next.row());
+            if next.distance() - upper_margin * squared.sqrt() > bound {
+                break;
+            }
+            let end = self.found.len().min(done + CHUNK);
+            self.rows.clear();
+            self.rows.extend(self.found[done..end].iter().map(|found| found.row()));
+            let values = self.query.values();
+            self.upper.resize(self.rows.len(), 0);
+            self.lower.resize(self.rows.len(), 0);
+            kernels.nibble_dots(values, upper.rows, &self.rows, &mut self.upper);
+            kernels.nibble_dots(values, lower.rows, &self.rows, &mut self.lower);
+            for (place, row) in (done..end).zip(&self.rows) {
+                let dot = 16 * self.upper[place - done] + self.lower[place - done];
+                self.found[place] = Neighbour::new(estimate.distance(dot, *row), *row);
+            }
+            done = end;
+            if done >= best {
+                let looked_at = &mut self.found[..done];
+                let (_, last, _) = looked_at.select_nth_unstable(best - 1);
+                let [squared, _] = lower.factors.of(last.row());
+                bound = last.distance() + 2.0 * margin * squared.sqrt();
+            }
+        }
+        self.found.truncate(done);
+        self.found.sort_unstable();
+    }
+}

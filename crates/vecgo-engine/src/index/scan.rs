@@ -1,0 +1,185 @@
+use std::ops::Range;
+
+use vecgo_index::{ByCodes, Near, Neighbour};
+use vecgo_kernels::{Kernels, pack};
+
+use super::clusters::Clusters;
+use super::rerank::Rerank;
+use super::walk::Walker;
+use super::{ByVectors, IndexPart};
+use crate::filter::{MatchedRows, RowSet};
+use crate::{Error, Result};
+
+/// Rows that are scored together.
+const SCANNED: usize = 64;
+
+/// What to look for in the clusters nearest to a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe<'a> {
+    /// How many clusters.
+    pub(crate) clusters: usize,
+    /// Rows that are kept, of those that lie in them.
+    pub(crate) keep: usize,
+    /// What of those is scored by vectors.
+    pub(crate) rerank: Rerank,
+    /// Nothing but these, if given.
+    pub(crate) only: Option<&'a MatchedRows>,
+}
+
+/// Memory of a scan.
+#[derive(Debug, Default)]
+pub(super) struct Scanned {
+    packed: Vec<u64>,
+    rows: Vec<u32>,
+    next_rows: Vec<u32>,
+    /// How many were scored.
+    count: usize,
+}
+
+impl Scanned {
+    /// The `keep` nearest of some rows, nearest first. `take` adds some of them, one round before they
+    /// are scored, and none when there are no more.
+    fn nearest<N: Near>(
+        &mut self,
+        by: &N,
+        keep: usize,
+        mut take: impl FnMut(&mut Vec<u32>),
+        found: &mut Vec<Neighbour>,
+    ) {
+        let mut bound = u64::MAX;
+        let mut next = |rows: &mut Vec<u32>| {
+            rows.clear();
+            take(rows);
+        };
+        found.clear();
+        self.count = 0;
+        next(&mut self.rows);
+        while !self.rows.is_empty() {
+            next(&mut self.next_rows);
+            self.packed.resize(self.rows.len().max(self.packed.len()), 0);
+            let near = by.within(&self.rows, bound, &mut self.packed[..self.rows.len()]);
+            found.extend(self.packed[..near].iter().map(|packed| Neighbour::of(*packed)));
+            if found.len() >= keep.saturating_mul(2) {
+                let (_, last, _) = found.select_nth_unstable(keep - 1);
+                bound = pack(last.distance(), last.row());
+                found.truncate(keep);
+            }
+            self.count += self.rows.len();
+            std::mem::swap(&mut self.rows, &mut self.next_rows);
+        }
+        found.sort_unstable();
+        found.truncate(keep);
+    }
+}
+
+impl Walker {
+    /// The rows nearest to a vector by their codes, in the order of all bits that there are, of those
+    /// that are given: all are looked at.
+    pub(crate) fn scan(
+        &mut self,
+        kernels: Kernels,
+        part: &IndexPart,
+        vector: &[f32],
+        (keep, rerank): (usize, Rerank),
+        only: &RowSet,
+        dead: Option<impl Fn(u32) -> bool>,
+    ) -> Result<&[Neighbour]> {
+        let Some(coded) = &part.coded else {
+            return Err(Error::internal("a scan by codes that are not there"));
+        };
+        self.set_query(kernels, &part.space, vector);
+        let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
+        let mut left = only.left();
+        let take = |rows: &mut Vec<u32>| {
+            while rows.is_empty() && !left.is_empty() {
+                left.take(SCANNED, rows);
+                if let Some(dead) = &dead {
+                    rows.retain(|row| !dead(*row));
+                }
+            }
+            // They are scored once those before them are, and on their way meanwhile.
+            rows.iter().for_each(|row| by.prefetch(*row));
+        };
+        self.scanned.nearest(&by, keep, take, &mut self.found);
+        self.counts.estimates += self.scanned.count as u64;
+        self.look_again(kernels, (coded, part.space.width()), rerank)?;
+        Ok(&self.found)
+    }
+
+    /// The same of the rows in the clusters whose centres are nearest to a vector; by vectors, if those
+    /// are given, where there are no codes.
+    pub(crate) fn probe(
+        &mut self,
+        kernels: Kernels,
+        part: &IndexPart,
+        vector: &[f32],
+        (probe, by_vectors): (Probe<'_>, Option<&ByVectors<'_>>),
+        lives: Option<impl Fn(u32) -> bool>,
+    ) -> Result<&[Neighbour]> {
+        let Some(clusters) = &part.clusters else {
+            return Err(Error::internal("clusters to search that are not there"));
+        };
+        self.set_query(kernels, &part.space, vector);
+        self.choose_clusters(kernels, clusters, probe)?;
+        let chosen: Vec<Range<u32>> =
+            self.chosen.iter().map(|cluster| clusters.rows(cluster.row())).collect();
+        let all = chosen.into_iter().map(|rows| rows.start..rows.end.min(part.rows));
+        let mut left = all.into_iter();
+        // A cluster at a time: its rows follow one another, so nothing has to be asked for.
+        let take = |out: &mut Vec<u32>| {
+            while out.is_empty()
+                && let Some(rows) = left.next()
+            {
+                match probe.only {
+                    Some(only) => out.extend(only.set.iter_within(rows)),
+                    None => out.extend(rows),
+                }
+                if let Some(lives) = &lives {
+                    out.retain(|row| lives(*row));
+                }
+            }
+        };
+        match (by_vectors, &part.coded) {
+            (Some(by), _) => self.scanned.nearest(by, probe.keep, take, &mut self.found),
+            (None, Some(coded)) => {
+                let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
+                self.scanned.nearest(&by, probe.keep, take, &mut self.found);
+            }
+            (None, None) => return Err(Error::internal("a scan by codes that are not there")),
+        }
+        self.counts.estimates += self.scanned.count as u64;
+        if let (None, Some(coded)) = (by_vectors, &part.coded) {
+            self.look_again(kernels, (coded, part.space.width()), probe.rerank)?;
+        }
+        Ok(&self.found)
+    }
+
+    /// Keeps the nearest clusters, nearest first, of those with rows that are wanted.
+    fn choose_clusters(
+        &mut self,
+        kernels: Kernels,
+        clusters: &Clusters,
+        probe: Probe<'_>,
+    ) -> Result<()> {
+        let centres = clusters.centres()?;
+        let count = u32::try_from(clusters.count()).unwrap_or(u32::MAX);
+        let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        self.numbers.extend(known..count);
+        let numbers = match probe.only {
+            Some(only) => clusters.with(only),
+            None => &self.numbers[..clusters.count()],
+        };
+        self.chosen.clear();
+        let chosen = &mut self.chosen;
+        centres.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
+            chosen.push(Neighbour::new(distance, number));
+        });
+        self.counts.estimates += numbers.len() as u64;
+        if chosen.len() > probe.clusters {
+            chosen.select_nth_unstable(probe.clusters.max(1) - 1);
+            chosen.truncate(probe.clusters.max(1));
+        }
+        chosen.sort_unstable();
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Search through clusters: those nearest to the query are scanned by codes, and what comes near is
+//! scored by its vectors.
+
+use super::estimated::Effort;
+use super::view::{Seen, Snapshot};
+use crate::Result;
+use crate::filter::MatchedRows;
+use crate::index::{IndexPart, Probe, Rerank, Walker};
+use crate::segment::LiveSegment;
+
+impl Effort {
+    /// How many clusters are searched of which so many rows of a segment are wanted: the fewer, the
+    /// more, so that as many rows are looked at.
+    fn clusters_of(self, part: &IndexPart, wanted: usize) -> usize {
+        let asked = self.clusters.unwrap_or_else(|| part.usual_clusters(self.k));
+        let all = part.row_count();
+        asked.saturating_mul(all).div_ceil(wanted.max(1)).min(part.cluster_count())
+    }
+
+    /// Whether all of what a filter matches is looked at anyhow.
+    pub(super) fn probes_all(self, part: &IndexPart, only: &MatchedRows) -> bool {
+        self.clusters_of(part, only.count as usize) >= part.cluster_count()
+    }
+}
+
+impl Snapshot {
+    /// The rows of a segment to score by their vectors.
+    pub(super) fn probe(
+        &self,
+        walker: &mut Walker,
+        (source, live, part): (u32, &LiveSegment, &IndexPart),
+        seen: Seen<'_>,
+        (query, effort): (&[f32], Effort),
+        rows: &mut Vec<u32>,
+    ) -> Result<()> {
+        let only = seen.matched();
+        let all = part.row_count();
+        let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
+        let lives = (dead > 0).then_some(|row| seen.has(row));
+        let wanted = only.map_or(all, |only| only.count as usize);
+        let by_vectors = match part.needs_vectors() {
+            true => Some(self.by_vectors(live, query)?),
+            false => None,
+        };
+        let keep = match effort.rerank {
+            Rerank::Best(rows) => rows.max(effort.ef),
+            Rerank::MayBeAmong(_) => effort.ef,
+        };
+        let mut clusters = effort.clusters_of(part, wanted.saturating_sub(dead));
+        loop {
+            let probe = Probe { clusters, keep, rerank: effort.rerank, only };
+            let how = (probe, by_vectors.as_ref());
+            let found = walker.probe(self.shared.kernels, part, query, how, lives)?;
+            if found.len() >= effort.k || clusters >= part.cluster_count() {
+                rows.clear();
+                rows.extend(found.iter().map(|row| row.row()));
+                self.note(source, |note| {
+                    note.clusters = clusters as u64;
+                });
+                return Ok(());
+            }
+            clusters = clusters.saturating_mul(4);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Searches through clusters, held against brute force.
+
+use std::num::NonZeroU32;
+
+use crate::fixture::{Fixture, clustered, combinations, ids};
+use vecgo::{Config, Index, MAX_CLUSTERS, Metric, Plan, Quantization};
+
+const DIM: usize = 24;
+
+fn config(metric: Metric, quantization: Quantization) -> Config {
+    Config::new(DIM, metric).with_index(Index::ivf()).with_quantization(quantization)
+}
+
+#[test]
+fn most_is_found_at_once_and_all_in_all_clusters() {
+    for (metric, quantization) in combinations() {
+        let mut docs = Fixture::with(config(metric, quantization), &clustered(1, 6000, DIM));
+        let queries = clustered(2, 30, DIM);
+        let recall = docs.usual_recall(&queries);
+        assert!(recall >= 0.95, "{}: recall {recall}", docs.what());
+        for query in &queries[..6] {
+            for k in [1, 10, 300] {
+                docs.is_exact(query, k, &docs.full(query, k));
+                docs.is_exact(query, k, &docs.docs.search(query).k(k).exact().wait().unwrap());
+            }
+        }
+        docs.is_exact(&queries[0], 6000, &docs.search(&queries[0], 6000));
+        let one: Vec<_> = queries.iter().map(|query| docs.search(query, 10)).collect();
+        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "a batch");
+        docs.reopen();
+        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "opened again");
+    }
+}
+
+#[test]
+fn as_many_clusters_as_are_asked_for() {
+    for (asked, most) in [(1, 1), (20, 20), (MAX_CLUSTERS, 3000 / 16 + 1)] {
+        let index = Index::Ivf { n_clusters: NonZeroU32::new(asked) };
+        let docs =
+            Fixture::with(Config::new(DIM, Metric::L2).with_index(index), &clustered(1, 3000, DIM));
+        let searched = |clusters: usize| {
+            let search = docs.docs.search(clustered(2, 1, DIM).remove(0)).nprobe(clusters);
+            let explained = search.explain().wait().unwrap();
+            assert_eq!(explained.parts[0].plan, Plan::Clusters);
+            (explained.parts[0].clusters, explained.parts[0].estimated)
+        };
+        let all = searched(MAX_CLUSTERS as usize);
+        assert!((most / 2..=most).contains(&all.0), "{} of {asked} clusters", all.0);
+        assert_eq!(all.1, 3000 + all.0, "each row and each centre");
+        let one = searched(1);
+        assert_eq!(one.0, 1);
+        assert!(asked == 1 || one.1 < all.1 / 2, "{one:?} of {all:?}");
+    }
+}
+
+/// Whole neighbourhoods among them.
+#[test]
+fn k_rows_are_found_where_clusters_are_dead() {
+    for (metric, quantization) in combinations() {
+        let rows = clustered(1, 4000, DIM);
+        let mut docs = Fixture::with(config(metric, quantization), &rows);
+        docs.delete(ids(0..3900));
+        for state in ["deleted", "opened again", "merged"] {
+            match state {
+                "opened again" => docs.reopen(),
+                "merged" => docs.merge(),
+                _ => {}
+            }
+            for query in clustered(2, 5, DIM) {
+                for k in [10, 99, 100, 200] {
+                    docs.check(&query, k, &docs.search(&query, k));
+                    let least = docs.docs.search(&query).k(k).nprobe(1).wait().unwrap();
+                    docs.check(&query, k, &least);
+                }
+                docs.is_exact(&query, 10, &docs.full(&query, 10));
+            }
+        }
+    }
+}
+
+/// Level after level, with rows that come, go and are replaced.
+#[test]
+fn rows_are_found_merge_after_merge() {
+    let quantization = Quantization::RaBitQ { bits: 8 };
+    let mut docs = Fixture::with(config(Metric::Cosine, quantization), &clustered(1, 2000, DIM));
+    for round in 0..4u64 {
+        let new = clustered(10 + round, 700, DIM);
+        docs.put(500 * round, &new);
+        docs.delete(ids(300 * round..300 * round + 100));
+        let queries = clustered(20 + round, 20, DIM);
+        for merged in [false, true] {
+            if merged {
+                docs.merge();
+            }
+            let recall = docs.usual_recall(&queries);
+            assert!(recall >= 0.95, "round {round}, merged {merged}: recall {recall}");
+            docs.is_exact(&queries[0], 20, &docs.full(&queries[0], 20));
+        }
+    }
+}
