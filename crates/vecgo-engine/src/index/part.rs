@@ -84,6 +84,12 @@ impl IndexPart {
         for_k.max(USUAL_CLUSTERS)
     }
 
+    /// About how many rows so many clusters have.
+    pub(crate) fn rows_of(&self, clusters: usize) -> u64 {
+        let (clusters, all) = (clusters as u64, self.cluster_count().max(1) as u64);
+        u64::from(self.rows).saturating_mul(clusters.min(all)) / all
+    }
+
     /// Whether searches go by the vectors themselves, which have to be loaded.
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()

@@ -72,6 +72,13 @@ impl Scanned {
     }
 }
 
+/// Some rows, not too many at a time.
+fn pieces(rows: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    const MOST: u32 = 1024;
+    let end = rows.end;
+    rows.step_by(MOST as usize).map(move |first| first..end.min(first.saturating_add(MOST)))
+}
+
 impl Walker {
     /// The rows nearest to a vector by their codes, in the order of all bits that there are, of those
     /// that are given: all are looked at.
@@ -121,11 +128,9 @@ impl Walker {
         };
         self.set_query(kernels, &part.space, vector);
         self.choose_clusters(kernels, clusters, probe)?;
-        let chosen: Vec<Range<u32>> =
-            self.chosen.iter().map(|cluster| clusters.rows(cluster.row())).collect();
-        let all = chosen.into_iter().map(|rows| rows.start..rows.end.min(part.rows));
-        let mut left = all.into_iter();
-        // A cluster at a time: its rows follow one another, so nothing has to be asked for.
+        let rows = self.chosen.iter().map(|cluster| clusters.rows(cluster.row()));
+        let mut left = rows.flat_map(|rows| pieces(rows.start..rows.end.min(part.rows)));
+        // They follow one another, so nothing has to be asked for.
         let take = |out: &mut Vec<u32>| {
             while out.is_empty()
                 && let Some(rows) = left.next()
@@ -152,6 +157,11 @@ impl Walker {
             self.look_again(kernels, (coded, part.space.width()), probe.rerank)?;
         }
         Ok(&self.found)
+    }
+
+    /// How many clusters the last probe looked into.
+    pub(crate) fn probed(&self) -> usize {
+        self.chosen.len()
     }
 
     /// Keeps the nearest clusters, nearest first, of those with rows that are wanted.

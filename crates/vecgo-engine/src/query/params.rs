@@ -1,6 +1,7 @@
 use vecgo_format::{Config, Index, MAX_CLUSTERS};
 
 use super::fetch::Fetch;
+use crate::index::IndexPart;
 use crate::{Error, Result};
 
 /// Most candidates that a search may be told to keep or to score again.
@@ -42,10 +43,13 @@ impl SearchParams {
         self.ef.unwrap_or_else(|| EF.max(self.k.saturating_add(self.k / 2))).max(self.k)
     }
 
-    /// Rows in full that cost about as much to read as a walk: it estimates some ten distances for
-    /// each candidate, from an eighth of a row.
-    pub(crate) fn walked_rows(&self) -> u64 {
-        self.kept() as u64
+    /// Rows in full that cost about as much to read as a search through an index: a walk estimates
+    /// some ten distances for each candidate, and clusters have so many rows; each is an eighth of one.
+    pub(crate) fn read_rows(&self, part: &IndexPart) -> u64 {
+        match part.graph() {
+            Some(_) => self.kept() as u64,
+            None => part.rows_of(self.nprobe.unwrap_or(part.usual_clusters(self.k))) / 8,
+        }
     }
 
     /// Refuses numbers out of range, and a knob that does nothing for the collection.

@@ -46,7 +46,9 @@ impl Snapshot {
             Rerank::Best(rows) => rows.max(effort.ef),
             Rerank::MayBeAmong(_) => effort.ef,
         };
-        let mut clusters = effort.clusters_of(part, wanted.saturating_sub(dead));
+        let live = wanted as u128 * all.saturating_sub(dead) as u128 / all.max(1) as u128;
+        let live = usize::try_from(live).unwrap_or(wanted);
+        let mut clusters = effort.clusters_of(part, live);
         loop {
             let probe = Probe { clusters, keep, rerank: effort.rerank, only };
             let how = (probe, by_vectors.as_ref());
@@ -54,9 +56,7 @@ impl Snapshot {
             if found.len() >= effort.k || clusters >= part.cluster_count() {
                 rows.clear();
                 rows.extend(found.iter().map(|row| row.row()));
-                self.note(source, |note| {
-                    note.clusters = clusters as u64;
-                });
+                self.note(source, |note| note.clusters = walker.probed() as u64);
                 return Ok(());
             }
             clusters = clusters.saturating_mul(4);

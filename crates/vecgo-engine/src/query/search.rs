@@ -62,7 +62,7 @@ impl Snapshot {
             self.shared.searched.store(true, Ordering::Relaxed);
         }
         for live in &self.view.segments {
-            match self.walks(live, params) {
+            match self.by_index(live, params) {
                 true => live.segment.load_index(&self.shared.config, 0).await?,
                 false => {
                     live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
@@ -84,8 +84,10 @@ impl Snapshot {
         let mut rows = 0u64;
         for (number, source) in self.sources() {
             let (in_memory, read) = match source {
-                RowSource::Segment(live) if self.walks(live, params) => {
-                    (live.segment.index().is_some(), params.walked_rows())
+                RowSource::Segment(live) if self.by_index(live, params) => {
+                    let index = live.segment.index();
+                    let read = index.map_or(0, |part| params.read_rows(part));
+                    (index.is_some(), read)
                 }
                 RowSource::Segment(live) => {
                     (live.segment.resident().is_some(), self.scanned_rows((number, source), params))
@@ -100,8 +102,8 @@ impl Snapshot {
         rows.saturating_mul(row) <= SHORT_SCAN_BYTES
     }
 
-    /// Whether a search walks the segment's graph.
-    pub(crate) fn walks(&self, live: &LiveSegment, params: SearchParams) -> bool {
+    /// Whether a search goes through the segment by its index.
+    pub(crate) fn by_index(&self, live: &LiveSegment, params: SearchParams) -> bool {
         !params.exact && live.segment.has_index()
     }
 

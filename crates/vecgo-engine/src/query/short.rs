@@ -53,7 +53,7 @@ struct ShortQuery {
 impl Snapshot {
     /// Whether a search goes by codes of a source, where there are some.
     fn scans_codes(&self, (source, rows): (u32, RowSource<'_>), params: SearchParams) -> bool {
-        let walked = matches!(rows, RowSource::Segment(live) if self.walks(live, params));
+        let walked = matches!(rows, RowSource::Segment(live) if self.by_index(live, params));
         let few = self.seen(source, rows).matched().is_some_and(|matched| {
             (matched.count as usize).saturating_mul(ONE_IN) < rows.count(self.sequence)
         });
@@ -66,7 +66,7 @@ impl Snapshot {
 
     /// Whether a search goes by graphs or codes, and not by the vectors of all rows alone.
     pub(super) fn is_estimated(&self, params: SearchParams) -> bool {
-        self.view.segments.iter().any(|live| self.walks(live, params))
+        self.view.segments.iter().any(|live| self.by_index(live, params))
             || self.sources().any(|source| self.scans_codes(source, params))
     }
 
