@@ -172,8 +172,8 @@ impl Centres {
         let mut factors = Vec::with_capacity(means.len() / places * FACTOR_BYTES);
         for (mean, cells) in means.chunks_exact(places).zip(cells.chunks_exact_mut(places)) {
             let of_mean = encode(mean, points.width, cells);
-            factors.extend(of_mean.squared.to_ne_bytes());
-            factors.extend(of_mean.full.to_ne_bytes());
+            factors.extend(of_mean.squared.to_le_bytes());
+            factors.extend(of_mean.full.to_le_bytes());
         }
         Self { cells, factors, places }
     }
