@@ -101,7 +101,7 @@ macro_rules! settings {
             /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](crate::MAX_CLUSTERS),
             /// nearest first: more find more of the nearest and take longer. With a filter more are, so
             /// that as many records are looked at; and as many more as it takes to find `k`. Without it
-            /// 128, and enough for 32 times as many records as `k`.
+            /// 128, twice as many with a filter, and enough for 32 times as many records as `k`.
             ///
             /// Refused, as `InvalidArgument`, unless the index is [`Index::Ivf`](crate::Index::Ivf).
             pub fn nprobe(mut self, clusters: usize) -> Self {

@@ -10,16 +10,18 @@ use crate::segment::LiveSegment;
 
 impl Effort {
     /// How many clusters are searched of which so many rows of a segment are wanted: the fewer, the
-    /// more, so that as many rows are looked at.
-    fn clusters_of(self, part: &IndexPart, wanted: usize) -> usize {
-        let asked = self.clusters.unwrap_or_else(|| part.usual_clusters(self.k));
+    /// more, so that as many rows are looked at. With a filter there are twice as many, unless a number
+    /// is asked for: what matches is farther away and in more places.
+    fn clusters_of(self, part: &IndexPart, wanted: usize, filtered: bool) -> usize {
         let all = part.row_count();
+        let usual = || part.usual_clusters(self.k).saturating_mul(1 + usize::from(filtered));
+        let asked = self.clusters.unwrap_or_else(usual);
         asked.saturating_mul(all).div_ceil(wanted.max(1)).min(part.cluster_count())
     }
 
     /// Whether all of what a filter matches is looked at anyhow.
     pub(super) fn probes_all(self, part: &IndexPart, only: &MatchedRows) -> bool {
-        self.clusters_of(part, only.count as usize) >= part.cluster_count()
+        self.clusters_of(part, only.count as usize, true) >= part.cluster_count()
     }
 }
 
@@ -48,7 +50,7 @@ impl Snapshot {
         };
         let live = wanted as u128 * all.saturating_sub(dead) as u128 / all.max(1) as u128;
         let live = usize::try_from(live).unwrap_or(wanted);
-        let mut clusters = effort.clusters_of(part, live);
+        let mut clusters = effort.clusters_of(part, live, only.is_some());
         loop {
             let probe = Probe { clusters, keep, rerank: effort.rerank, only };
             let how = (probe, by_vectors.as_ref());
