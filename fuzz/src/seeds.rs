@@ -272,7 +272,7 @@ fn lookups() -> [Named; 3] {
     ]
 }
 
-fn fields() -> [Named; 3] {
+fn fields() -> [Named; 4] {
     let fields = |schema: &Schema, documents: &[Value]| {
         let mut builder = FieldsBuilder::new(schema);
         for document in documents {
@@ -287,10 +287,12 @@ fn fields() -> [Named; 3] {
     };
     let none = Schema::default();
     let many: Vec<Value> = (0..300).map(|n| json!({"n": n, "t": n % 3, "l": [n, "x"]})).collect();
+    let most: Vec<Value> = (0..2100).map(|n| json!({"n": n % 50})).collect();
     [
         ("fields", "seed-many", fields(&none, &many)),
         ("fields", "seed-few", fields(&none, &[json!({"a.b": {"c": "x".repeat(200)}}), json!({})])),
         ("fields", "seed-declared", fields(&schema(), &[declared()])),
+        ("fields", "seed-steps", fields(&none, &most)),
     ]
 }
 

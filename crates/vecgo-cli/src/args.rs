@@ -212,7 +212,7 @@ pub(crate) struct Knobs {
     /// Candidates scored again by their vectors, 1 to 65536; needs a quantization.
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
-    /// Score every record; --ef and --rerank have no say then.
+    /// Score every record; --ef, --nprobe and --rerank have no say then.
     #[arg(long)]
     pub(crate) exact: bool,
     /// Find only records that match.

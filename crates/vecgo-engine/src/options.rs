@@ -34,7 +34,7 @@ pub struct Options {
     /// A memtable is flushed to a segment when it holds so many bytes, or an eighth of the memory
     /// that there may be. Two may exist at a time.
     pub memtable_bytes: usize,
-    /// A memtable is flushed when it holds so many rows, or 16,384 if others have a graph: every
+    /// A memtable is flushed when it holds so many rows, or 16,384 if segments have an index: every
     /// search goes through all of them.
     pub memtable_rows: usize,
     /// Whether segments are merged when there are many small ones or many dead rows.
@@ -50,9 +50,9 @@ pub struct Options {
     /// While less of the disk is free nothing is written but deletions: merges and vacuums need room
     /// to make some. 0 for none.
     pub disk_reserve: u64,
-    /// A segment of fewer rows gets no graph: to go through all its rows takes no longer than to
+    /// A segment of fewer rows gets no index: to go through all its rows takes no longer than to
     /// walk one.
-    pub graph_rows: usize,
+    pub index_rows: usize,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
     pub simd: Option<String>,
 }
@@ -69,7 +69,7 @@ impl Default for Options {
             auto_vacuum: true,
             vacuum_grace: None,
             disk_reserve: 64 << 20,
-            graph_rows: 2048,
+            index_rows: 2048,
             simd: None,
         }
     }

@@ -1,4 +1,4 @@
-//! Short codes of rows that no graph leads to: those of a memtable, and of a segment that is too
+//! Short codes of rows that are in no index: those of a memtable, and of a segment that is too
 //! new or too small to have one.
 
 use std::sync::{Arc, OnceLock};

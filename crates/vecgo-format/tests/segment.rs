@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Directory, FormatError, Id, Identity, Lookup,
-    SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, checksum, encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, Directory, FieldSections, Fields, FieldsBuilder, FormatError, Id,
+    Identity, Lookup, SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, checksum, encode_document,
+    encode_spans, segment_header,
 };
 
 fn kind() -> impl Strategy<Value = Id> {
@@ -169,8 +170,8 @@ fn ends(directory: &Directory) -> u64 {
 
 const BLOCK: usize = BLOCK_BYTES as usize;
 
-/// The directory of a segment without rows, and sections of unknown kinds beside.
-fn with_others(others: u16) -> Directory {
+/// The directory of a segment without rows, and sections beside.
+fn with(others: impl IntoIterator<Item = SectionKind>) -> Directory {
     let section = |kind, length| Section {
         kind,
         required: false,
@@ -182,8 +183,73 @@ fn with_others(others: u16) -> Directory {
     };
     let known = [(SectionKind::Vectors, 0), (SectionKind::Ids, 0), (SectionKind::Lookup, 8)];
     let known = known.map(|(kind, length)| section(kind, length));
-    let others = (0..others).map(|n| section(SectionKind::Other(1000 + n), 0));
+    let others = others.into_iter().map(|kind| section(kind, 0));
     Directory { rows: 0, dim: 1, sections: known.into_iter().chain(others).collect() }
+}
+
+/// The same with sections of unknown kinds.
+fn with_others(others: u16) -> Directory {
+    with((0..others).map(|n| SectionKind::Other(1000 + n)))
+}
+
+#[test]
+fn the_sections_of_an_index_belong_together() {
+    use SectionKind::{CentreFactors, Centres, Clusters, Edges, Entries, Space};
+    let kinds = [Space, Clusters, Edges, Entries, Centres, CentreFactors];
+    let lawful: [&[SectionKind]; 3] =
+        [&[], &[Space, Clusters, Edges, Entries], &[Space, Clusters, Centres, CentreFactors]];
+    for chosen in 0..1usize << kinds.len() {
+        let is_chosen = |place: &usize| chosen >> place & 1 == 1;
+        let sections: Vec<_> =
+            (0..kinds.len()).filter(is_chosen).map(|place| kinds[place]).collect();
+        let decoded = Directory::decode(&with(sections.clone()).encode(), 1000);
+        assert_eq!(decoded.is_ok(), lawful.contains(&&*sections), "{sections:?}: {decoded:?}");
+    }
+}
+
+/// Of every kind of damage that a checksum does not show, those that would put steps elsewhere.
+#[test]
+fn steps_of_fields_lie_in_their_pages() {
+    const ROWS: u32 = 2500;
+    let mut builder = FieldsBuilder::default();
+    for n in 0..ROWS {
+        let document = serde_json::json!({"n": n % 900});
+        let document = encode_document(document.as_object().expect("an object")).expect("small");
+        builder.push(&document).expect("a document");
+    }
+    let FieldSections { directory, data } = builder.finish();
+    let data = u64::try_from(data.len()).expect("length");
+    let fields = Fields::decode(&directory, ROWS, data).expect("as it was made");
+    let field = fields.find("n", false).expect("the only field");
+    let steps = field.steps().to_vec();
+    assert_eq!(steps.len(), 2, "every 1024 rows");
+    // Complete, no field left out, one field named "n"; whether it is of elements; where it begins
+    // and its length; its end, of 24 bytes as each step is; how many steps.
+    let elements = 1 + 1 + 1 + 2;
+    let first = elements + 1 + 8 + 8 + 24 + 1;
+    let place = |at: usize| directory[at..at + 4] == steps[0].values.to_le_bytes();
+    assert!(place(first), "the first step stands elsewhere");
+    let refused = |at: usize, bytes: &[u8], what: &str| {
+        let mut changed = directory.clone();
+        assert_ne!(&changed[at..at + bytes.len()], bytes, "{what} is no change");
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        let decoded = Fields::decode(&changed, ROWS, data);
+        assert!(matches!(decoded, Err(FormatError::Invalid { .. })), "{what}: {decoded:?}");
+    };
+    refused(elements, &[1], "steps of elements");
+    for step in [0, 1] {
+        let at = first + step * 24;
+        for values in [0, 901, u32::MAX] {
+            refused(at, &values.to_le_bytes(), "so many values");
+        }
+        for rows in [0, 2501, u64::MAX] {
+            refused(at + 4, &rows.to_le_bytes(), "so many rows");
+            refused(at + 12, &rows.to_le_bytes(), "so many rows in lists");
+        }
+        refused(at + 20, &u32::MAX.to_le_bytes(), "so many sets");
+    }
+    let two = directory[first + 24..first + 48].to_vec();
+    refused(first, &two, "one step twice");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub use golden::golden;
 pub use machine::{Machine, Process, SimClock, Trace};
 pub use oracle::{Expected, History, Mark, Names, Oracle, Row, Rows, Version};
 pub use random::Random;
-pub use settings::{Graph, Settings};
+pub use settings::{Indexed, Settings};
 pub use sweep::{
     AtRest, Damage, Rest, Workload, contest, errors, exhaustive, from_bytes, ignored_conditions,
     requests, seed, unnoticed, workloads,

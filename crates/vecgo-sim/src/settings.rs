@@ -25,14 +25,14 @@ pub struct Settings {
     /// Bytes of memory: so few at times that a memtable has to be flushed before the next grows.
     pub memory: u64,
     /// Whether merged segments have graphs.
-    pub graph: Option<Graph>,
+    pub indexed: Option<Indexed>,
 }
 
 /// What merged segments have beside their rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Graph {
-    /// Whether it has clusters alone.
-    pub ivf: bool,
+pub struct Indexed {
+    /// Of which kind.
+    pub index: Index,
     /// What is walked or scanned.
     pub quantization: Quantization,
     /// Rows from which on a segment has one: few, so that there are some.
@@ -56,7 +56,7 @@ impl Default for Settings {
             kept_versions: 2,
             busy: false,
             memory: PLENTY_BYTES,
-            graph: None,
+            indexed: None,
         }
     }
 }
@@ -84,7 +84,7 @@ impl Settings {
             kept_versions: [16, 1, 2, 3, 5, u64::MAX][(drawn / 640 % 6) as usize],
             busy: random.one_in(2),
             memory: [80 << 10, PLENTY_BYTES][usize::from(!(drawn / 61_440).is_multiple_of(4))],
-            graph: Graph::of(drawn / 20),
+            indexed: Indexed::of(drawn / 20),
         }
     }
 
@@ -102,25 +102,24 @@ impl Settings {
             auto_compact: self.auto_compact,
             // By bytes nobody could say from outside which versions must be there.
             retention: Retention { versions: self.kept_versions, age: None, bytes: Some(u64::MAX) },
-            graph_rows: self.graph.map_or(usize::MAX, |graph| graph.rows),
+            index_rows: self.indexed.map_or(usize::MAX, |indexed| indexed.rows),
             ..Options::default()
         }
     }
 
     pub(crate) fn config(&self, dim: usize) -> Config {
         let config = Config::new(dim, self.metric);
-        match self.graph {
+        match self.indexed {
             None => config.with_index(Index::Flat),
-            Some(graph) => {
-                let index = if graph.ivf { Index::ivf() } else { Index::default() };
-                config.with_index(index).with_quantization(graph.quantization)
+            Some(indexed) => {
+                config.with_index(indexed.index).with_quantization(indexed.quantization)
             }
         }
     }
 }
 
-impl Graph {
-    /// The graph of a number, as often as none.
+impl Indexed {
+    /// The index of a number, as often as none.
     fn of(number: u64) -> Option<Self> {
         let quantization = match number % 8 {
             4 => Quantization::None,
@@ -135,6 +134,7 @@ impl Graph {
             2 => 8,
             _ => 16,
         };
-        Some(Self { ivf: number / 32 % 3 == 2, quantization, rows })
+        let index = if number / 32 % 3 == 2 { Index::ivf() } else { Index::default() };
+        Some(Self { index, quantization, rows })
     }
 }

@@ -123,10 +123,10 @@ impl Open {
         self
     }
 
-    /// Rows from which on a merge gives a segment a graph (2048), in collections that have one.
+    /// Rows from which on a merge gives a segment its index, a graph or clusters (2048).
     /// Fewer are scored one by one, which takes no longer than to walk a graph of them.
-    pub fn graph_rows(mut self, rows: usize) -> Self {
-        self.options.graph_rows = rows;
+    pub fn index_rows(mut self, rows: usize) -> Self {
+        self.options.index_rows = rows;
         self
     }
 

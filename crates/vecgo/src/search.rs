@@ -99,9 +99,11 @@ macro_rules! settings {
             }
 
             /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](crate::MAX_CLUSTERS),
-            /// nearest first: more find more of the nearest and take longer. With a filter more are, so
+            /// nearest first: more find more of the nearest and take longer. With a filter, and where records
+            /// were deleted, more are, so
             /// that as many records are looked at; and as many more as it takes to find `k`. Without it
-            /// 128, twice as many with a filter, and enough for 32 times as many records as `k`.
+            /// 128, or as many as have 32 times as many records as `k` if those are more; twice as many with
+            /// a filter.
             ///
             /// Refused, as `InvalidArgument`, unless the index is [`Index::Ivf`](crate::Index::Ivf).
             pub fn nprobe(mut self, clusters: usize) -> Self {
@@ -121,7 +123,7 @@ macro_rules! settings {
             }
 
             /// Scores every record by its vector, so that the answer is that of brute force.
-            /// Always accepted; `ef` and `rerank` have no say then.
+            /// Always accepted; `ef`, `nprobe` and `rerank` have no say then.
             pub fn exact(mut self) -> Self {
                 self.request.params.exact = true;
                 self

@@ -118,7 +118,7 @@ fn rows_killed_after_their_flush_stay_dead_through_a_merge() {
     let open = || {
         let open = vecgo::open(dir.path()).memtable_bytes(64 << 10).wal_sync(WalSync::OnCommit);
         // Graphs, for which rows are put in another order.
-        let db = open.auto_compact(false).graph_rows(1).wait().unwrap();
+        let db = open.auto_compact(false).index_rows(1).wait().unwrap();
         let docs = docs(&db, Metric::L2);
         (db, docs)
     };

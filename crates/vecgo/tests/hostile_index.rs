@@ -15,9 +15,10 @@ use vecgo_format::{BlockChecksums, Directory, Manifest, SectionKind, checksum};
 
 const DIM: usize = 100;
 const ROWS: u32 = 300;
+const BYTES: [u8; 4] = [0, 0x7f, 0xff, 0xc0];
 
 fn open(path: &Path) -> Collection {
-    let db = vecgo::open(path).auto_compact(false).graph_rows(1).wait().unwrap();
+    let db = vecgo::open(path).auto_compact(false).index_rows(1).wait().unwrap();
     db.collection("docs").wait().unwrap()
 }
 
@@ -28,7 +29,7 @@ fn collection(quantization: Quantization) -> tempfile::TempDir {
 
 fn collection_of(index: Index, quantization: Quantization) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(1).wait().unwrap();
+    let db = vecgo::open(dir.path()).auto_compact(false).index_rows(1).wait().unwrap();
     let config = Config::new(DIM, Metric::Cosine).with_index(index).with_quantization(quantization);
     let docs = db.open_or_create("docs", config).wait().unwrap();
     docs.upsert((0..ROWS).map(|n| Record::new(u64::from(n), vector(n)))).wait().unwrap();
@@ -230,6 +231,10 @@ fn clusters_that_are_searched() {
     is_refused_with_clusters(kind, "Centres", Vec::clear);
     is_refused_with_clusters(kind, "Centres", |bytes| bytes.truncate(bytes.len() - 1));
     is_refused_with_clusters(kind, "Centres", |bytes| bytes.extend([0; 8]));
+    let kind = SectionKind::CentreFactors;
+    is_refused_with_clusters(kind, "CentreFactors", Vec::clear);
+    is_refused_with_clusters(kind, "CentreFactors", |bytes| bytes.truncate(bytes.len() - 1));
+    is_refused_with_clusters(kind, "CentreFactors", |bytes| bytes.extend([0; 8]));
     is_refused_with_clusters(SectionKind::UpperCodes, "UpperCodes", Vec::clear);
     is_refused_with_clusters(SectionKind::Space, "mean", |bytes| bytes.extend([0; 4]));
 }
@@ -237,10 +242,11 @@ fn clusters_that_are_searched() {
 /// Wherever the centres are said to be, what is found is there, at its own distance, and `k` are.
 #[test]
 fn centres_of_any_bits() {
-    for byte in [0, 0x7f, 0xff, 0xc0] {
+    let kinds = [SectionKind::Centres, SectionKind::CentreFactors];
+    for (kind, byte) in kinds.into_iter().flat_map(|kind| BYTES.map(|byte| (kind, byte))) {
         for quantization in quantizations() {
             let dir = collection_of(Index::ivf(), quantization);
-            assert!(rewrite(dir.path(), SectionKind::Centres, |bytes| bytes.fill(byte)));
+            assert!(rewrite(dir.path(), kind, |bytes| bytes.fill(byte)));
             let docs = open(dir.path());
             let exact = docs.search(vector(7)).k(300).exact().wait().unwrap();
             for k in [1, 10, 300] {
@@ -285,22 +291,23 @@ fn codes() {
 /// Whatever the codes are, what is found is there, once, at its own distance.
 #[test]
 fn codes_and_factors_of_any_bits() {
-    for byte in [0, 0x7f, 0xff, 0xc0] {
-        for kind in [SectionKind::UpperCodes, SectionKind::LowerCodes, SectionKind::FullCodes] {
+    use SectionKind::{FullCodes, FullFactors, LowerCodes, LowerFactors, UpperCodes, UpperFactors};
+    let kinds = [UpperCodes, UpperFactors, LowerCodes, LowerFactors, FullCodes, FullFactors];
+    for (kind, byte) in kinds.into_iter().flat_map(|kind| BYTES.map(|byte| (kind, byte))) {
+        for index in [Index::graph(), Index::ivf()] {
             for quantization in quantizations() {
-                let dir = collection(quantization);
+                let dir = collection_of(index, quantization);
                 if !rewrite(dir.path(), kind, |bytes| bytes.fill(byte)) {
                     continue;
                 }
                 let docs = open(dir.path());
+                let exact = docs.search(vector(7)).k(300).exact().wait().unwrap();
                 for k in [1, 10, 300] {
                     let found = docs.search(vector(7)).k(k).wait().unwrap();
-                    let exact = docs.search(vector(7)).k(300).exact().wait().unwrap();
-                    assert!(found.len() <= k);
-                    for hit in &found {
-                        let truth = exact.iter().find(|truth| truth.id == hit.id).unwrap();
-                        assert_eq!(truth, hit, "{quantization} {kind:?}");
-                    }
+                    let what = docs.config();
+                    assert!(found.len() <= k, "{what} {kind:?}");
+                    assert!(found.iter().all(|hit| exact.contains(hit)), "{what} {kind:?}");
+                    assert!(found.windows(2).all(|two| two[0].id != two[1].id), "{what} {kind:?}");
                 }
             }
         }

@@ -70,7 +70,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     Ok(Answer::Yes)
 }
 
-/// Waits for the merges that are due, and tells how far the graph is.
+/// Waits for the merges that are due, and tells how far the graph is, if one is made.
 fn settle(collection: &Collection) -> Result<(), Failure> {
     const LOOK_EVERY: Duration = Duration::from_millis(200);
     let (settled, waiting) = mpsc::channel();

@@ -34,9 +34,9 @@ pub struct Stats {
     pub cache_bytes: u64,
     /// Memory of all collections of the database, by what it is used for.
     pub memory: MemoryStats,
-    /// Distances that walks through graphs have estimated since the collection was opened.
+    /// Distances that searches through graphs and clusters have estimated since the collection was opened.
     pub estimates: u64,
-    /// Rows whose edges they followed.
+    /// Rows whose edges walks followed.
     pub hops: u64,
     /// The graph that is being made, if one is.
     pub graph_build: Option<GraphBuild>,

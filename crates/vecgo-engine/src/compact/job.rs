@@ -85,17 +85,13 @@ fn row_bytes(config: &Config) -> u64 {
     let dim = config.dim() as u64;
     // Its vector; norm, id, place and where its document and payload are.
     let read = dim * 4 + 128;
+    // Codes in two orders or two forms.
+    let codes = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64) * 2;
     match config.index() {
-        Index::Graph { m, .. } => {
-            // Codes in two orders or two forms; edges with slack, trimmed, as bytes and from before.
-            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
-            read + places * 2 + u64::from(m) * 18 + 64
-        }
-        Index::Ivf { .. } => {
-            // Codes in two orders or two forms; which cluster it is in, and how far from the centre.
-            let places = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64);
-            read + places * 2 + 64
-        }
+        // Edges with slack, trimmed, as bytes and from before.
+        Index::Graph { m, .. } => read + codes + u64::from(m) * 18 + 64,
+        // Which cluster it is in, and how far from its centre.
+        Index::Ivf { .. } => read + codes + 64,
         Index::Flat => read,
     }
 }
@@ -174,7 +170,7 @@ impl Merge {
         self.stop.check()?;
         let config = &self.shared.config;
         let rows = vectors.len() / config.dim();
-        if config.index() == Index::Flat || rows < self.shared.options.graph_rows {
+        if config.index() == Index::Flat || rows < self.shared.options.index_rows {
             return Ok(Arrangement::default());
         }
         let old = self.old_graph(inputs, rows).await?;

@@ -17,8 +17,8 @@ pub(crate) struct Summary {
 pub(crate) struct Policy {
     /// Bytes of the smallest of the larger segments.
     pub(crate) base: u64,
-    /// How many rows are worth a graph, if the collection is to have any.
-    pub(crate) graph_rows: Option<u64>,
+    /// How many rows are worth an index, if the collection is to have any.
+    pub(crate) index_rows: Option<u64>,
     /// Memory that a merge may take.
     pub(crate) most_memory: u64,
     /// Room for what it writes.
@@ -55,7 +55,7 @@ fn choose(segments: &[Summary], policy: Policy) -> Vec<usize> {
     if let Some(worn) = worn {
         return with_smaller(segments, worn, policy);
     }
-    let scanned = policy.graph_rows.map_or_else(Vec::new, |rows| scanned(segments, rows, policy));
+    let scanned = policy.index_rows.map_or_else(Vec::new, |rows| scanned(segments, rows, policy));
     if !scanned.is_empty() {
         return scanned;
     }
@@ -66,16 +66,16 @@ fn choose(segments: &[Summary], policy: Policy) -> Vec<usize> {
     larger_alike(segments, policy)
 }
 
-/// All segments without a graph, if they have rows enough for one, and those with a graph that are
+/// All segments without an index, if they have rows enough for one, and those with one that are
 /// not larger than what comes to them: so a row is written again about as often as the collection
 /// doubles.
-fn scanned(segments: &[Summary], graph_rows: u64, policy: Policy) -> Vec<usize> {
+fn scanned(segments: &[Summary], index_rows: u64, policy: Policy) -> Vec<usize> {
     let (mut places, mut others): (Vec<usize>, Vec<usize>) =
         (0..segments.len()).partition(|place| !segments[*place].has_index);
     let rows = |places: &[usize]| -> u64 {
         places.iter().map(|place| segments[*place].rows - segments[*place].dead).sum()
     };
-    if rows(&places) < graph_rows.max(1) {
+    if rows(&places) < index_rows.max(1) {
         return Vec::new();
     }
     others.sort_by_key(|place| segments[*place].bytes);
@@ -87,8 +87,8 @@ fn scanned(segments: &[Summary], graph_rows: u64, policy: Policy) -> Vec<usize> 
         taken = taken.saturating_add(segments[place].bytes);
         places.push(place);
     }
-    // One alone gets a graph only if it has the rows for it: or it would be written again for ever.
-    let one = places.iter().copied().find(|place| rows(&[*place]) >= graph_rows.max(1));
+    // One alone gets an index only if it has the rows for it: or it would be written again for ever.
+    let one = places.iter().copied().find(|place| rows(&[*place]) >= index_rows.max(1));
     let bounded = bounded(segments, places, policy);
     if bounded.is_empty() { one.into_iter().collect() } else { bounded }
 }
@@ -164,8 +164,8 @@ mod tests {
         Summary { rows: 100, dead: 0, bytes, memory: bytes, level_0, has_index: false }
     }
 
-    fn policy(graph_rows: Option<u64>) -> Policy {
-        Policy { base: BASE, graph_rows, most_memory: u64::MAX, most_bytes: u64::MAX }
+    fn policy(index_rows: Option<u64>) -> Policy {
+        Policy { base: BASE, index_rows, most_memory: u64::MAX, most_bytes: u64::MAX }
     }
 
     fn planned(segments: &[Summary]) -> Vec<usize> {

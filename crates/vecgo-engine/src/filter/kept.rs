@@ -44,8 +44,11 @@ impl KeptMatches {
         if filter > LARGEST {
             return;
         }
-        // Its tests take several times as much.
-        let bytes = RowSet::bytes_for(rows.set.rows()).saturating_add(8 * filter as u64);
+        // Which clusters have some of them takes a bit of each, of which there is one for 16 rows; tests
+        // take several times as much as the filter.
+        let count = rows.set.rows();
+        let bytes = RowSet::bytes_for(count) + RowSet::bytes_for(count.div_ceil(16));
+        let bytes = bytes.saturating_add(8 * filter as u64);
         let Some(charge) = memory.try_take(Use::Kept, bytes) else { return };
         let others = self.kept.load();
         let mut kept: Vec<_> =

@@ -174,7 +174,7 @@ pub(crate) struct MatchedRows {
     /// How many of a thousand edges that lead away from some of them lead to others.
     pub(crate) together: OnceLock<u32>,
     /// Which of the segment's clusters have some of them.
-    pub(crate) clusters: OnceLock<Vec<u32>>,
+    pub(crate) clusters: OnceLock<RowSet>,
 }
 
 impl From<RowSet> for MatchedRows {

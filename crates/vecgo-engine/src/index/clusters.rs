@@ -2,12 +2,11 @@ use std::ops::Range;
 
 use vecgo_format::SectionKind;
 use vecgo_index::Codes;
-use vecgo_kernels::{FACTOR_BYTES, PageBuf};
 use vecgo_quant::Space;
 
-use super::coded::{Plane, invalid, read_bytes};
+use super::coded::{Plane, invalid};
 use crate::Result;
-use crate::filter::MatchedRows;
+use crate::filter::{MatchedRows, RowSet};
 use crate::segment::Segment;
 
 /// Clusters that a walk scores the centres of, at most; of more, those next to each other are one.
@@ -15,7 +14,7 @@ const MOST: usize = 2048;
 
 /// The clusters in whose order the rows of a segment stand.
 #[derive(Debug)]
-pub(super) struct Clusters {
+pub(crate) struct Clusters {
     /// The first row of each; they follow one another.
     starts: Vec<u32>,
     /// The codes of their centres, one after the other.
@@ -26,14 +25,8 @@ impl Clusters {
     /// Those that are searched, with their own centres.
     pub(super) async fn to_search(segment: &Segment, space: &Space) -> Result<Self> {
         let (starts, _) = read(segment).await?;
-        let (places, count) = (space.places(), starts.len());
-        let length = count.saturating_mul(places + FACTOR_BYTES);
-        let bytes = read_bytes(segment, SectionKind::Centres, length).await?;
-        let (codes, factors) = bytes.split_at(count.saturating_mul(places).min(bytes.len()));
-        let mut centres = (PageBuf::zeroed(codes.len())?, PageBuf::zeroed(factors.len())?);
-        centres.0.copy_from_slice(codes);
-        centres.1.copy_from_slice(factors);
-        Ok(Self { starts, centres: Plane::of_centres(centres.0, centres.1, places) })
+        let centres = Plane::of_centres(segment, starts.len(), space.places()).await?;
+        Ok(Self { starts, centres })
     }
 
     /// Those that a walk may start in, with the rows nearest to their centres.
@@ -45,7 +38,7 @@ impl Clusters {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.starts.len()
     }
 
@@ -61,10 +54,13 @@ impl Clusters {
     }
 
     /// Those with rows that a filter matches.
-    pub(super) fn with<'a>(&self, only: &'a MatchedRows) -> &'a [u32] {
+    pub(super) fn with<'a>(&self, only: &'a MatchedRows) -> &'a RowSet {
         only.clusters.get_or_init(|| {
+            let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
             let has = |number: &u32| only.set.iter_within(self.rows(*number)).next().is_some();
-            (0u32..).take(self.starts.len()).filter(has).collect()
+            let mut with = RowSet::none(count);
+            (0..count).filter(has).for_each(|number| with.insert(number));
+            with
         })
     }
 }

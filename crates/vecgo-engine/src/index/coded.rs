@@ -89,9 +89,18 @@ impl Plane {
         Ok(Self { codes, factors: Some(factors), stride: self.stride, width: self.width })
     }
 
-    /// Rows of eight bits, with factors beside them.
-    pub(super) fn of_centres(codes: PageBuf<u8>, factors: PageBuf<u8>, stride: usize) -> Self {
-        Self { codes, factors: Some(factors), stride, width: Width::Eight }
+    /// The centres of so many clusters.
+    pub(super) async fn of_centres(segment: &Segment, count: usize, places: usize) -> Result<Self> {
+        let length = count.saturating_mul(places);
+        let codes = read_bytes(segment, SectionKind::Centres, length).await?;
+        let length = count.saturating_mul(FACTOR_BYTES);
+        let factors = read_bytes(segment, SectionKind::CentreFactors, length).await?;
+        Ok(Self { codes, factors: Some(factors), stride: places, width: Width::Eight })
+    }
+
+    /// Bytes of a row.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
     }
 }
 
@@ -130,11 +139,7 @@ pub(super) async fn read_space(segment: &Segment, config: &Config) -> Result<Spa
     Ok(space)
 }
 
-pub(super) async fn read_bytes(
-    segment: &Segment,
-    kind: SectionKind,
-    length: usize,
-) -> Result<PageBuf<u8>> {
+async fn read_bytes(segment: &Segment, kind: SectionKind, length: usize) -> Result<PageBuf<u8>> {
     let bytes = segment.section_bytes(kind).await?;
     if bytes.len() != length {
         let detail = format!("section {kind:?} of {} bytes, expected {length}", bytes.len());

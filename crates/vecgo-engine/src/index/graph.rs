@@ -2,6 +2,7 @@ use vecgo_format::SectionKind;
 use vecgo_index::Edges;
 use vecgo_kernels::PageBuf;
 
+use super::clusters::Clusters;
 use super::coded::{Coded, Plane, invalid};
 use crate::Result;
 use crate::filter::MatchedRows;
@@ -14,8 +15,17 @@ pub(crate) struct Graph {
     /// Places of a row.
     degree: usize,
     entries: Vec<u32>,
+    /// Absent if walks go by the vectors.
+    pub(super) starts: Option<Starts>,
+}
+
+/// What tells where walks by codes begin.
+#[derive(Debug)]
+pub(super) struct Starts {
     /// The codes of the entries, one after the other: every walk scores them all.
-    pub(super) entry_codes: Option<Plane>,
+    pub(super) entry_codes: Plane,
+    /// The clusters in whose order the rows stand, where few rows are wanted.
+    pub(super) clusters: Clusters,
 }
 
 impl Graph {
@@ -27,8 +37,14 @@ impl Graph {
             let detail = format!("{} entries, expected rows below {rows}", entries.len());
             return Err(segment.damaged(invalid(detail)));
         }
-        let entry_codes = coded.map(|coded| coded.walked.copy_rows(&entries)).transpose()?;
-        Ok(Self { edges, degree, entries, entry_codes })
+        let starts = match coded {
+            Some(Coded { walked, .. }) => Some(Starts {
+                entry_codes: walked.copy_rows(&entries)?,
+                clusters: Clusters::to_start_in(segment, walked).await?,
+            }),
+            None => None,
+        };
+        Ok(Self { edges, degree, entries, starts })
     }
 
     /// Reads the edges of a segment past its own memory, verifies and checks them; with as many places

@@ -27,13 +27,14 @@ const ALPHA: f32 = 1.05;
 /// The first pass links every row, the second finds better edges in the graph that it left.
 const PASSES: usize = 2;
 
-/// What becomes of the rows while a graph is made.
+/// What becomes of the rows while an index is made.
 struct Making<'a> {
     config: &'a Config,
     kernels: Kernels,
     threads: Threads,
     stop: &'a Stop,
-    progress: Watched<'a>,
+    /// Of a graph.
+    progress: Option<Watched<'a>>,
     seed: u64,
 }
 
@@ -74,7 +75,8 @@ pub(crate) fn make(
 ) -> Result<Arrangement> {
     let (config, kernels) = (&shared.config, shared.kernels);
     let threads = Threads(shared.env.spawn.parallelism());
-    let progress = shared.progress.begin(vectors.len() / config.dim());
+    let graph = matches!(config.index(), Index::Graph { .. });
+    let progress = graph.then(|| shared.progress.begin(vectors.len() / config.dim()));
     let making = Making { config, kernels, threads, stop, progress, seed };
     let space = making.train(vectors);
     let encoded = making.encode(&space, vectors)?;
@@ -86,8 +88,8 @@ pub(crate) fn make(
     extra.push(section(SectionKind::Clusters, words(&[starts, nearest.clone()].concat())));
     match config.index() {
         Index::Ivf { .. } => {
-            let centres = [centres.cells, centres.factors].concat();
-            extra.push(section(SectionKind::Centres, centres));
+            extra.push(section(SectionKind::Centres, centres.cells));
+            extra.push(section(SectionKind::CentreFactors, centres.factors));
         }
         Index::Graph { m, ef_construction } => {
             old.iter_mut().for_each(|old| old.follow(&order));
@@ -209,7 +211,7 @@ impl Making<'_> {
         };
         let points = encoded.points(space)?;
         let go_on = |done| {
-            self.progress.done(done);
+            self.progress.iter().for_each(|progress| progress.done(done));
             self.stop.check().is_ok()
         };
         let old = old

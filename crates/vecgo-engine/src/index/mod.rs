@@ -16,9 +16,10 @@ mod walk;
 mod walkers;
 
 pub(crate) use by_vectors::ByVectors;
+pub(crate) use clusters::Clusters;
 pub(crate) use graph::Graph;
 pub(crate) use make::{Old, make};
-pub(crate) use part::IndexPart;
+pub(crate) use part::{IndexPart, Through};
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;
 pub(crate) use rerank::Rerank;

@@ -16,23 +16,30 @@ const ROWS_FOR_ONE: usize = 32;
 /// A segment's index in memory: all that a search through it reads, but for vectors.
 #[derive(Debug)]
 pub(crate) struct IndexPart {
-    pub(super) rows: u32,
+    rows: u32,
     pub(super) space: Space,
     /// Absent if searches go by the vectors themselves.
     pub(super) coded: Option<Coded>,
-    /// The clusters in whose order the rows stand. Absent if walks go by the vectors.
-    pub(super) clusters: Option<Clusters>,
-    /// Absent if clusters are searched.
-    graph: Option<Graph>,
+    through: Through,
+}
+
+/// What a search goes through.
+#[derive(Debug)]
+pub(crate) enum Through {
+    /// A graph, by its edges.
+    Graph(Graph),
+    /// The clusters in whose order the rows stand.
+    Clusters(Clusters),
 }
 
 impl IndexPart {
     /// The sections that it may be made of.
-    pub(crate) const SECTIONS: [SectionKind; 10] = [
+    pub(crate) const SECTIONS: [SectionKind; 11] = [
         SectionKind::Edges,
         SectionKind::Entries,
         SectionKind::Clusters,
         SectionKind::Centres,
+        SectionKind::CentreFactors,
         SectionKind::FullCodes,
         SectionKind::FullFactors,
         SectionKind::UpperCodes,
@@ -51,43 +58,35 @@ impl IndexPart {
     pub(crate) async fn load(segment: &Segment, config: &Config) -> Result<Self> {
         let space = read_space(segment, config).await?;
         let coded = Coded::load(segment, &space).await?;
-        let graph = match segment.has(SectionKind::Edges) {
-            true => Some(Graph::load(segment, coded.as_ref()).await?),
-            false => None,
+        let through = match segment.has(SectionKind::Edges) {
+            true => Through::Graph(Graph::load(segment, coded.as_ref()).await?),
+            false => Through::Clusters(Clusters::to_search(segment, &space).await?),
         };
-        let clusters = match (&graph, &coded) {
-            (None, _) => Some(Clusters::to_search(segment, &space).await?),
-            (Some(_), Some(coded)) => Some(Clusters::to_start_in(segment, &coded.walked).await?),
-            (Some(_), None) => None,
-        };
-        Ok(Self { rows: segment.rows(), space, coded, clusters, graph })
+        Ok(Self { rows: segment.rows(), space, coded, through })
     }
 
-    /// The graph, if it has one: otherwise its clusters are searched.
-    pub(crate) fn graph(&self) -> Option<&Graph> {
-        self.graph.as_ref()
+    pub(crate) fn through(&self) -> &Through {
+        &self.through
     }
 
     pub(crate) fn row_count(&self) -> usize {
         self.rows as usize
     }
 
-    /// Clusters that there are to search.
-    pub(crate) fn cluster_count(&self) -> usize {
-        self.clusters.as_ref().map_or(0, Clusters::count)
-    }
-
     /// Clusters that are searched for `k` rows, unless a number is asked for.
-    pub(crate) fn usual_clusters(&self, k: usize) -> usize {
+    pub(crate) fn usual_clusters(&self, clusters: &Clusters, k: usize) -> usize {
         let rows = k.saturating_mul(ROWS_FOR_ONE);
-        let for_k = rows.saturating_mul(self.cluster_count()) / self.row_count().max(1);
+        let for_k = rows.saturating_mul(clusters.count()) / self.row_count().max(1);
         for_k.max(USUAL_CLUSTERS)
     }
 
-    /// About how many rows so many clusters have.
-    pub(crate) fn rows_of(&self, clusters: usize) -> u64 {
-        let (clusters, all) = (clusters as u64, self.cluster_count().max(1) as u64);
-        u64::from(self.rows).saturating_mul(clusters.min(all)) / all
+    /// About how many bytes are read to search so many clusters: of codes or else of vectors, which are
+    /// `vector` bytes each.
+    pub(crate) fn cluster_bytes(&self, clusters: &Clusters, searched: usize, vector: u64) -> u64 {
+        let all = clusters.count().max(1) as u64;
+        let rows = u64::from(self.rows).saturating_mul((searched as u64).min(all)) / all;
+        let row = self.coded.as_ref().map_or(vector, |coded| coded.walked.stride() as u64);
+        rows.saturating_mul(row).saturating_add(all * self.space.places() as u64)
     }
 
     /// Whether searches go by the vectors themselves, which have to be loaded.

@@ -118,18 +118,16 @@ impl Walker {
     pub(crate) fn probe(
         &mut self,
         kernels: Kernels,
-        part: &IndexPart,
+        (part, clusters): (&IndexPart, &Clusters),
         vector: &[f32],
         (probe, by_vectors): (Probe<'_>, Option<&ByVectors<'_>>),
         lives: Option<impl Fn(u32) -> bool>,
     ) -> Result<&[Neighbour]> {
-        let Some(clusters) = &part.clusters else {
-            return Err(Error::internal("clusters to search that are not there"));
-        };
         self.set_query(kernels, &part.space, vector);
         self.choose_clusters(kernels, clusters, probe)?;
         let rows = self.chosen.iter().map(|cluster| clusters.rows(cluster.row()));
-        let mut left = rows.flat_map(|rows| pieces(rows.start..rows.end.min(part.rows)));
+        let end = u32::try_from(part.row_count()).unwrap_or(u32::MAX);
+        let mut left = rows.flat_map(|rows| pieces(rows.start..rows.end.min(end)));
         // They follow one another, so nothing has to be asked for.
         let take = |out: &mut Vec<u32>| {
             while out.is_empty()
@@ -172,23 +170,24 @@ impl Walker {
         probe: Probe<'_>,
     ) -> Result<()> {
         let centres = clusters.centres()?;
-        let count = u32::try_from(clusters.count()).unwrap_or(u32::MAX);
-        let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        self.numbers.extend(known..count);
-        let numbers = match probe.only {
-            Some(only) => clusters.with(only),
-            None => &self.numbers[..clusters.count()],
-        };
+        self.rows.clear();
+        match probe.only {
+            Some(only) => self.rows.extend(clusters.with(only).iter()),
+            None => self.rows.extend((0u32..).take(clusters.count())),
+        }
+        self.counts.estimates += self.rows.len() as u64;
         self.chosen.clear();
         let chosen = &mut self.chosen;
-        centres.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
-            chosen.push(Neighbour::new(distance, number));
-        });
-        self.counts.estimates += numbers.len() as u64;
-        if chosen.len() > probe.clusters {
-            chosen.select_nth_unstable(probe.clusters.max(1) - 1);
-            chosen.truncate(probe.clusters.max(1));
-        }
+        centres.distances(
+            kernels,
+            &self.query,
+            &self.rows,
+            &mut self.packed,
+            |cluster, distance| {
+                chosen.push(Neighbour::new(distance, cluster));
+            },
+        );
+        Neighbour::keep_nearest(chosen, probe.clusters);
         chosen.sort_unstable();
         Ok(())
     }

@@ -4,6 +4,7 @@ use vecgo_quant::{CodeQuery, Space};
 
 use super::clusters::Clusters;
 use super::coded::Coded;
+use super::graph::Starts;
 use super::rerank::Rerank;
 use super::scan::Scanned;
 use super::walkers::Counts;
@@ -92,21 +93,20 @@ impl Walker {
     pub(crate) fn walk(
         &mut self,
         kernels: Kernels,
-        part: &IndexPart,
+        (part, graph): (&IndexPart, &Graph),
         vector: &[f32],
         (reach, rerank): (impl Fn(Start) -> Option<Reach>, Rerank),
         only: Option<&MatchedRows>,
         lives: impl Fn(u32) -> bool,
     ) -> Result<Option<Found<'_>>> {
-        let (Some(graph), Some(coded)) = (part.graph(), &part.coded) else {
+        let (Some(starts), Some(coded)) = (&graph.starts, &part.coded) else {
             return Err(Error::internal("a walk by codes that are not there"));
         };
         self.set_query(kernels, &part.space, vector);
-        let Some(reach) = reach(self.start(kernels, graph, only)?) else { return Ok(None) };
-        if let (Some(clusters), Some(only)) = (&part.clusters, only)
-            && only.count < only.set.rows() / MOST_ONE_IN
-        {
-            self.start_in_clusters(kernels, (clusters, coded), only)?;
+        let start = self.start(kernels, (graph, starts), only)?;
+        let Some(reach) = reach(start) else { return Ok(None) };
+        if let Some(only) = only.filter(|only| only.count < only.set.rows() / MOST_ONE_IN) {
+            self.start_in_clusters(kernels, (&starts.clusters, coded), only)?;
         }
         let codes = coded.walked.codes()?;
         let (edges, query, starts) = (graph.edges(), &self.query, &self.chosen);
@@ -160,11 +160,10 @@ impl Walker {
     fn start(
         &mut self,
         kernels: Kernels,
-        graph: &Graph,
+        (graph, starts): (&Graph, &Starts),
         only: Option<&MatchedRows>,
     ) -> Result<Start> {
-        let not_there = || Error::internal("a walk by codes that are not there");
-        let codes = graph.entry_codes.as_ref().ok_or_else(not_there)?.codes()?;
+        let codes = starts.entry_codes.codes()?;
         let entries = graph.entries();
         let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers.extend(known..u32::try_from(entries.len()).unwrap_or(u32::MAX));
@@ -186,16 +185,21 @@ impl Walker {
         only: &MatchedRows,
     ) -> Result<()> {
         let (centres, codes) = (clusters.centres()?, coded.walked.codes()?);
-        let numbers = clusters.with(only);
+        self.rows.clear();
+        self.rows.extend(clusters.with(only).iter());
+        self.counts.estimates += self.rows.len() as u64;
         self.scored.clear();
         let scored = &mut self.scored;
-        centres.distances(kernels, &self.query, numbers, &mut self.packed, |number, distance| {
-            scored.push(Neighbour::new(distance, number));
-        });
-        if scored.len() > CLUSTERS {
-            scored.select_nth_unstable(CLUSTERS - 1);
-            scored.truncate(CLUSTERS);
-        }
+        centres.distances(
+            kernels,
+            &self.query,
+            &self.rows,
+            &mut self.packed,
+            |cluster, distance| {
+                scored.push(Neighbour::new(distance, cluster));
+            },
+        );
+        Neighbour::keep_nearest(scored, CLUSTERS);
         self.rows.clear();
         for cluster in scored {
             let rows = only.set.iter_within(clusters.rows(cluster.row()));
@@ -210,11 +214,8 @@ impl Walker {
         codes.distances(kernels, &self.query, &self.rows, &mut self.packed, |row, distance| {
             starts.push(Neighbour::new(distance, row));
         });
-        if starts.len() > CLUSTERS {
-            starts.select_nth_unstable(CLUSTERS - 1);
-            starts.truncate(CLUSTERS);
-        }
-        self.counts.estimates += (numbers.len() + self.rows.len()) as u64;
+        Neighbour::keep_nearest(starts, CLUSTERS);
+        self.counts.estimates += self.rows.len() as u64;
         Ok(())
     }
 
@@ -229,10 +230,7 @@ impl Walker {
                 self.chosen.extend(numbers.iter().filter_map(scored));
             }
         }
-        if self.chosen.len() > STARTS {
-            self.chosen.select_nth_unstable(STARTS - 1);
-            self.chosen.truncate(STARTS);
-        }
+        Neighbour::keep_nearest(&mut self.chosen, STARTS);
         let (Some(_), Some(nearest)) = (numbers, self.chosen.iter().min()) else {
             return Start::Near;
         };

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::walk::Walker;
 
-/// What walks have done.
+/// What searches have done.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     /// Rows whose distance was estimated.

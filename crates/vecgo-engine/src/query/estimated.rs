@@ -1,6 +1,6 @@
-//! Search by estimates: a walk in each segment that has a graph, a scan of clusters of one that has
-//! those alone (`probe.rs`), a scan by short codes of what has
-//! none, and by vectors of what has neither yet. What comes near is scored by its vectors.
+//! Search by estimates: a walk in each segment that has a graph, a scan of the nearest clusters of one
+//! that has those (`probe.rs`), a scan by short codes of what has no index, and by vectors of what has
+//! no codes either yet. What comes near is scored by its vectors.
 
 use vecgo_index::Reach;
 
@@ -12,7 +12,7 @@ use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Seen, Snapshot};
 use crate::filter::MatchedRows;
-use crate::index::{ByVectors, Graph, IndexPart, Rerank, Start, Walker};
+use crate::index::{ByVectors, Clusters, Graph, IndexPart, Rerank, Start, Through, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -31,6 +31,14 @@ pub(super) struct Effort {
 const AWAY: usize = 3;
 
 impl Effort {
+    /// Candidates that a scan keeps.
+    pub(super) fn keep(self) -> usize {
+        match self.rerank {
+            Rerank::Best(rows) => rows.max(self.ef),
+            Rerank::MayBeAmong(_) => self.ef,
+        }
+    }
+
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
     /// as many candidates takes. The fewer edges lead from it to itself, the more lists of them the walk
     /// reads for each row. Measured on 100 to 384 dimensions; within a third of that on each.
@@ -51,11 +59,11 @@ enum Way<'a> {
     /// Walks the graph.
     Walk(&'a IndexPart, &'a Graph),
     /// Searches the nearest clusters.
-    Probe(&'a IndexPart),
+    Probe(&'a IndexPart, &'a Clusters),
 }
 
 impl Snapshot {
-    /// About the k nearest live rows, nearest first. Every graph must be loaded.
+    /// About the k nearest live rows, nearest first. Every index must be loaded.
     pub(crate) async fn estimated_search(
         &self,
         query: &[f32],
@@ -91,10 +99,10 @@ impl Snapshot {
                     let walked = self.walk(&mut walker, parts, seen, (query, effort), &mut rows)?;
                     self.note(source, |note| note.plan = walked);
                 }
-                Way::Probe(part) => {
+                Way::Probe(part, clusters) => {
                     self.note(source, |note| note.plan = Plan::Clusters);
-                    let of = (source, live, part);
-                    self.probe(&mut walker, of, seen, (query, effort), &mut rows)?;
+                    let (of, through) = ((source, live), (part, clusters));
+                    self.probe(&mut walker, of, through, (query, effort), &mut rows)?;
                 }
             }
             let estimated = walker.counts.estimates - estimated_before;
@@ -114,7 +122,7 @@ impl Snapshot {
         Ok(nearest.into_sorted())
     }
 
-    /// How many rows of each source, from the first on, a graph or codes lead to.
+    /// How many rows of each source, from the first on, an index or codes lead to.
     fn rows_not_scanned(&self, coded: &[Coded<'_>], effort: Effort) -> Result<Vec<usize>> {
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
@@ -123,7 +131,7 @@ impl Snapshot {
                 RowSource::Segment(live) => {
                     match self.plan(live, self.seen(source, row_source), effort)? {
                         Way::Vectors => 0,
-                        Way::Nothing | Way::Codes(_) | Way::Walk(..) | Way::Probe(_) => usize::MAX,
+                        Way::Nothing | Way::Codes(_) | Way::Walk(..) | Way::Probe(..) => usize::MAX,
                     }
                 }
             });
@@ -137,7 +145,7 @@ impl Snapshot {
     }
 
     /// How to go through a segment: what a filter matches is looked at one by one where a walk to
-    /// so many would take longer.
+    /// so many would take longer, or all clusters would be searched.
     fn plan<'a>(&self, live: &'a LiveSegment, seen: Seen<'_>, effort: Effort) -> Result<Way<'a>> {
         if seen.matched().is_some_and(|matched| matched.count == 0) {
             return Ok(Way::Nothing);
@@ -147,14 +155,15 @@ impl Snapshot {
         }
         let part = live.segment.index();
         let part = part.ok_or_else(|| Error::internal("a segment's index is not loaded"))?;
-        let (few, otherwise) = match part.graph() {
-            Some(graph) => {
+        let (few, otherwise) = match part.through() {
+            Through::Graph(graph) => {
                 let few = seen.matched().map(|only| effort.sooner_scanned(graph, only, 1));
                 (few, Way::Walk(part, graph))
             }
-            None => {
-                let few = seen.matched().map(|only| effort.probes_all(part, only));
-                (few, Way::Probe(part))
+            Through::Clusters(clusters) => {
+                let of = (part, clusters);
+                let few = seen.matched().map(|only| effort.probes_all(of, only));
+                (few, Way::Probe(part, clusters))
             }
         };
         Ok(match (few, part.needs_vectors()) {
@@ -179,7 +188,7 @@ impl Snapshot {
             rows.extend(matched.set.iter().filter(|row| seen.has(*row)));
             return Ok(());
         }
-        let how = (effort.ef, effort.rerank);
+        let how = (effort.keep(), effort.rerank);
         let dead = (live.dead.count_at(self.sequence) > 0).then_some(|row| !seen.has(row));
         let found = walker.scan(self.shared.kernels, part, query, how, &matched.set, dead)?;
         rows.clear();
@@ -240,7 +249,7 @@ impl Snapshot {
                 }
                 false => {
                     let (kernels, how) = (self.shared.kernels, (reach, effort.rerank));
-                    walker.walk(kernels, part, query, how, seen.matched(), lives)?
+                    walker.walk(kernels, (part, graph), query, how, seen.matched(), lives)?
                 }
             };
             let Some(found) = found else {

@@ -66,7 +66,8 @@ pub enum Plan {
     ShortCodes,
     /// Codes of the rows that a filter matches, then vectors of the near ones.
     Codes,
-    /// Codes of the rows in the nearest clusters, then vectors of the near ones.
+    /// Codes of the rows in the nearest clusters, then vectors of the near ones; without codes, vectors
+    /// of all of them.
     Clusters,
     /// A walk through the graph, then vectors of the near ones.
     Walk,
@@ -136,7 +137,7 @@ impl Snapshot {
                 };
                 part.rows = rows.count(snapshot.sequence) as u64;
                 part.dead = dead;
-                part.why = snapshot.why(rows, part, request);
+                part.why = snapshot.why(rows, part, request).to_owned();
                 part.reads = reads.saturating_sub(before.0);
                 part.read_bytes = bytes.saturating_sub(before.1);
             });
@@ -150,28 +151,30 @@ impl Snapshot {
     }
 
     /// Why a source was gone through as it was.
-    fn why(&self, rows: RowSource<'_>, part: &PartExplained, request: &Request) -> String {
+    fn why(&self, rows: RowSource<'_>, part: &PartExplained, request: &Request) -> &'static str {
+        let index = self.shared.config.index();
+        let indexed = matches!(rows, RowSource::Segment(live) if live.segment.has_index());
         match part.plan {
-            Plan::Nothing if part.matched == Some(0) => "nothing matches".to_owned(),
-            Plan::Nothing => "nothing lives".to_owned(),
-            Plan::Vectors if request.params.exact => "an exact search".to_owned(),
-            Plan::Vectors => match rows {
-                RowSource::Segment(live) if live.segment.has_index() => {
-                    "few match, and there are no codes".to_owned()
-                }
-                _ if self.shared.config.index() == Index::Flat => "the index is flat".to_owned(),
-                _ => "no graph leads here, and there is too little for codes".to_owned(),
-            },
-            Plan::ShortCodes => "no graph leads here".to_owned(),
-            Plan::Codes => "what matches is sooner looked at than walked to".to_owned(),
-            Plan::Clusters => "the index is of clusters".to_owned(),
+            Plan::Nothing if part.matched == Some(0) => "nothing matches",
+            Plan::Nothing => "nothing lives",
+            Plan::Vectors if request.params.exact => "an exact search",
+            Plan::Vectors if indexed => "few match, and there are no codes",
+            Plan::Vectors if index == Index::Flat => "the index is flat",
+            Plan::Vectors => "in no index yet, and there is too little for codes",
+            Plan::ShortCodes => "in no index yet",
+            Plan::Codes if matches!(index, Index::Ivf { .. }) => {
+                "all clusters would be searched for what matches"
+            }
+            Plan::Codes => "what matches is sooner looked at than walked to",
+            Plan::Clusters if part.matched.is_some() => {
+                "what matches is in more clusters than have to be searched"
+            }
+            Plan::Clusters => "there are clusters",
             Plan::Walk if part.matched.is_some() => {
-                "what matches is sooner walked to than looked at".to_owned()
+                "what matches is sooner walked to than looked at"
             }
-            Plan::Walk => "there is a graph".to_owned(),
-            Plan::WalkAndCodes => {
-                "too little of what matches was where the walk came by".to_owned()
-            }
+            Plan::Walk => "there is a graph",
+            Plan::WalkAndCodes => "too little of what matches was where the walk came by",
         }
     }
 

@@ -1,7 +1,7 @@
 use vecgo_format::{Config, Index, MAX_CLUSTERS};
 
 use super::fetch::Fetch;
-use crate::index::IndexPart;
+use crate::index::{IndexPart, Through};
 use crate::{Error, Result};
 
 /// Most candidates that a search may be told to keep or to score again.
@@ -27,7 +27,7 @@ pub struct SearchParams {
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
     /// are. If absent, all that may be among the nearest, given how far codes can be off.
     pub rerank: Option<usize>,
-    /// Scores every record; `ef` and `rerank` have no say then.
+    /// Scores every record; `ef`, `nprobe` and `rerank` have no say then.
     pub exact: bool,
 }
 
@@ -43,12 +43,15 @@ impl SearchParams {
         self.ef.unwrap_or_else(|| EF.max(self.k.saturating_add(self.k / 2))).max(self.k)
     }
 
-    /// Rows in full that cost about as much to read as a search through an index: a walk estimates
-    /// some ten distances for each candidate, and clusters have so many rows; each is an eighth of one.
-    pub(crate) fn read_rows(&self, part: &IndexPart) -> u64 {
-        match part.graph() {
-            Some(_) => self.kept() as u64,
-            None => part.rows_of(self.nprobe.unwrap_or(part.usual_clusters(self.k))) / 8,
+    /// About how many bytes a search through an index reads, whose vectors are `vector` bytes each: a
+    /// walk estimates some ten distances for each candidate, from an eighth of a vector each.
+    pub(crate) fn read_bytes(&self, part: &IndexPart, vector: u64) -> u64 {
+        match part.through() {
+            Through::Graph(_) => (self.kept() as u64).saturating_mul(vector),
+            Through::Clusters(clusters) => {
+                let usual = || part.usual_clusters(clusters, self.k);
+                part.cluster_bytes(clusters, self.nprobe.unwrap_or_else(usual), vector)
+            }
         }
     }
 

@@ -81,25 +81,23 @@ impl Snapshot {
     /// Whether a search for one query has all that it needs in memory and reads little of it.
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
         let row = self.shared.config.dim() as u64 * 4;
-        let mut rows = 0u64;
+        let mut bytes = 0u64;
         for (number, source) in self.sources() {
+            let scanned = || self.scanned_rows((number, source), params).saturating_mul(row);
             let (in_memory, read) = match source {
                 RowSource::Segment(live) if self.by_index(live, params) => {
                     let index = live.segment.index();
-                    let read = index.map_or(0, |part| params.read_rows(part));
-                    (index.is_some(), read)
+                    (index.is_some(), index.map_or(0, |part| params.read_bytes(part, row)))
                 }
-                RowSource::Segment(live) => {
-                    (live.segment.resident().is_some(), self.scanned_rows((number, source), params))
-                }
-                RowSource::Memtable(_) => (true, self.scanned_rows((number, source), params)),
+                RowSource::Segment(live) => (live.segment.resident().is_some(), scanned()),
+                RowSource::Memtable(_) => (true, scanned()),
             };
             if !in_memory {
                 return false;
             }
-            rows = rows.saturating_add(read);
+            bytes = bytes.saturating_add(read);
         }
-        rows.saturating_mul(row) <= SHORT_SCAN_BYTES
+        bytes <= SHORT_SCAN_BYTES
     }
 
     /// Whether a search goes through the segment by its index.

@@ -64,7 +64,7 @@ impl Snapshot {
             && rows.count(self.sequence) >= CHUNK_ROWS.max(params.k.saturating_mul(ONE_IN))
     }
 
-    /// Whether a search goes by graphs or codes, and not by the vectors of all rows alone.
+    /// Whether a search goes by indexes or codes, and not by the vectors of all rows alone.
     pub(super) fn is_estimated(&self, params: SearchParams) -> bool {
         self.view.segments.iter().any(|live| self.by_index(live, params))
             || self.sources().any(|source| self.scans_codes(source, params))
@@ -85,7 +85,7 @@ impl Snapshot {
         (seen - coded + read / (4 * self.shared.config.dim())) as u64
     }
 
-    /// The codes that a search goes by. Each source without a graph gets another chunk of them, if
+    /// The codes that a search goes by. Each source without an index gets another chunk of them, if
     /// it has rows for it.
     pub(super) fn short_codes(&self, params: SearchParams) -> Result<Vec<Coded<'_>>> {
         let mut all = Vec::new();

@@ -21,9 +21,9 @@ pub(super) struct Resident {
     lookup: OnceCell<Charged<Lookup>>,
     index: OnceCell<Charged<IndexPart>>,
     fields: OnceCell<Charged<Fields>>,
-    /// Room for the vectors, if they are held whole although walks read few of them.
+    /// Room for the vectors, if they are held whole although searches read few of them.
     held: OnceCell<Held>,
-    /// Ids, if all are numbers: a search that walks a graph looks up those of its hits.
+    /// Ids, if all are numbers: a search through an index looks up those of its hits.
     numbers: OnceCell<Charged<PageBuf<u64>>>,
 }
 

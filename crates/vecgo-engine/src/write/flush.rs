@@ -90,14 +90,14 @@ struct Flush {
     segments: Vec<(LiveSegment, u32)>,
 }
 
-/// Rows of a memtable beside graphs: to go through them takes as long as eight walks.
+/// Rows of a memtable beside segments with an index: to go through them takes as long as eight walks.
 const MOST_SCANNED: usize = 16_384;
 
 impl Writer {
-    /// Rows that fill a memtable. Every search goes through all of them, so where the others have a
-    /// graph there are not so many that this takes most of the time.
+    /// Rows that fill a memtable. Every search goes through all of them, so where the others have an
+    /// index there are not so many that this takes most of the time.
     pub(super) fn most_rows(&self) -> usize {
-        let scanned = self.graph_rows().map_or(usize::MAX, |_| MOST_SCANNED);
+        let scanned = self.index_rows().map_or(usize::MAX, |_| MOST_SCANNED);
         self.shared.options.memtable_rows.min(scanned)
     }
 

@@ -111,17 +111,17 @@ impl Writer {
         }
     }
 
-    /// Whether one segment holds all, with a graph if it is worth one, and none of its rows is dead.
+    /// Whether one segment holds all, with an index if it is worth one, and none of its rows is dead.
     fn is_compact(&self) -> bool {
         let Some((live, named)) = self.segments.first() else { return true };
-        let graph = self.graph_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
-        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_index() || !graph)
+        let worth_one = self.index_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
+        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_index() || !worth_one)
     }
 
-    /// How many rows are worth a graph, if the collection is to have any.
-    pub(super) fn graph_rows(&self) -> Option<usize> {
-        let graphs = self.shared.config.index() != Index::Flat;
-        graphs.then_some(self.shared.options.graph_rows)
+    /// How many rows are worth an index, if the collection is to have any.
+    pub(super) fn index_rows(&self) -> Option<usize> {
+        let indexed = self.shared.config.index() != Index::Flat;
+        indexed.then_some(self.shared.options.index_rows)
     }
 
     /// The segments that the policy wants merged.
@@ -141,8 +141,8 @@ impl Writer {
         });
         let (summaries, memory) = (summaries.collect::<Vec<_>>(), &self.shared.env.memory);
         let planned = |most_memory, most_bytes| {
-            let graph_rows = self.graph_rows().map(|rows| rows as u64);
-            plan(&summaries, Policy { base: bytes, graph_rows, most_memory, most_bytes })
+            let index_rows = self.index_rows().map(|rows| rows as u64);
+            plan(&summaries, Policy { base: bytes, index_rows, most_memory, most_bytes })
         };
         if planned(u64::MAX, u64::MAX).is_empty() {
             return Vec::new();

@@ -24,7 +24,7 @@ pub enum Index {
     /// Clusters, of which those nearest to the query are scanned: much sooner built than a graph, and
     /// slower to search.
     Ivf {
-        /// Clusters of a segment, 1 to [`MAX_CLUSTERS`]; if absent, four times the root of its rows. There
+        /// Clusters of a segment at most, 1 to [`MAX_CLUSTERS`]; if absent, four times the root of its rows. There
         /// is one for each 16 rows at most.
         n_clusters: Option<NonZeroU32>,
     },

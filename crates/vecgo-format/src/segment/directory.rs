@@ -53,8 +53,10 @@ pub enum SectionKind {
     /// The rows in order of clusters: the first row of each, then of each the row nearest to its
     /// centre, each a u32.
     Clusters,
-    /// The centre of each cluster, by which searches choose some: codes of eight bits, then factors.
+    /// The centre of each cluster, by which searches choose some: codes of eight bits.
     Centres,
+    /// What makes distances of dot products with those.
+    CentreFactors,
     /// The fields of the documents, and where their values stand in [`SectionKind::FieldData`].
     Fields,
     /// The values of each field in order, and their rows.
@@ -64,7 +66,7 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 23] = [
+    const KNOWN: [(u16, SectionKind); 24] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -88,6 +90,7 @@ impl SectionKind {
         (21, SectionKind::FieldData),
         (22, SectionKind::Clusters),
         (23, SectionKind::Centres),
+        (24, SectionKind::CentreFactors),
     ];
 
     fn code(self) -> u16 {
@@ -247,6 +250,7 @@ impl Directory {
             (SectionKind::Documents, SectionKind::Fields),
             (SectionKind::Edges, SectionKind::Entries),
             (SectionKind::Space, SectionKind::Clusters),
+            (SectionKind::Centres, SectionKind::CentreFactors),
         ] {
             if has(one) != has(other) {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
@@ -254,10 +258,11 @@ impl Directory {
         }
         let found = [SectionKind::Edges, SectionKind::Centres, SectionKind::Space].map(has);
         if !matches!(found, [false, false, false] | [true, false, true] | [false, true, true]) {
-            let expected = "Space, and one of Edges and Centres, or none of them";
-            return Err(
-                bytes.invalid(format!("sections that do not belong together; expected {expected}"))
-            );
+            let kinds = ["Edges", "Centres", "Space"].iter().zip(found);
+            let found: Vec<_> = kinds.filter(|(_, found)| *found).map(|(kind, _)| *kind).collect();
+            let found = found.join(" and ");
+            let expected = "Space with either Edges or Centres, or none of the three";
+            return Err(bytes.invalid(format!("sections {found}, expected {expected}")));
         }
         Ok(directory)
     }

@@ -80,7 +80,7 @@ fn object() -> impl Strategy<Value = ObjectRef> {
 }
 
 /// What a directory may have: each of these or none of it.
-const OPTIONAL: [&[SectionKind]; 8] = [
+const OPTIONAL: [&[SectionKind]; 7] = [
     &[SectionKind::IdKinds, SectionKind::IdText],
     &[
         SectionKind::DocumentSpans,
@@ -89,11 +89,17 @@ const OPTIONAL: [&[SectionKind]; 8] = [
         SectionKind::FieldData,
     ],
     &[SectionKind::PayloadSpans, SectionKind::Payloads],
-    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries, SectionKind::Clusters],
     &[SectionKind::UpperCodes, SectionKind::UpperFactors],
     &[SectionKind::LowerCodes, SectionKind::LowerFactors],
     &[SectionKind::FullCodes, SectionKind::FullFactors],
     &[SectionKind::Other(4711)],
+];
+
+/// What an index is kept in, one of these or none of them.
+const INDEXES: [&[SectionKind]; 3] = [
+    &[],
+    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries, SectionKind::Clusters],
+    &[SectionKind::Space, SectionKind::Clusters, SectionKind::Centres, SectionKind::CentreFactors],
 ];
 
 /// A directory with sections of lawful lengths, and the length of its object.
@@ -103,11 +109,13 @@ pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
 
 fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)> {
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
-    let shape = (0u32..100_000, kinds, vec(0u64..1_000_000, 8));
-    (shape, any::<bool>()).prop_map(move |((rows, optional, lengths), required)| {
+    let index = proptest::sample::select(&INDEXES[..]);
+    let shape = (0u32..100_000, kinds, index, vec(0u64..1_000_000, 8));
+    (shape, any::<bool>()).prop_map(move |((rows, optional, index, lengths), required)| {
         let mut kinds = vec![SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup];
         kinds.extend(norms.then_some(SectionKind::Norms));
         kinds.extend(optional.concat());
+        kinds.extend(index);
         let n = u64::from(rows);
         let mut at = SEGMENT_HEADER_BYTES;
         let mut sections: Vec<_> = kinds

@@ -459,11 +459,12 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "FieldData" => SectionKind::FieldData,
         "Clusters" => SectionKind::Clusters,
         "Centres" => SectionKind::Centres,
+        "CentreFactors" => SectionKind::CentreFactors,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 23);
+    assert_eq!(rows.len(), 24);
     kinds
 }
 

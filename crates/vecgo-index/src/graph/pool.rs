@@ -5,6 +5,14 @@ use vecgo_kernels::{Kernels, packed_distance};
 pub struct Neighbour(pub(super) u64);
 
 impl Neighbour {
+    /// Forgets all but the nearest so many, at least one, in whatever order.
+    pub fn keep_nearest(found: &mut Vec<Self>, count: usize) {
+        if found.len() > count {
+            found.select_nth_unstable(count.max(1) - 1);
+            found.truncate(count.max(1));
+        }
+    }
+
     /// A row at a distance.
     #[inline(always)]
     #[must_use]

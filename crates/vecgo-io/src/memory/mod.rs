@@ -44,9 +44,9 @@ pub struct MemoryStats {
     pub memtables: u64,
     /// Finding the rows of ids in segments.
     pub ids: u64,
-    /// What searches need of segments: graphs and their codes; logs of versions that are read.
+    /// What searches need of segments: indexes and their codes; logs of versions that are read.
     pub segments: u64,
-    /// What makes them faster: vectors that could be read each time, codes of rows without a graph.
+    /// What makes them faster: vectors that could be read each time, codes of rows in no index.
     pub kept: u64,
     /// Making segments of others.
     pub merges: u64,

@@ -150,6 +150,15 @@ impl Author {
         Ok(())
     }
 
+    /// Puts all rows in one segment, with an index if they are enough for one.
+    pub(super) async fn compact(&mut self, of: &Collection) -> Result<()> {
+        self.flush(of).await?;
+        self.tick();
+        let version = of.compact().await?;
+        self.holds(of, version);
+        Ok(())
+    }
+
     /// Commits what is left, and ends the writer.
     pub(super) async fn close(&mut self, of: Collection) -> Result<()> {
         self.commit(&of).await?;

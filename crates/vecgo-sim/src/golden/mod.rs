@@ -66,6 +66,7 @@ fn life(
         // Each file is there for what it holds, and stays.
         auto_compact: false,
         auto_vacuum: false,
+        index_rows: 20,
         ..Options::default()
     })?;
     let written = process.run(write(author, &database))?;
@@ -187,13 +188,17 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     let index = Index::Graph { m: 16, ef_construction: 100 };
     let config = Config::new(1, Metric::Dot).with_index(index).with_quantization(Quantization::Sq8);
     let scores = author.create(database, "scores", config, free()).await?;
-    author
-        .upsert(&scores, vec![Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}))])
-        .await?;
-    let index = Index::Ivf { n_clusters: NonZeroU32::new(7) };
-    let config = Config::new(2, Metric::Cosine).with_index(index);
-    let clusters = author.create(database, "clusters", config, free()).await?;
-    author.upsert(&clusters, vec![Record::new(0u64, [3.0, 4.0])]).await
+    let log_only = Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}));
+    author.upsert(&scores, vec![log_only]).await?;
+    let ivf = Index::Ivf { n_clusters: NonZeroU32::new(2) };
+    for (name, index) in [("walked", Index::graph()), ("clusters", ivf)] {
+        let config = Config::new(2, Metric::Cosine).with_index(index);
+        let indexed = author.create(database, name, config, free()).await?;
+        let arc = (0..20u64).map(|id| Record::new(id, [id_component(id) - 2.5, 3.0]));
+        author.upsert(&indexed, arc.collect()).await?;
+        author.compact(&indexed).await?;
+    }
+    Ok(())
 }
 
 /// Documents of every type of value, both kinds of id, payloads there, empty and absent.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vecgo::{
     Collection, Config, Database, Hit, Id, Index, MAX_CANDIDATES, MAX_CLUSTERS, Metric,
-    Quantization, Record,
+    Quantization, Record, Search,
 };
 
 use crate::oracle::distance;
@@ -55,7 +55,7 @@ pub(crate) fn clustered(seed: u64, rows: usize, dim: usize) -> Vec<Vec<f32>> {
 }
 
 fn open(path: &Path) -> Database {
-    vecgo::open(path).auto_compact(false).graph_rows(200).wait().unwrap()
+    vecgo::open(path).auto_compact(false).index_rows(200).wait().unwrap()
 }
 
 pub(crate) struct Fixture {
@@ -85,8 +85,10 @@ impl Fixture {
     /// The same with any index.
     pub(crate) fn with(config: Config, rows: &[Vec<f32>]) -> Self {
         let mut made = Self::empty(config);
-        made.put(0, rows);
-        made.merge();
+        if !rows.is_empty() {
+            made.put(0, rows);
+            made.merge();
+        }
         made
     }
 
@@ -133,16 +135,18 @@ impl Fixture {
 
     /// With all the effort that a search can be told to make.
     pub(crate) fn full(&self, query: &[f32], k: usize) -> Vec<Hit> {
-        let search = self.docs.search(query).k(k);
+        self.all_effort(self.docs.search(query).k(k)).wait().unwrap()
+    }
+
+    pub(crate) fn all_effort(&self, search: Search) -> Search {
         let search = match self.config.index() {
             Index::Ivf { .. } => search.nprobe(MAX_CLUSTERS as usize),
             _ => search.ef(MAX_CANDIDATES),
         };
-        let search = match self.config.quantization() {
+        match self.config.quantization() {
             Quantization::None => search,
             _ => search.rerank(MAX_CANDIDATES),
-        };
-        search.wait().unwrap()
+        }
     }
 
     /// Whether two sums that may have been rounded in another order are the same number.

@@ -7,29 +7,6 @@ use crate::fixture::{Fixture, clustered, combinations, ids, noise, quantizations
 use vecgo::{Config, Id, MAX_CANDIDATES, Metric, Quantization, Record};
 
 #[test]
-fn most_is_found_at_once_and_all_at_full_effort() {
-    for (place, (metric, quantization)) in combinations().enumerate() {
-        let dim = if place % 2 == 0 { 100 } else { 128 };
-        let mut docs = Fixture::of(metric, quantization, &clustered(1, 3000, dim));
-        let queries = clustered(2, 30, dim);
-        let recall = docs.usual_recall(&queries);
-        assert!(recall >= 0.95, "{}: recall {recall}", docs.what());
-        for query in &queries[..6] {
-            for k in [1, 10, 300] {
-                docs.is_exact(query, k, &docs.full(query, k));
-                docs.is_exact(query, k, &docs.docs.search(query).k(k).exact().wait().unwrap());
-            }
-        }
-        docs.is_exact(&queries[0], 3000, &docs.search(&queries[0], 3000));
-        docs.is_exact(&queries[0], 5000, &docs.search(&queries[0], 5000));
-        let one: Vec<_> = queries.iter().map(|query| docs.search(query, 10)).collect();
-        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "a batch");
-        docs.reopen();
-        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "opened again");
-    }
-}
-
-#[test]
 fn more_effort_is_more_distances() {
     for (metric, quantization) in combinations() {
         let docs = Fixture::of(metric, quantization, &clustered(1, 3000, 100));
@@ -90,29 +67,6 @@ fn k_rows_are_found_among_many_dead_ones() {
         }
         docs.delete(docs.model.clone().into_keys());
         assert_eq!(docs.search(&queries[0], 10), [], "{}", docs.what());
-    }
-}
-
-/// Dead rows at no distance from the query: nothing is as near by any factor.
-#[test]
-fn rows_are_found_behind_dead_ones_like_the_query() {
-    for (metric, quantization) in combinations() {
-        let mut rows = clustered(1, 1500, 100);
-        let like = rows[5].clone();
-        let mut docs = Fixture::of(metric, quantization, &rows);
-        docs.delete(ids(5..6));
-        for k in [1, 10] {
-            docs.check(&like, k, &docs.search(&like, k));
-            docs.is_exact(&like, k, &docs.full(&like, k));
-        }
-        rows.truncate(50);
-        rows.resize(750, like.clone());
-        let mut docs = Fixture::of(metric, quantization, &rows);
-        docs.delete(ids(50..740));
-        for k in [1, 10, 11, 60, 70] {
-            docs.check(&like, k, &docs.search(&like, k));
-            docs.is_exact(&like, k, &docs.full(&like, k));
-        }
     }
 }
 
@@ -282,7 +236,7 @@ fn about_as_many_rows_as_are_worth_a_graph() {
 fn a_graph_of_one_row() {
     for (metric, quantization) in combinations() {
         let dir = tempfile::tempdir().unwrap();
-        let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(1).wait().unwrap();
+        let db = vecgo::open(dir.path()).auto_compact(false).index_rows(1).wait().unwrap();
         let config = Config::new(3, metric).with_quantization(quantization);
         let docs = db.open_or_create("docs", config).wait().unwrap();
         for rows in 1..6u64 {

@@ -12,34 +12,14 @@ fn config(metric: Metric, quantization: Quantization) -> Config {
 }
 
 #[test]
-fn most_is_found_at_once_and_all_in_all_clusters() {
-    for (metric, quantization) in combinations() {
-        let mut docs = Fixture::with(config(metric, quantization), &clustered(1, 6000, DIM));
-        let queries = clustered(2, 30, DIM);
-        let recall = docs.usual_recall(&queries);
-        assert!(recall >= 0.95, "{}: recall {recall}", docs.what());
-        for query in &queries[..6] {
-            for k in [1, 10, 300] {
-                docs.is_exact(query, k, &docs.full(query, k));
-                docs.is_exact(query, k, &docs.docs.search(query).k(k).exact().wait().unwrap());
-            }
-        }
-        docs.is_exact(&queries[0], 6000, &docs.search(&queries[0], 6000));
-        let one: Vec<_> = queries.iter().map(|query| docs.search(query, 10)).collect();
-        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "a batch");
-        docs.reopen();
-        assert_eq!(docs.docs.search_batch(&queries).k(10).wait().unwrap(), one, "opened again");
-    }
-}
-
-#[test]
 fn as_many_clusters_as_are_asked_for() {
     for (asked, most) in [(1, 1), (20, 20), (MAX_CLUSTERS, 3000 / 16 + 1)] {
         let index = Index::Ivf { n_clusters: NonZeroU32::new(asked) };
-        let docs =
+        let mut docs =
             Fixture::with(Config::new(DIM, Metric::L2).with_index(index), &clustered(1, 3000, DIM));
+        let collection = docs.docs.clone();
         let searched = |clusters: usize| {
-            let search = docs.docs.search(clustered(2, 1, DIM).remove(0)).nprobe(clusters);
+            let search = collection.search(clustered(2, 1, DIM).remove(0)).nprobe(clusters);
             let explained = search.explain().wait().unwrap();
             assert_eq!(explained.parts[0].plan, Plan::Clusters);
             (explained.parts[0].clusters, explained.parts[0].estimated)
@@ -50,6 +30,8 @@ fn as_many_clusters_as_are_asked_for() {
         let one = searched(1);
         assert_eq!(one.0, 1);
         assert!(asked == 1 || one.1 < all.1 / 2, "{one:?} of {all:?}");
+        docs.delete(ids(7..8));
+        assert_eq!(searched(1).0, 1, "a dead row is no reason for more");
     }
 }
 

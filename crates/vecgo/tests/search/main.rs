@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod any_index;
 mod fixture;
 mod graph;
 mod ivf;

@@ -57,7 +57,7 @@ fn a_merged_segment_is_loaded_before_it_is_searched() {
 fn a_memtable_beside_graphs_holds_few_rows() {
     let dir = tempfile::tempdir().unwrap();
     // A graph for every row, even: that is another matter.
-    let db = vecgo::open(dir.path()).auto_compact(false).graph_rows(0);
+    let db = vecgo::open(dir.path()).auto_compact(false).index_rows(0);
     let db = db.wal_sync(vecgo::WalSync::OnCommit).wait().unwrap();
     let graph = Config::new(4, Metric::L2);
     let flat = graph.with_index(vecgo::Index::Flat).with_quantization(Quantization::None);

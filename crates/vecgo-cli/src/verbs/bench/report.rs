@@ -20,7 +20,7 @@ pub(super) struct Point {
     pub(super) effort: Effort,
 }
 
-/// What a query took of walks through graphs, on average.
+/// What a query took of searches through graphs and clusters, on average.
 #[derive(Clone, Copy)]
 pub(super) struct Effort {
     estimates: f64,

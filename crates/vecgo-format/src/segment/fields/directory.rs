@@ -270,10 +270,17 @@ impl Field {
         if !begins || !in_order || !ends {
             return Err("its pages are out of order".to_owned());
         }
-        let mut before = Place::default();
-        let follows = |step: &Place| step.is_past(std::mem::replace(&mut before, *step));
-        if !self.steps.iter().all(follows) || !(before == self.end || self.end.is_past(before)) {
-            return Err("its steps are out of order".to_owned());
+        let mut last = Place::default();
+        let follows = |step: &Place| {
+            let page = self.pages.partition_point(|page| page.place.values <= step.values);
+            let place = |page: usize| self.pages.get(page).map_or(self.end, |page| page.place);
+            let (start, end) = (place(page.saturating_sub(1)), place(page));
+            let is_within =
+                (*step == start || step.is_past(start)) && (*step == end || end.is_past(*step));
+            is_within && step.is_past(std::mem::replace(&mut last, *step))
+        };
+        if !self.steps.iter().all(follows) {
+            return Err("its steps are out of order, or not in its pages".to_owned());
         }
         if self.elements && !self.steps.is_empty() {
             return Err("steps of elements, of which rows have many".to_owned());
