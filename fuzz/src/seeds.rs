@@ -195,15 +195,17 @@ fn logs() -> [Named; 4] {
 }
 
 fn plain_directory() -> Directory {
+    let config = Config::new(DIM, Metric::L2);
     let sections = [
         (SectionKind::Vectors, 4 * 4 * DIM as u64),
         (SectionKind::Ids, 4 * 8),
         (SectionKind::Lookup, 4 * 12 + 8),
     ];
-    Directory { rows: 4, dim: DIM as u32, sections: place(&sections) }
+    Directory { rows: 4, config, sections: place(&sections) }
 }
 
 fn full_directory() -> Directory {
+    let config = Config::new(DIM, Metric::Cosine);
     let sections = [
         (SectionKind::Vectors, 4 * 4 * DIM as u64),
         (SectionKind::Norms, 4 * 4),
@@ -219,7 +221,7 @@ fn full_directory() -> Directory {
         (SectionKind::Payloads, 0),
         (SectionKind::Other(999), 1),
     ];
-    Directory { rows: 4, dim: DIM as u32, sections: place(&sections) }
+    Directory { rows: 4, config, sections: place(&sections) }
 }
 
 /// Sections of these lengths one behind the other, then their tables.

@@ -113,6 +113,12 @@ pub(crate) enum Verb {
         #[arg(long = "set", value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Change the index or the quantization of a collection: of what is written from then on.
+    Configure {
+        uri: PathBuf,
+        #[command(flatten)]
+        index: IndexArgs,
+    },
     /// Give a version a name: it is kept for as long as it has one.
     Tag {
         uri: PathBuf,
@@ -123,6 +129,8 @@ pub(crate) enum Verb {
     },
     /// Take a name away from the version that has it.
     Untag { uri: PathBuf, tag: String },
+    /// Reckon what a collection takes: memory, disk, and the time to make its index on this machine.
+    Sizing(Sizing),
     /// Check what a directory and this machine can do.
     Doctor { uri: PathBuf },
     /// Print a completion script.
@@ -151,9 +159,23 @@ pub(crate) struct Create {
     /// cosine, l2 or dot.
     #[arg(long)]
     pub(crate) metric: Metric,
-    /// graph (or hnsw): a graph of near neighbours; ivf: clusters of them; flat: exact scan.
-    #[arg(long, default_value = "graph")]
-    pub(crate) index: String,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    /// What the fields of documents have to be, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Succeed if it is there already with the same configuration and, if one is given, schema.
+    #[arg(long)]
+    pub(crate) if_not_exists: bool,
+}
+
+/// What a collection is searched by.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IndexArgs {
+    /// graph (or hnsw): a graph of near neighbours, the default; disk: the same with the vectors left on
+    /// the disk; ivf: clusters; flat: exact scan.
+    #[arg(long)]
+    pub(crate) index: Option<String>,
     /// Edges of a row of a graph, 4 to 128 (default 32).
     #[arg(long, value_name = "N")]
     pub(crate) m: Option<u16>,
@@ -163,15 +185,37 @@ pub(crate) struct Create {
     /// Clusters of an IVF index, 1 to 1048576 (default: four times the root of the rows).
     #[arg(long, value_name = "N")]
     pub(crate) n_clusters: Option<NonZeroU32>,
-    /// Codes that a graph or IVF index is searched by: none, sq8, rabitq:4, rabitq:8 (default rabitq:8).
+    /// Codes that an index is searched by: none, sq8, rabitq:4 (or int4), rabitq:8 (default rabitq:8, of
+    /// disk rabitq:4).
     #[arg(long)]
     pub(crate) quantization: Option<String>,
-    /// What the fields of documents have to be, as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
-    /// Succeed if it is there already with the same configuration and, if one is given, schema.
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sizing {
+    /// How many records.
     #[arg(long)]
-    pub(crate) if_not_exists: bool,
+    pub(crate) rows: u64,
+    /// Dimensions of a vector.
+    #[arg(long)]
+    pub(crate) dim: usize,
+    /// cosine, l2 or dot.
+    #[arg(long, default_value = "cosine")]
+    pub(crate) metric: Metric,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    /// Bytes of the metadata of a record, as JSON, on average.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) metadata_bytes: u64,
+    /// Bytes of the payload of a record, on average.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) payload_bytes: u64,
+    /// Bytes of an id that is a text, on average; without it ids are numbers.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) id_bytes: u64,
+    /// Leave out the time, which takes some seconds to measure.
+    #[arg(long)]
+    pub(crate) no_time: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -317,6 +361,7 @@ impl Args {
             | Verb::Rename { uri, .. }
             | Verb::Count { uri, .. }
             | Verb::Schema { uri, .. }
+            | Verb::Configure { uri, .. }
             | Verb::Stats { uri }
             | Verb::Versions { uri }
             | Verb::Verify { uri }
@@ -326,7 +371,7 @@ impl Args {
             | Verb::Untag { uri, .. }
             | Verb::Doctor { uri }
             | Verb::DemoWriter { uri } => uri.clone(),
-            Verb::Demo(_) | Verb::Completions { .. } => PathBuf::new(),
+            Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => PathBuf::new(),
         };
         let (collection, memory_limit) = (self.collection.clone(), self.memory_limit);
         Target { uri, collection, memory_limit }

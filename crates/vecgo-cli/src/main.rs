@@ -76,6 +76,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
             verbs::records::facet(&target, &field, k, filter.as_ref(), out)
         }
         Verb::Schema { file, .. } => verbs::schema::run(&target, file.as_deref(), out),
+        Verb::Configure { index, .. } => verbs::configure::run(&target, &index, out),
         Verb::Count { filter, .. } => verbs::records::count(&target, filter.as_ref(), out),
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::versions::list(&target, out),
@@ -84,6 +85,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Vacuum { keep, .. } => verbs::versions::vacuum(&target, keep, out),
         Verb::Tag { tag, version, .. } => verbs::versions::tag(&target, tag, version, out),
         Verb::Untag { tag, .. } => verbs::versions::untag(&target, tag, out),
+        Verb::Sizing(sizing) => verbs::sizing::run(&sizing, out),
         Verb::Doctor { .. } => verbs::doctor::run(&target, out),
         Verb::Demo(demo) => verbs::demo::run(&target, demo, out),
         Verb::DemoWriter { .. } => verbs::demo::write_until_killed(&target, out),

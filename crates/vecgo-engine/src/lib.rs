@@ -26,6 +26,7 @@ mod recover;
 mod schema;
 mod segment;
 mod short_codes;
+mod sizing;
 mod vacuum;
 mod verify;
 mod write;
@@ -42,6 +43,7 @@ pub use query::{
     Scan, SearchParams, Selection,
 };
 pub use record::{Patch, Record, Update};
+pub use sizing::{Records, Sizing};
 pub use vacuum::{Pin, PinStats, Retention, Vacuumed};
 pub use verify::{Damage, VerifyReport};
 pub use write::Ack;

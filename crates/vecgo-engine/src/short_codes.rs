@@ -60,8 +60,8 @@ impl ShortCodes {
     }
 
     /// Bytes of a row's code.
-    pub(crate) fn row_bytes(config: &Config) -> usize {
-        config.dim().next_multiple_of(vecgo_quant::UNIT) / 2
+    pub(crate) fn row_bytes(dim: usize) -> usize {
+        dim.next_multiple_of(vecgo_quant::UNIT) / 2
     }
 
     /// How a query becomes a point, and the chunks that there are, the first rows first; `None`
@@ -82,15 +82,15 @@ impl ShortCodes {
         shared: &Shared,
         rows: impl FnOnce(usize) -> Option<&'a [f32]>,
     ) -> Result<()> {
-        let (config, kernels) = (&shared.config, shared.kernels);
+        let (dim, metric, kernels) = (shared.dim, shared.metric, shared.kernels);
         let Some(mut all) = self.making.try_lock() else { return Ok(()) };
         let Some(vectors) = rows(self.rows()) else { return Ok(()) };
-        let bytes = (Self::row_bytes(config) + CODE_OVERHEAD) * CHUNK_ROWS;
+        let bytes = (Self::row_bytes(dim) + CODE_OVERHEAD) * CHUNK_ROWS;
         let Some(charge) = shared.env.memory.try_take(Use::Kept, bytes as u64) else {
             return Ok(());
         };
-        let space = self.space.get_or_init(|| train(config, kernels, vectors));
-        let chunk = Chunk::encode(config, kernels, space, vectors)?;
+        let space = self.space.get_or_init(|| train((dim, metric), kernels, vectors));
+        let chunk = Chunk::encode(metric, kernels, space, vectors)?;
         let mut chunks = self.chunks.load().to_vec();
         chunks.push(Arc::new(chunk));
         self.chunks.store(Arc::new(chunks));
@@ -108,22 +108,21 @@ impl ShortCodes {
     }
 }
 
-fn train(config: &Config, kernels: Kernels, vectors: &[f32]) -> Space {
+fn train((dim, metric): (usize, Metric), kernels: Kernels, vectors: &[f32]) -> Space {
     // Under dot the points are the vectors themselves: how long the longest will be is not known.
-    let kind = match config.metric() {
+    let kind = match metric {
         Metric::Cosine => Kind::Angle,
         Metric::L2 | Metric::Dot => Kind::L2,
     };
-    let dim = config.dim();
     Space::train(kernels, kind, dim, SEED, vectors.chunks_exact(dim), 1)
 }
 
 impl Chunk {
-    fn encode(config: &Config, kernels: Kernels, space: &Space, vectors: &[f32]) -> Result<Self> {
+    fn encode(metric: Metric, kernels: Kernels, space: &Space, vectors: &[f32]) -> Result<Self> {
         let places = space.places();
         let (mut point, mut cells) = (vec![0.0; places], vec![0; places]);
         let stride = places / 2;
-        let rows = vectors.len() / config.dim();
+        let rows = vectors.len() / space.dim();
         let mut chunk = Self {
             codes: PageBuf::zeroed(rows.saturating_mul(stride))?,
             stride,
@@ -136,11 +135,11 @@ impl Chunk {
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
         let query_error = QUERY_ERROR / (space.width() as f32).sqrt();
         let upper = chunk.codes.chunks_exact_mut(stride);
-        for (vector, upper) in vectors.chunks_exact(config.dim()).zip(upper) {
+        for (vector, upper) in vectors.chunks_exact(space.dim()).zip(upper) {
             space.row(kernels, vector, &mut point);
             let factors = encode(&point, space.width(), &mut cells);
             split(&cells, upper, &mut lower);
-            let squared = match config.metric() {
+            let squared = match metric {
                 Metric::L2 | Metric::Cosine => factors.squared,
                 Metric::Dot => less_length(kernels, &point, vector),
             };

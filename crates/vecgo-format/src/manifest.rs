@@ -226,8 +226,8 @@ impl Manifest {
                     directory.rows
                 ));
             }
-            if directory.dim as usize != self.config.dim() {
-                return Err(format!("segment {number} has {} dimensions", directory.dim));
+            if !directory.config.has_vectors_of(&self.config) {
+                return Err(format!("segment {number} has {}", directory.config));
             }
             let norms = directory.section(SectionKind::Norms).is_some();
             if norms != (self.config.metric() == Metric::Cosine) {

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Directory, FieldSections, Fields, FieldsBuilder, FormatError, Id,
-    Identity, Lookup, SEGMENT_HEADER_BYTES, Section, SectionKind, Spans, checksum, encode_document,
-    encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSections, Fields, FieldsBuilder,
+    FormatError, Id, Identity, Lookup, Metric, SEGMENT_HEADER_BYTES, Section, SectionKind, Spans,
+    checksum, encode_document, encode_spans, segment_header,
 };
 
 fn kind() -> impl Strategy<Value = Id> {
@@ -184,7 +184,11 @@ fn with(others: impl IntoIterator<Item = SectionKind>) -> Directory {
     let known = [(SectionKind::Vectors, 0), (SectionKind::Ids, 0), (SectionKind::Lookup, 8)];
     let known = known.map(|(kind, length)| section(kind, length));
     let others = others.into_iter().map(|kind| section(kind, 0));
-    Directory { rows: 0, dim: 1, sections: known.into_iter().chain(others).collect() }
+    Directory {
+        rows: 0,
+        config: Config::new(1, Metric::L2),
+        sections: known.into_iter().chain(others).collect(),
+    }
 }
 
 /// The same with sections of unknown kinds.
@@ -263,8 +267,8 @@ fn required_is_0_or_1() {
     let bytes = with_others(0).encode();
     for required in [0, 1, 2, 0xff] {
         let mut bytes = bytes.clone();
-        // Rows, dimensions, the number of sections, the first one's kind.
-        bytes[4 + 4 + 1 + 2] = required;
+        // Rows, configuration, the number of sections, the first one's kind.
+        bytes[4 + 16 + 1 + 2] = required;
         assert_eq!(Directory::decode(&bytes, 1000).is_ok(), required < 2, "{required}");
     }
 }

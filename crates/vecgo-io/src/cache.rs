@@ -94,6 +94,11 @@ impl BlockCache {
         self.blocks.get(&key)
     }
 
+    /// Whether a block is here. Asking does not keep it here.
+    pub fn has(&self, key: BlockKey) -> bool {
+        self.blocks.contains_key(&key)
+    }
+
     /// Keeps a block that was verified.
     pub fn insert(&self, key: BlockKey, block: Bytes) {
         self.blocks.insert(key, block);

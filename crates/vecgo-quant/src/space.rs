@@ -76,6 +76,12 @@ impl Space {
         space
     }
 
+    /// Dimensions of the vectors.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// Length of a point: whole [`UNIT`]s. Some places may be zero in every point.
     #[must_use]
     pub fn places(&self) -> usize {

@@ -134,7 +134,11 @@ impl Indexed {
             2 => 8,
             _ => 16,
         };
-        let index = if number / 32 % 3 == 2 { Index::ivf() } else { Index::default() };
+        let index = match number / 32 % 6 {
+            2 | 5 => Index::ivf(),
+            4 if quantization != Quantization::None => Index::disk(),
+            _ => Index::default(),
+        };
         Some(Self { index, quantization, rows })
     }
 }

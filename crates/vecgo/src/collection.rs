@@ -35,7 +35,7 @@ impl Collection {
     }
 
     /// Its configuration.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> Config {
         self.inner.config()
     }
 
@@ -56,6 +56,37 @@ impl Collection {
     pub fn set_schema(&self, schema: Schema) -> Call<u64> {
         let inner = self.inner.clone();
         Call::on(self.threads(), async move { inner.set_schema(schema).await })
+    }
+
+    /// Changes the index or the quantization to those of `config`, and gives a version that has them, and
+    /// all earlier writes.
+    ///
+    /// Nothing is rewritten: segments that are made from then on, by merges too, have the new index, and
+    /// those there are searched by the one that they have until they are merged. [`compact`] writes all of
+    /// them again. To [`Index::Flat`] the change is at once: all rows are scored from then on.
+    ///
+    /// ```
+    /// use vecgo::{Config, Index, Metric, Quantization};
+    ///
+    /// # fn main() -> vecgo::Result<()> {
+    /// # let db = vecgo::open("memory://").wait()?;
+    /// let docs = db.open_or_create("docs", Config::new(64, Metric::L2)).wait()?;
+    /// docs.configure(docs.config().with_quantization(Quantization::RaBitQ { bits: 4 })).wait()?;
+    /// docs.configure(docs.config().with_index(Index::disk())).wait()?;
+    /// docs.compact().wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if `config` is of other dimensions or another metric, or cannot be; nothing is
+    /// changed then.
+    ///
+    /// [`compact`]: Collection::compact
+    /// [`Index::Flat`]: crate::Index::Flat
+    pub fn configure(&self, config: Config) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.configure(config).await })
     }
 
     /// Bytes of the largest batch that it takes: half a memtable.

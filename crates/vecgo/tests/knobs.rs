@@ -69,6 +69,7 @@ fn a_collection_keeps_what_it_was_created_with() {
         graph(Quantization::RaBitQ { bits: 4 }).with_index(small),
         graph(Quantization::Sq8),
         graph(Quantization::None),
+        flat().with_index(Index::disk()),
         ivf(),
         flat().with_index(Index::Ivf { n_clusters: std::num::NonZeroU32::new(7) }),
     ];
@@ -81,7 +82,7 @@ fn a_collection_keeps_what_it_was_created_with() {
         let docs = db.open_or_create(&info.name, config).wait().unwrap();
         docs.upsert([Record::new(1u64, [1.0; DIM])]).wait().unwrap();
         docs.close().wait().unwrap();
-        assert_eq!(*reader.collection(&info.name).wait().unwrap().config(), config);
+        assert_eq!(reader.collection(&info.name).wait().unwrap().config(), config);
     }
     // Another setting of the same index is another configuration.
     let error = db.open_or_create("c2", configs[2].with_index(Index::graph())).wait().unwrap_err();
@@ -105,6 +106,7 @@ fn configurations_that_cannot_be() {
         (flat().with_index(index(32, 7)), ["ef_construction is 7", "8 to 4096"]),
         (flat().with_index(index(32, 5000)), ["ef_construction is 5000", "8 to 4096"]),
         (flat().with_quantization(Quantization::Sq8), ["`sq8`", "index `flat`"]),
+        (graph(Quantization::None).with_index(Index::disk()), ["`disk`", "other than none"]),
         (graph(Quantization::RaBitQ { bits: 0 }), ["rabitq:0", "rabitq:4"]),
     ] {
         is_refused(db.create("docs", config).wait(), &words);

@@ -38,6 +38,8 @@ pub(crate) const PLAIN: [u8; 6] = [0, 1, 0, 4, 1, 1];
 pub(crate) const BUSY: [u8; 6] = [0, 1, 0, 1, 1, 0];
 pub(crate) const ON_COMMIT: [u8; 6] = [0, 0, 2, 2, 0, 1];
 pub(crate) const INTERVAL: [u8; 6] = [5, 2, 3, 0, 1, 0];
+/// Merged segments have indexes, by what is left of the interval.
+pub(crate) const INDEXED: [u8; 6] = [140, 1, 0, 1, 1, 0];
 
 /// Clients, and what each does.
 pub(crate) type Lanes = &'static [&'static [Op]];
@@ -66,6 +68,7 @@ pub(crate) enum Op {
     Reopen,
     DeleteWhere(u8),
     Declare(u8),
+    Configure(u8),
 }
 
 impl Op {
@@ -92,6 +95,7 @@ impl Op {
             Op::Reopen => vec![0, 0, 29],
             Op::DeleteWhere(first) => vec![first, 0, 36],
             Op::Declare(which) => vec![which, 0, 37],
+            Op::Configure(which) => vec![which, 0, 38],
         }
     }
 }

@@ -1,10 +1,10 @@
 use super::Op::{
-    Blob, Commit, Compact, Create, Declare, Delete, DeleteWhere, Drop, Flush, Follow, Idle, Insert,
-    Intrude, Read, Rename, Reopen, SlowRead, Update, Upsert, Wait, WriteOther,
+    Blob, Commit, Compact, Configure, Create, Declare, Delete, DeleteWhere, Drop, Flush, Follow,
+    Idle, Insert, Intrude, Read, Rename, Reopen, SlowRead, Update, Upsert, Wait, WriteOther,
 };
 use super::{
-    BUSY, CLOSE, INTERVAL, Input, KILL, LUCKY, Lanes, ON_COMMIT, PLAIN, QUIET, RANDOM, STRICT,
-    Trouble,
+    BUSY, CLOSE, INDEXED, INTERVAL, Input, KILL, LUCKY, Lanes, ON_COMMIT, PLAIN, QUIET, RANDOM,
+    STRICT, Trouble,
 };
 
 const WRITES: Lanes = &[&[Upsert(0, 4), Upsert(2, 4), Delete(1, 2), Read]];
@@ -29,6 +29,8 @@ const MERGES: Lanes = &[
     &[Upsert(0, 3), Flush, Upsert(2, 3), Compact, Delete(1, 2), Read],
     &[Upsert(0, 2), Flush, Delete(0, 1), Compact, Upsert(0, 2), Flush],
 ];
+const CHANGES: Lanes =
+    &[&[Upsert(0, 5), Compact, Configure(4), Delete(1, 1), Compact, Configure(0)]];
 const LOOK: Lanes = &[&[Read, Blob(1), Reopen, Declare(1), DeleteWhere(1), Commit]];
 
 const ONCE: u8 = 1;
@@ -79,6 +81,7 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("seed-idle", one(PLAIN, 23, READERS, STRICT, CRASHES)),
         ("seed-merges", one(BUSY, 24, MERGES, KILL, CRASHES)),
         ("seed-merges-late", one(BUSY, 25, MERGES, STRICT, LATE)),
+        ("seed-changes", one(INDEXED, 26, CHANGES, KILL, CRASHES)),
         ("seed-io", one(PLAIN, 15, FLUSHES, KILL, io)),
         ("seed-full", one(BUSY, 16, FLUSHES, CLOSE, full)),
         ("seed-denied", one(PLAIN, 17, NAMES, CLOSE, denied)),

@@ -1,6 +1,7 @@
 use serde_json::{Map, Value, json};
 use vecgo::{Config, ErrorKind, Index, Schema};
 
+use super::configure::configured;
 use super::{reader, reading, schema};
 use crate::Answer;
 use crate::args::{Create, Target};
@@ -9,7 +10,7 @@ use crate::output::Output;
 
 pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<Answer, Failure> {
     let schema = create.schema.as_deref().map(schema::read).transpose()?;
-    let config = configuration(&create)?;
+    let config = configured(Config::new(create.dim, create.metric), &create.index)?;
     let db = target.open().wait()?;
     let creation = db.create(&target.collection, config).schema(schema.clone().unwrap_or_default());
     let created = match creation.wait() {
@@ -31,7 +32,7 @@ fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Resu
     let collection = reader(target)?;
     let name = &target.collection;
     let message = match schema.and_then(|schema| collection.schema().difference(schema)) {
-        _ if *collection.config() != config => {
+        _ if collection.config() != config => {
             format!("collection `{name}` has {}; asked for {config}", collection.config())
         }
         Some(difference) => format!("collection `{name}`: {difference}"),
@@ -40,40 +41,12 @@ fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Resu
     Err(Failure::new(ErrorKind::Conflict, message))
 }
 
-fn configuration(create: &Create) -> Result<Config, Failure> {
-    let mut index: Index = create.index.parse()?;
-    let (m, ef) = (create.m, create.ef_construction);
-    let no_use = match &mut index {
-        Index::Graph { m: edges, ef_construction } => {
-            *edges = m.unwrap_or(*edges);
-            *ef_construction = ef.unwrap_or(*ef_construction);
-            [("--n-clusters", create.n_clusters.is_some()), ("", false), ("", false)]
-        }
-        Index::Ivf { n_clusters } => {
-            *n_clusters = create.n_clusters;
-            [("--m", m.is_some()), ("--ef-construction", ef.is_some()), ("", false)]
-        }
-        Index::Flat => [
-            ("--m", m.is_some()),
-            ("--ef-construction", ef.is_some()),
-            ("--n-clusters", create.n_clusters.is_some()),
-        ],
-    };
-    if let Some((name, _)) = no_use.iter().find(|(_, given)| *given) {
-        let message = format!("{name} does nothing for the index `{index}`; leave it out");
-        return Err(Failure::invalid(message));
-    }
-    let config = Config::new(create.dim, create.metric).with_index(index);
-    Ok(match &create.quantization {
-        Some(name) => config.with_quantization(name.parse()?),
-        None => config,
-    })
-}
-
 /// What a collection is, with null for what its index has not.
 pub(super) fn described(config: &Config) -> Map<String, Value> {
     let (m, ef_construction, n_clusters) = match config.index() {
-        Index::Graph { m, ef_construction } => (Some(m), Some(ef_construction), None),
+        Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
+            (Some(m), Some(ef_construction), None)
+        }
         Index::Ivf { n_clusters } => (None, None, n_clusters),
         Index::Flat => (None, None, None),
     };

@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use vecgo::Index;
 
 use super::collections::described;
 use super::{reader, reading};
@@ -18,6 +19,8 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
                 "rows": segment.rows,
                 "dead_rows": segment.dead_rows,
                 "bytes": segment.bytes,
+                "index": segment.index.to_string(),
+                "quantization": segment.quantization.to_string(),
             })
         })
         .collect();
@@ -46,7 +49,12 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
     out.line(format!("segments      {}, {}", stats.segments.len(), bytes(segment_bytes)));
     for segment in &stats.segments {
         let (number, rows, dead) = (segment.number, segment.rows, segment.dead_rows);
-        out.line(format!("  {number:>6}  {rows} rows, {dead} dead, {}", bytes(segment.bytes)));
+        let size = bytes(segment.bytes);
+        let index = match segment.index {
+            Index::Flat => String::new(),
+            index => format!(", {index}, {}", segment.quantization),
+        };
+        out.line(format!("  {number:>6}  {rows} rows, {dead} dead, {size}{index}"));
     }
     out.line(format!("memory limit  {}", bytes(stats.memory.limit)));
     out.line(format!("kernels       {}", stats.simd));

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod collections;
 pub(crate) mod compact;
+pub(crate) mod configure;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -11,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod search;
+pub(crate) mod sizing;
 pub(crate) mod versions;
 
 use clap::CommandFactory;

@@ -76,7 +76,6 @@ fn an_index_and_a_quantization() {
 fn what_is_not_available_yet_is_unsupported() {
     let place = Place::new();
     for (flags, words) in [
-        ("--index disk", ["index `disk`", "expected flat"]),
         ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
         ("--quantization rabitq:2", ["quantization `rabitq:2`", "expected none"]),
         ("--quantization binary", ["quantization `binary`", "expected none"]),

@@ -130,8 +130,8 @@ impl Database {
             }
         }
         let collection = self.collection(name).await?;
-        if *collection.config() != config {
-            let found = collection.config();
+        let found = collection.config();
+        if found != config {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("collection `{name}` has {found}; asked for {config}"),

@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result};
 pub struct CollectionInfo {
     /// Its name.
     pub name: String,
-    /// Its configuration.
+    /// The configuration that it was created with.
     pub config: Config,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,

@@ -1,5 +1,6 @@
 //! A collection: what a caller holds to write and read.
 
+mod configure;
 mod open;
 mod reading;
 mod stats;
@@ -11,7 +12,7 @@ use arc_swap::ArcSwap;
 use async_lock::Mutex as AsyncMutex;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Config, Id, Schema};
+use vecgo_format::{CollectionNames, Config, Id, Metric, Schema};
 use vecgo_io::{Env, Spawn};
 use vecgo_kernels::Kernels;
 
@@ -29,9 +30,11 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) names: CollectionNames,
     pub(crate) name: String,
-    pub(crate) config: Config,
-    /// The schema until a version says another.
-    created_with: Schema,
+    /// Dimensions of every vector.
+    pub(crate) dim: usize,
+    pub(crate) metric: Metric,
+    /// The configuration and schema until a version says others.
+    created_with: (Config, Schema),
     pub(crate) kernels: Kernels,
     pub(crate) walkers: Walkers,
     pub(crate) progress: Progress,
@@ -122,8 +125,8 @@ impl Collection {
     }
 
     /// Its configuration.
-    pub fn config(&self) -> &Config {
-        &self.shared.config
+    pub fn config(&self) -> Config {
+        self.shared.config()
     }
 
     /// What it says of the fields of documents.
@@ -218,8 +221,7 @@ impl Collection {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
         let schema = self.schema();
-        self.write(Batch::of_records(&self.shared.config, &schema, limit, records, condition)?)
-            .await
+        self.write(Batch::of_records(&self.config(), &schema, limit, records, condition)?).await
     }
 
     /// Changes parts of records that are there.
@@ -230,7 +232,7 @@ impl Collection {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
         let schema = self.schema();
-        self.write(Batch::of_updates(&self.shared.config, &schema, limit, updates)?).await
+        self.write(Batch::of_updates(&self.config(), &schema, limit, updates)?).await
     }
 
     /// Deletes records; an id that is not there is no error. The answer counts those that were.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Entry, Schema};
+use vecgo_format::{CollectionNames, Config, Entry, Schema};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
@@ -29,6 +29,7 @@ impl Shared {
     fn new(env: &Env, name: &str, entry: &Entry, kernels: Kernels, options: &Arc<Options>) -> Self {
         let view = View {
             version: 0,
+            config: entry.config,
             schema: entry.schema.clone(),
             sequence: Arc::new(AtomicU64::new(0)),
             memtables: Vec::new(),
@@ -38,8 +39,9 @@ impl Shared {
             env: env.clone(),
             names: CollectionNames(entry.identity),
             name: name.to_owned(),
-            config: entry.config,
-            created_with: entry.schema.clone(),
+            dim: entry.config.dim(),
+            metric: entry.config.metric(),
+            created_with: (entry.config, entry.schema.clone()),
             kernels,
             walkers: Walkers::default(),
             progress: Progress::default(),
@@ -64,7 +66,18 @@ impl Shared {
         committed: Option<&'a Committed>,
         extent: Extent,
     ) -> Source<'a> {
-        Source { env: &self.env, names: self.names, config: &self.config, committed, extent }
+        Source {
+            env: &self.env,
+            names: self.names,
+            config: &self.created_with.0,
+            committed,
+            extent,
+        }
+    }
+
+    /// How segments are made now.
+    pub(crate) fn config(&self) -> Config {
+        self.view.load().config
     }
 
     /// What documents meet now. A copy: who held the view would hold its memtables.
@@ -72,16 +85,30 @@ impl Shared {
         self.view.load().schema.clone()
     }
 
-    /// What documents meet at a version.
-    pub(crate) fn schema_of<'a>(&'a self, committed: Option<&'a Committed>) -> &'a Schema {
-        committed.map_or(&self.created_with, |committed| &committed.manifest.schema)
+    /// Both of one version.
+    pub(crate) fn settings(&self) -> (Config, Schema) {
+        let view = self.view.load();
+        (view.config, view.schema.clone())
+    }
+
+    /// How segments are made and what documents meet at a version.
+    pub(crate) fn settings_of<'a>(
+        &'a self,
+        committed: Option<&'a Committed>,
+    ) -> (Config, &'a Schema) {
+        let (config, schema) = &self.created_with;
+        let created_with = (*config, schema);
+        committed
+            .map_or(created_with, |Committed { manifest, .. }| (manifest.config, &manifest.schema))
     }
 
     /// Shows readers what was brought back of a committed version.
     fn show(&self, committed: Option<&Committed>, recovered: Recovered) {
+        let (config, schema) = self.settings_of(committed);
         self.view.store(Arc::new(View {
             version: committed.map_or(0, |committed| committed.manifest.number),
-            schema: self.schema_of(committed).clone(),
+            config,
+            schema: schema.clone(),
             sequence: Arc::new(AtomicU64::new(recovered.sequence)),
             memtables: vec![Arc::clone(recovered.memtable.table())],
             segments: recovered.segments,
@@ -178,8 +205,8 @@ impl Collection {
         let env = &self.shared.env;
         let entry = Entry {
             identity: self.shared.names.0,
-            config: self.shared.config,
-            schema: self.shared.created_with.clone(),
+            config: self.shared.created_with.0,
+            schema: self.shared.created_with.1.clone(),
             created_ms: 0,
         };
         let (kernels, options) = (self.shared.kernels, &self.shared.options);

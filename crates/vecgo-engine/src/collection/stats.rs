@@ -1,12 +1,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use vecgo_format::{Config, SegmentRef};
+use vecgo_format::{Config, Index, Quantization, SegmentRef};
 use vecgo_io::MemoryStats;
 
 use super::Collection;
 use crate::index::GraphBuild;
 use crate::memtable::Memtable;
+use crate::segment::LiveSegment;
 use crate::{Error, PinStats, Vacuumed};
 
 /// A collection in numbers.
@@ -96,6 +97,28 @@ pub struct SegmentStats {
     pub dead_rows: u64,
     /// Its bytes in the store.
     pub bytes: u64,
+    /// What it is searched by: [`Index::Flat`] if it has no index.
+    pub index: Index,
+    /// What stands in for its vectors then.
+    pub quantization: Quantization,
+}
+
+impl SegmentStats {
+    fn of(live: &LiveSegment, sequence: u64) -> Self {
+        let config = live.segment.config();
+        let (index, quantization) = match live.segment.has_index() {
+            true => (config.index(), config.quantization()),
+            false => (Index::Flat, Quantization::None),
+        };
+        Self {
+            number: live.segment.number,
+            rows: live.segment.rows().into(),
+            dead_rows: live.dead.count_at(sequence),
+            bytes: live.segment.length(),
+            index,
+            quantization,
+        }
+    }
 }
 
 fn memory_bytes(table: &Memtable) -> usize {
@@ -108,21 +131,12 @@ impl Collection {
         let snapshot = self.snapshot();
         let sequence = snapshot.sequence;
         let tables = &snapshot.view.memtables;
-        let segments: Vec<SegmentStats> = snapshot
-            .view
-            .segments
-            .iter()
-            .map(|live| SegmentStats {
-                number: live.segment.number,
-                rows: live.segment.rows().into(),
-                dead_rows: live.dead.count_at(sequence),
-                bytes: live.segment.length(),
-            })
-            .collect();
+        let segments: Vec<SegmentStats> =
+            snapshot.view.segments.iter().map(|live| SegmentStats::of(live, sequence)).collect();
         let resident = snapshot.view.segments.iter().map(|live| live.segment.memory_bytes());
         let counts = self.shared.walkers.counts();
         Stats {
-            config: self.shared.config,
+            config: self.shared.config(),
             records: snapshot.count(),
             dead_rows: snapshot.rows().saturating_sub(snapshot.count()),
             version: snapshot.view.version,

@@ -18,6 +18,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Merge {
     pub(crate) shared: Arc<Shared>,
+    /// As it was when the merge began.
+    pub(crate) config: Config,
     pub(crate) inputs: Vec<LiveSegment>,
     /// The rows of each input that are left out: those that were dead at a write that no version to
     /// come reaches less far than. Found by the writer: who asks for all of them holds a lock, which
@@ -89,20 +91,37 @@ fn row_bytes(config: &Config) -> u64 {
     let codes = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64) * 2;
     match config.index() {
         // Edges with slack, trimmed, as bytes and from before.
-        Index::Graph { m, .. } => read + codes + u64::from(m) * 18 + 64,
+        Index::Graph { m, .. } | Index::Disk { m, .. } => read + codes + u64::from(m) * 18 + 64,
         // Which cluster it is in, and how far from its centre.
         Index::Ivf { .. } => read + codes + 64,
         Index::Flat => read,
     }
 }
 
+/// About how much memory it takes to merge so many rows, given the bytes of their text ids, documents
+/// and fields.
+pub(crate) fn memory_of_rows(
+    config: &Config,
+    rows: u64,
+    texts: u64,
+    [documents, fields]: [u64; 2],
+) -> u64 {
+    // Fields are found again: their values by number and in order, and for each of some dozens in a row, if
+    // there are so many, the row and the number.
+    let pairs = documents.saturating_mul(4).min(rows.saturating_mul(512));
+    let found = fields.saturating_mul(4).saturating_add(pairs);
+    // Texts are held as they are read, and once more in a section.
+    let texts = texts.saturating_mul(2);
+    rows.saturating_mul(row_bytes(config)).saturating_add(texts).saturating_add(found)
+}
+
 /// About how much memory it takes to merge a segment of which so many rows are dead.
 pub(crate) fn memory_of(segment: &Segment, dead: u64, config: &Config) -> u64 {
-    let rows = u64::from(segment.rows()).saturating_sub(dead);
-    // Texts are held as they are read, and once more in a section.
-    let texts = segment.id_text_bytes().saturating_mul(2);
-    let fields = segment.fields_to_make();
-    rows.saturating_mul(row_bytes(config)).saturating_add(texts).saturating_add(fields)
+    let rows = u64::from(segment.rows());
+    let [texts, documents, fields] =
+        [SectionKind::IdText, SectionKind::Documents, SectionKind::FieldData]
+            .map(|kind| segment.section_length(kind));
+    memory_of_rows(config, rows.saturating_sub(dead), texts, [documents, fields])
 }
 
 impl Merge {
@@ -134,7 +153,7 @@ impl Merge {
         let dead = std::mem::take(&mut self.dead);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
             self.inputs.iter().map(|live| &*live.segment).zip(dead).collect();
-        let read = SegmentRows::read(&inputs, self.shared.config.dim(), &self.stop).await?;
+        let read = SegmentRows::read(&inputs, self.shared.dim, &self.stop).await?;
         if read.vectors().is_empty() {
             return Ok(None);
         }
@@ -147,7 +166,7 @@ impl Merge {
     }
 
     async fn take_memory(&self) -> Result<Charge> {
-        let config = &self.shared.config;
+        let config = &self.config;
         let inputs =
             || self.inputs.iter().zip(&self.dead).map(|(live, dead)| (&*live.segment, dead.len()));
         let rows: u64 =
@@ -168,13 +187,13 @@ impl Merge {
         vectors: &[f32],
     ) -> Result<Arrangement> {
         self.stop.check()?;
-        let config = &self.shared.config;
+        let config = &self.config;
         let rows = vectors.len() / config.dim();
         if config.index() == Index::Flat || rows < self.shared.options.index_rows {
             return Ok(Arrangement::default());
         }
         let old = self.old_graph(inputs, rows).await?;
-        make(&self.shared, self.number, vectors, old, &self.stop)
+        make((&self.shared, config), self.number, vectors, old, &self.stop)
     }
 
     /// The graph of an input that the new one goes on from: one that half of the rows are in, if half
@@ -184,7 +203,7 @@ impl Merge {
         inputs: &[(&Segment, RoaringBitmap)],
         all: usize,
     ) -> Result<Option<Old>> {
-        let Index::Graph { m, .. } = self.shared.config.index() else { return Ok(None) };
+        let Some((m, _)) = self.config.index().of_graph() else { return Ok(None) };
         let degree = usize::from(m);
         let goes_on = |(segment, dead): &(&Segment, RoaringBitmap)| {
             let rows = segment.rows() as usize;
@@ -213,8 +232,7 @@ impl Merge {
             names: self.shared.names,
             name: ObjectName { epoch: self.epoch, random: self.shared.env.rand.next_u64() },
             number: self.number,
-            metric: self.shared.config.metric(),
-            dim: self.shared.config.dim(),
+            config: self.config,
             schema: &schema,
         };
         let mut rows = Rows::Segments(Box::new(rows));
@@ -291,6 +309,7 @@ mod tests {
             let view = docs.shared.view.load_full();
             let merge = Merge {
                 shared: Arc::clone(&docs.shared),
+                config: docs.config(),
                 inputs: view.segments.clone(),
                 dead: view.segments.iter().map(|live| live.dead.rows_at(u64::MAX)).collect(),
                 number: 9,
@@ -355,6 +374,7 @@ mod tests {
             let stop = Stop::default();
             let merge = Merge {
                 shared: Arc::clone(&docs.shared),
+                config: docs.config(),
                 inputs: view.segments.clone(),
                 dead: vec![RoaringBitmap::new(); view.segments.len()],
                 number: 9,

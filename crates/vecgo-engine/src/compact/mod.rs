@@ -4,5 +4,5 @@
 mod job;
 mod plan;
 
-pub(crate) use job::{Merge, Output, memory_of};
+pub(crate) use job::{Merge, Output, memory_of, memory_of_rows};
 pub(crate) use plan::{Policy, Summary, plan};

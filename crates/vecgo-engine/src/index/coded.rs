@@ -1,4 +1,4 @@
-use vecgo_format::{Config, FormatError, SectionKind};
+use vecgo_format::{FormatError, SectionKind};
 use vecgo_index::{Codes, Width};
 use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
 use vecgo_quant::Space;
@@ -119,7 +119,7 @@ fn codes<'a>(
     Ok(Codes { rows, factors, width })
 }
 
-pub(super) async fn read_space(segment: &Segment, config: &Config) -> Result<Space> {
+pub(super) async fn read_space(segment: &Segment) -> Result<Space> {
     let bytes = segment.section_bytes(SectionKind::Space).await?;
     let bytes = bytes.as_bytes();
     let floats = |bytes: &[u8]| vecgo_format::vector_of(bytes);
@@ -129,6 +129,7 @@ pub(super) async fn read_space(segment: &Segment, config: &Config) -> Result<Spa
     let Some((seed, longest, mean)) = parts else {
         return Err(segment.damaged(invalid(format!("a space of {} bytes", bytes.len()))));
     };
+    let config = segment.config();
     let (seed, longest) = (u64::from_le_bytes(*seed), f32::from_le_bytes(*longest));
     let space = Space::new(kind(config), config.dim(), seed, floats(mean), longest);
     let finite = space.mean().iter().chain([&longest]).all(|value| value.is_finite());

@@ -7,6 +7,7 @@ use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Space, encode, split};
 
 use super::kind;
+use super::lengths::{MOST_ENTRIES, clusters_of};
 use super::progress::Watched;
 use crate::collection::Shared;
 use crate::segment::{Arrangement, ExtraSection, Order, Stop};
@@ -14,14 +15,8 @@ use crate::{Error, Result};
 
 /// Rows whose mean stands for that of all.
 const SAMPLE_ROWS: usize = 16_384;
-/// Rows of a cluster of a graph, about.
-const CLUSTER_ROWS: usize = 256;
 /// Rounds in which clusters that are searched get better.
 const CLUSTER_ROUNDS: usize = 3;
-/// The fewest rows that a cluster that is searched has on average.
-const LEAST_CLUSTER_ROWS: usize = 16;
-/// Where walks may start: at the centres of so many clusters.
-const MOST_ENTRIES: usize = 64;
 /// An edge is left out if a chosen row is nearer to its end by this factor of squared distance.
 const ALPHA: f32 = 1.05;
 /// The first pass links every row, the second finds better edges in the graph that it left.
@@ -67,16 +62,16 @@ impl Old {
 /// Makes the index and codes of a segment, and the order of its rows, from its vectors. The same
 /// for the same vectors, old graph and seed, however many threads.
 pub(crate) fn make(
-    shared: &Shared,
+    (shared, config): (&Shared, &Config),
     seed: u64,
     vectors: &[f32],
     mut old: Option<Old>,
     stop: &Stop,
 ) -> Result<Arrangement> {
-    let (config, kernels) = (&shared.config, shared.kernels);
+    let kernels = shared.kernels;
     let threads = Threads(shared.env.spawn.parallelism());
-    let graph = matches!(config.index(), Index::Graph { .. });
-    let progress = graph.then(|| shared.progress.begin(vectors.len() / config.dim()));
+    let progress =
+        config.index().of_graph().map(|_| shared.progress.begin(vectors.len() / config.dim()));
     let making = Making { config, kernels, threads, stop, progress, seed };
     let space = making.train(vectors);
     let encoded = making.encode(&space, vectors)?;
@@ -91,7 +86,7 @@ pub(crate) fn make(
             extra.push(section(SectionKind::Centres, centres.cells));
             extra.push(section(SectionKind::CentreFactors, centres.factors));
         }
-        Index::Graph { m, ef_construction } => {
+        Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
             old.iter_mut().for_each(|old| old.follow(&order));
             let entries = spread(&nearest);
             let edges = making.link((m, ef_construction), (&space, &encoded), &entries, old)?;
@@ -170,13 +165,9 @@ impl Making<'_> {
         let points = encoded.points(space)?;
         let go_on = || self.stop.check().is_ok();
         let rows = encoded.factors.len();
-        let (clusters, rounds) = match self.config.index() {
-            Index::Ivf { n_clusters } => {
-                let asked = n_clusters.map_or(4 * rows.isqrt(), |asked| asked.get() as usize);
-                (asked.min(rows.div_ceil(LEAST_CLUSTER_ROWS)), CLUSTER_ROUNDS)
-            }
-            Index::Graph { .. } | Index::Flat => (rows.div_ceil(CLUSTER_ROWS), 0),
-        };
+        let clusters = clusters_of(self.config.index(), rows);
+        let is_searched = matches!(self.config.index(), Index::Ivf { .. });
+        let rounds = if is_searched { CLUSTER_ROUNDS } else { 0 };
         let params = ClusterParams { clusters, rounds, seed: self.seed };
         cluster(self.kernels, points, params, &self.threads, &go_on).map_err(cancelled)
     }

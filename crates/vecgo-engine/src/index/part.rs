@@ -1,4 +1,4 @@
-use vecgo_format::{Config, Directory, SectionKind};
+use vecgo_format::{Directory, SectionKind};
 use vecgo_quant::Space;
 
 use super::clusters::Clusters;
@@ -55,8 +55,8 @@ impl IndexPart {
     }
 
     /// Reads, verifies and checks it.
-    pub(crate) async fn load(segment: &Segment, config: &Config) -> Result<Self> {
-        let space = read_space(segment, config).await?;
+    pub(crate) async fn load(segment: &Segment) -> Result<Self> {
+        let space = read_space(segment).await?;
         let coded = Coded::load(segment, &space).await?;
         let through = match segment.has(SectionKind::Edges) {
             true => Through::Graph(Graph::load(segment, coded.as_ref()).await?),

@@ -96,10 +96,6 @@ fn rows_before(block: usize) -> usize {
 }
 
 impl Memtable {
-    pub(crate) fn dim(&self) -> usize {
-        self.dim
-    }
-
     fn block_of(&self, row: u32) -> Option<(&Block, usize)> {
         let (block, place) = place(row);
         Some((self.blocks.get(block)?.get()?, place))

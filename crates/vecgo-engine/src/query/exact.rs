@@ -113,9 +113,9 @@ impl Snapshot {
         which: Which<'_>,
     ) -> Result<Vec<Vec<Scored>>> {
         if self.scanned(which).next().is_none() {
-            return Ok(vec![Vec::new(); queries.len() / self.shared.config.dim()]);
+            return Ok(vec![Vec::new(); queries.len() / self.shared.dim]);
         }
-        let config = &self.shared.config;
+        let config = &self.view.config;
         let dim = config.dim();
         let k = k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let longest = self.longest(which).await?;
@@ -236,7 +236,7 @@ impl Snapshot {
     /// The length of the longest vector, where the kernels' error depends on it.
     async fn longest(&self, which: Which<'_>) -> Result<f32> {
         let mut longest = 0.0f32;
-        if self.shared.config.metric() == Metric::Dot {
+        if self.shared.metric == Metric::Dot {
             for (_, rows) in self.scanned(which) {
                 longest = longest.max(match rows {
                     RowSource::Memtable(table) => table.largest_norm(),

@@ -152,19 +152,19 @@ impl Snapshot {
 
     /// Why a source was gone through as it was.
     fn why(&self, rows: RowSource<'_>, part: &PartExplained, request: &Request) -> &'static str {
-        let index = self.shared.config.index();
+        let index = self.view.config.index();
+        let by_clusters = matches!(rows, RowSource::Segment(live)
+            if matches!(live.segment.config().index(), Index::Ivf { .. }));
         let indexed = matches!(rows, RowSource::Segment(live) if live.segment.has_index());
         match part.plan {
             Plan::Nothing if part.matched == Some(0) => "nothing matches",
             Plan::Nothing => "nothing lives",
             Plan::Vectors if request.params.exact => "an exact search",
-            Plan::Vectors if indexed => "few match, and there are no codes",
             Plan::Vectors if index == Index::Flat => "the index is flat",
+            Plan::Vectors if indexed => "few match, and there are no codes",
             Plan::Vectors => "in no index yet, and there is too little for codes",
             Plan::ShortCodes => "in no index yet",
-            Plan::Codes if matches!(index, Index::Ivf { .. }) => {
-                "all clusters would be searched for what matches"
-            }
+            Plan::Codes if by_clusters => "all clusters would be searched for what matches",
             Plan::Codes => "what matches is sooner looked at than walked to",
             Plan::Clusters if part.matched.is_some() => {
                 "what matches is in more clusters than have to be searched"

@@ -59,7 +59,7 @@ impl SearchParams {
     pub(crate) fn check(&self, config: &Config) -> Result<()> {
         let (index, quantization) = (config.index(), config.quantization());
         let of_index = format!("index `{index}`");
-        let is_graph = matches!(index, Index::Graph { .. });
+        let is_graph = index.of_graph().is_some();
         let is_ivf = matches!(index, Index::Ivf { .. });
         let of_codes = match index {
             Index::Flat => of_index.clone(),

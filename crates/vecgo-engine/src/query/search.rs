@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
-use vecgo_format::Id;
+use vecgo_format::{Id, Index};
 use vecgo_io::{SpawnExt, Use};
 
 use super::exact::{Scored, Which};
@@ -48,8 +48,8 @@ impl Snapshot {
         queries: Vec<f32>,
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
-        params.check(&self.shared.config)?;
-        let count = queries.len() / self.shared.config.dim();
+        params.check(&self.view.config)?;
+        let count = queries.len() / self.shared.dim;
         let hits = self.rows().min(params.k as u64).saturating_mul(count as u64);
         if hits > MAX_HITS {
             let message = format!("a search for {hits} hits; at most {MAX_HITS} are held at once");
@@ -63,13 +63,13 @@ impl Snapshot {
         }
         for live in &self.view.segments {
             match self.by_index(live, params) {
-                true => live.segment.load_index(&self.shared.config, 0).await?,
+                true => live.segment.load_index(0).await?,
                 false => {
-                    live.segment.load(self.shared.config.metric(), &self.shared.kernels).await?;
+                    live.segment.load(self.shared.metric, &self.shared.kernels).await?;
                 }
             }
         }
-        let vector = if params.fetch.vector { self.shared.config.dim() as u64 * 4 } else { 0 };
+        let vector = if params.fetch.vector { self.shared.dim as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);
         let _charge = match bytes > UNCHARGED_BYTES {
             true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
@@ -80,7 +80,7 @@ impl Snapshot {
 
     /// Whether a search for one query has all that it needs in memory and reads little of it.
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
-        let row = self.shared.config.dim() as u64 * 4;
+        let row = self.shared.dim as u64 * 4;
         let mut bytes = 0u64;
         for (number, source) in self.sources() {
             let scanned = || self.scanned_rows((number, source), params).saturating_mul(row);
@@ -100,14 +100,15 @@ impl Snapshot {
         bytes <= SHORT_SCAN_BYTES
     }
 
-    /// Whether a search goes through the segment by its index.
+    /// Whether a search goes through the segment by its index, which one that was made flat does not.
     pub(crate) fn by_index(&self, live: &LiveSegment, params: SearchParams) -> bool {
-        !params.exact && live.segment.has_index()
+        let is_flat = self.view.config.index() == Index::Flat;
+        !params.exact && !is_flat && live.segment.has_index()
     }
 
     /// Scans for all queries; several are shared out between the database's threads.
     async fn share_out(&self, queries: Vec<f32>, params: SearchParams) -> Result<Vec<Vec<Hit>>> {
-        let dim = self.shared.config.dim();
+        let dim = self.shared.dim;
         let count = queries.len() / dim;
         let spawn = &self.shared.env.spawn;
         let shares = spawn.parallelism().min(count).max(1);
@@ -131,7 +132,7 @@ impl Snapshot {
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
         if self.is_estimated(params) {
-            for query in queries.chunks_exact(self.shared.config.dim()) {
+            for query in queries.chunks_exact(self.shared.dim) {
                 let scored = self.estimated_search(query, params).await?;
                 answers.push(self.hits(scored, params.fetch).await?);
             }

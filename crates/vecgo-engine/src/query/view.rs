@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vecgo_format::{Id, Schema};
+use vecgo_format::{Config, Id, Schema};
 
 use super::explain::Notes;
 use crate::Result;
@@ -16,6 +16,8 @@ use crate::short_codes::ShortCodes;
 pub(crate) struct View {
     /// The last committed version when the view was made.
     pub(crate) version: u64,
+    /// How segments are made from now on.
+    pub(crate) config: Config,
     /// What every document meets.
     pub(crate) schema: Schema,
     /// Readers see the writes up to this one. Moves on with each acknowledged batch, until the

@@ -71,7 +71,7 @@ impl Source<'_> {
     /// Brings it back. Segments already open are taken from `known`.
     pub(crate) async fn recover(&self, known: &[LiveSegment]) -> Result<Recovered> {
         if let Some(committed) = self.committed
-            && committed.manifest.config != *self.config
+            && !committed.manifest.config.has_vectors_of(self.config)
         {
             let (found, expected) = (committed.manifest.config, self.config);
             let message = format!("the manifest has {found}, the catalogue {expected}");

@@ -1,7 +1,7 @@
 use std::iter;
 
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, CollectionNames, Directory, FieldSections, FieldsBuilder,
+    BLOCK_BYTES, BlockChecksums, CollectionNames, Config, Directory, FieldSections, FieldsBuilder,
     IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema,
     Section, SectionKind, SegmentRef, checksum, encode_spans, segment_header,
 };
@@ -20,8 +20,7 @@ pub(crate) struct NewSegment<'a> {
     pub(crate) names: CollectionNames,
     pub(crate) name: ObjectName,
     pub(crate) number: u64,
-    pub(crate) metric: Metric,
-    pub(crate) dim: usize,
+    pub(crate) config: Config,
     pub(crate) schema: &'a Schema,
 }
 
@@ -124,8 +123,7 @@ pub(crate) async fn build(
             section.required = extra.required;
         }
     }
-    let dim = u32::try_from(new.dim).unwrap_or(u32::MAX);
-    let (directory, length) = out.finish(count, dim).await?;
+    let (directory, length) = out.finish(count, new.config).await?;
     let object = ObjectRef { name: new.name, length, checksum: directory.checksum() };
     Ok(Built { object, directory })
 }
@@ -144,14 +142,14 @@ async fn write_vectors(
     out: &mut SegmentWriter<'_>,
     rows: &Rows<'_>,
     order: impl Iterator<Item = u32> + Clone,
-    NewSegment { metric, dim, .. }: NewSegment<'_>,
+    NewSegment { config, .. }: NewSegment<'_>,
 ) -> Result<()> {
-    out.begin_section(vector_block_bytes(dim)).await?;
+    out.begin_section(vector_block_bytes(config.dim())).await?;
     for row in order.clone() {
         out.floats(rows.vector(row)?).await?;
     }
     out.end_section(SectionKind::Vectors);
-    if metric == Metric::Cosine {
+    if config.metric() == Metric::Cosine {
         out.begin_section(BLOCK_BYTES).await?;
         for row in order {
             out.floats(&[rows.norm(row)?]).await?;
@@ -315,14 +313,14 @@ impl<'s> SegmentWriter<'s> {
         Ok(())
     }
 
-    async fn finish(mut self, rows: u32, dim: u32) -> Result<(Directory, u64)> {
+    async fn finish(mut self, rows: u32, config: Config) -> Result<(Directory, u64)> {
         for index in 0..self.tables.len() {
             self.sections[index].table_offset = self.at;
             let table = std::mem::take(&mut self.tables[index]);
             self.raw(&table).await?;
         }
         let sections = std::mem::take(&mut self.sections);
-        let directory = Directory { rows, dim, sections };
+        let directory = Directory { rows, config, sections };
         self.raw(&directory.encode()).await?;
         self.raw(&directory.trailer()).await?;
         if !self.buffer.is_empty() {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    CollectionNames, Directory, FormatError, Id, IdColumn, SEGMENT_HEADER_BYTES, Section,
-    SectionKind, SegmentRef, Spans, check_segment_header, checksum,
+    CollectionNames, Config, Directory, FormatError, Id, IdColumn, Index, SEGMENT_HEADER_BYTES,
+    Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
 use vecgo_io::{BlockCache, BlockKey, Memory, Object, Store};
 use vecgo_kernels::{PageBuf, with_floats};
@@ -95,7 +95,12 @@ impl Segment {
     }
 
     pub(super) fn dim(&self) -> usize {
-        self.directory.dim as usize
+        self.directory.config.dim()
+    }
+
+    /// The collection's configuration when it was written.
+    pub(crate) fn config(&self) -> &Config {
+        &self.directory.config
     }
 
     /// How often its object was read, and how many bytes.
@@ -207,6 +212,37 @@ impl Segment {
     /// What is wrong with this segment.
     pub(crate) fn damaged(&self, error: FormatError) -> Error {
         Error::format(&self.key, error)
+    }
+
+    /// Whether its vectors are read from the store by all who need them, and never held whole.
+    pub(super) fn leaves_vectors(&self) -> bool {
+        matches!(self.config().index(), Index::Disk { .. }) && self.has_index()
+    }
+
+    /// Has the vectors of some rows fetched, all at once, that are not in memory: each read waits for the
+    /// disk by itself otherwise.
+    pub(crate) async fn will_read_vectors(&self, rows: &[u32]) -> Result<()> {
+        if rows.len() < 2 || self.resident_rows(0, 1).is_some() {
+            return Ok(());
+        }
+        let (index, section) = self.section(SectionKind::Vectors)?;
+        self.table(index).await?;
+        let (row_bytes, block_bytes) = (self.dim() as u64 * 4, u64::from(section.block_bytes));
+        let blocks = rows.iter().flat_map(|row| {
+            let start = u64::from(*row) * row_bytes;
+            start / block_bytes..=(start + row_bytes - 1) / block_bytes
+        });
+        let mut ranges: Vec<Range<u64>> = blocks
+            .map(|block| section.offset + block * block_bytes)
+            .filter(|start| !self.cache.has(BlockKey { object: self.cached_as, offset: *start }))
+            .map(|start| start..(start + block_bytes).min(section.offset + section.length))
+            .collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        if ranges.len() > 1 {
+            self.object.will_read(&ranges);
+        }
+        Ok(())
     }
 
     /// Whether it has an index.

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use async_lock::OnceCell;
 use futures_lite::future::or;
-use vecgo_format::{Config, Fields, Lookup, Metric, SectionKind};
+use vecgo_format::{Fields, Lookup, Metric, SectionKind};
 use vecgo_io::{Charge, Held, Use};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
 
@@ -59,21 +59,9 @@ impl Segment {
             + self.short_codes.memory_bytes() as u64
     }
 
-    fn section_length(&self, kind: SectionKind) -> u64 {
+    /// Bytes of a section, 0 if there is none.
+    pub(crate) fn section_length(&self, kind: SectionKind) -> u64 {
         self.section(kind).map_or(0, |(_, section)| section.length)
-    }
-
-    /// Bytes of ids that are texts.
-    pub(crate) fn id_text_bytes(&self) -> u64 {
-        self.section_length(SectionKind::IdText)
-    }
-
-    /// About what it takes to find the fields of its documents again: their values by number and in
-    /// order, and for each of some dozens in a row, if there are so many, the row and the number.
-    pub(crate) fn fields_to_make(&self) -> u64 {
-        let pairs = self.section_length(SectionKind::Documents).saturating_mul(4);
-        let pairs = pairs.min(u64::from(self.rows()).saturating_mul(512));
-        self.section_length(SectionKind::FieldData).saturating_mul(4).saturating_add(pairs)
     }
 
     /// What loading some sections takes.
@@ -137,9 +125,9 @@ impl Segment {
     ///
     /// # Errors
     /// `ResourceExhausted` if there was no memory for it for too long.
-    pub(crate) async fn load_index(&self, config: &Config, given_up: u64) -> Result<()> {
+    pub(crate) async fn load_index(&self, given_up: u64) -> Result<()> {
         let Resident { index, numbers, vectors, norms, .. } = &self.resident;
-        let load = async || IndexPart::load(self, config).await;
+        let load = async || IndexPart::load(self).await;
         let index = self.charged(index, Use::Segments, &IndexPart::SECTIONS, load).await?;
         if index.needs_vectors() {
             let kinds = (SectionKind::Vectors, SectionKind::Norms);
@@ -166,7 +154,7 @@ impl Segment {
     /// Keeps the vectors whole if there is room for all of them.
     async fn hold_vectors(&self, given_up: u64) -> Result<()> {
         let (held, bytes) = (&self.resident.held, self.section_length(SectionKind::Vectors));
-        if held.is_initialized() || self.memory.left(Use::Kept) < bytes {
+        if self.leaves_vectors() || held.is_initialized() || self.memory.left(Use::Kept) < bytes {
             return Ok(());
         }
         if let Some(room) = self.cache.hold(bytes, given_up)
@@ -195,8 +183,11 @@ impl Segment {
         Ok(values)
     }
 
-    /// Loads the vectors if there is memory for them; whether they are there.
+    /// Loads the vectors if there is memory for them, and they are to be held; whether they are there.
     async fn vectors(&self) -> Result<bool> {
+        if self.leaves_vectors() {
+            return Ok(false);
+        }
         let (cell, kind) = (&self.resident.vectors, SectionKind::Vectors);
         let load = async || self.floats(kind).await;
         Ok(self.charged_now(cell, Use::Kept, &[kind], load).await?.is_some())

@@ -43,10 +43,10 @@ impl Segment {
         }
         if self.has_index() {
             let given_up = others.iter().map(|other| other.held()).sum();
-            return self.load_index(&shared.config, given_up).await;
+            return self.load_index(given_up).await;
         }
-        self.load(shared.config.metric(), &shared.kernels).await?;
-        if ShortCodes::are_for(&shared.config) {
+        self.load(shared.metric, &shared.kernels).await?;
+        if ShortCodes::are_for(&shared.config()) {
             let chunks =
                 if self.resident().is_some() { self.rows() as usize / CHUNK_ROWS } else { 0 };
             for _ in 0..chunks {

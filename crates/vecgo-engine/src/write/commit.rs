@@ -1,12 +1,20 @@
 use std::collections::BTreeMap;
 
-use vecgo_format::{LogRange, Manifest, Parent, Previous, Schema, SegmentRef};
+use vecgo_format::{Config, LogRange, Manifest, Parent, Previous, Schema, SegmentRef};
 
 use super::writer::Writer;
 use crate::manifest::{Committed, Decided, decide};
 use crate::query::Snapshot;
 use crate::schema::NewSchema;
 use crate::{Error, ErrorKind, Result};
+
+/// What a version says beside the rows.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) tags: BTreeMap<String, u64>,
+    config: Config,
+    schema: Schema,
+}
 
 impl Writer {
     /// Makes every write so far durable and visible to other processes; gives the version that
@@ -58,7 +66,21 @@ impl Writer {
         self.sync_log().await?;
         let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
         let (range, segments) = (self.log_range(flushed), self.segment_refs());
-        self.put_manifest_with(range, segments, self.tags(), change.schema).await.map(Some)
+        let settings = Settings { schema: change.schema, ..self.settings() };
+        self.put_manifest_with(range, segments, settings).await.map(Some)
+    }
+
+    /// Commits a version that says how segments are made from now on.
+    pub(super) async fn configure(&mut self, config: Config) -> Result<u64> {
+        self.check_alive()?;
+        if config == self.config() {
+            return self.commit().await;
+        }
+        self.sync_log().await?;
+        let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
+        let (range, segments) = (self.log_range(flushed), self.segment_refs());
+        let settings = Settings { config, ..self.settings() };
+        self.put_manifest_with(range, segments, settings).await
     }
 
     /// Commits the version that holds everything durable, and shows it to readers.
@@ -67,25 +89,32 @@ impl Writer {
         log: LogRange,
         segments: Vec<SegmentRef>,
     ) -> Result<u64> {
-        self.put_manifest_with(log, segments, self.tags(), self.schema().clone()).await
+        self.put_manifest_with(log, segments, self.settings()).await
     }
 
-    fn tags(&self) -> BTreeMap<String, u64> {
-        self.committed.as_ref().map(|last| last.manifest.tags.clone()).unwrap_or_default()
+    /// Those of the last version.
+    pub(super) fn settings(&self) -> Settings {
+        let tags = self.committed.as_ref().map(|last| last.manifest.tags.clone());
+        let tags = tags.unwrap_or_default();
+        Settings { tags, config: self.config(), schema: self.schema().clone() }
+    }
+
+    pub(super) fn config(&self) -> Config {
+        self.shared.settings_of(self.committed.as_ref()).0
     }
 
     pub(super) fn schema(&self) -> &Schema {
-        self.shared.schema_of(self.committed.as_ref())
+        self.shared.settings_of(self.committed.as_ref()).1
     }
 
-    /// The same with other tags, or another schema.
+    /// The same with other settings.
     pub(super) async fn put_manifest_with(
         &mut self,
         log: LogRange,
         segments: Vec<SegmentRef>,
-        tags: BTreeMap<String, u64>,
-        schema: Schema,
+        settings: Settings,
     ) -> Result<u64> {
+        let Settings { tags, config, schema } = settings;
         let parent = self.committed.as_ref().map_or(Parent::default(), |committed| Parent {
             number: committed.manifest.number,
             checksum: committed.checksum,
@@ -108,7 +137,7 @@ impl Writer {
             oldest: before.map_or(1, |before| before.oldest),
             tags,
             next_segment: self.next_segment,
-            config: self.shared.config,
+            config,
             schema,
             log,
             segments,

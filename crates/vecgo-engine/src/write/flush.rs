@@ -176,7 +176,7 @@ impl Writer {
         self.vacuums.log_ends(self.active.table().first_log, log_bytes);
         self.tail.roll().await?;
         let charge = self.shared.env.memory.take_anyhow(Use::Memtables, 0);
-        let next = MemtableWriter::new(self.shared.config.dim(), self.tail.number(), charge);
+        let next = MemtableWriter::new(self.shared.dim, self.tail.number(), charge);
         let table = Arc::clone(std::mem::replace(&mut self.active, next).table());
         let since = self.shared.env.clock.monotonic();
         let (sequence, state) = (self.sequence, FlushState::Due);
@@ -336,14 +336,13 @@ impl Flush {
         if rows.is_empty() {
             return Ok(None);
         }
-        let schema = shared.schema();
+        let (config, schema) = shared.settings();
         let new = NewSegment {
             store: &*shared.env.store,
             names: shared.names,
             name: ObjectName { epoch: self.epoch, random: shared.env.rand.next_u64() },
             number: self.number,
-            metric: shared.config.metric(),
-            dim: table.dim(),
+            config,
             schema: &schema,
         };
         let mut source = Rows::of_memtable(table, &rows);

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use event_listener::Event;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
+use vecgo_format::Config;
 
 use super::Ack;
 use super::batch::Batch;
@@ -51,6 +52,11 @@ pub(crate) enum Message {
     Schema {
         change: Box<NewSchema>,
         reply: oneshot::Sender<Result<Option<u64>>>,
+    },
+    /// Other settings of how segments are made. Answered with a version that has them.
+    Configure {
+        config: Config,
+        reply: oneshot::Sender<Result<u64>>,
     },
     /// Answered once the writer has committed, ended, and let go of its lock.
     Close {

@@ -111,16 +111,21 @@ impl Writer {
         }
     }
 
-    /// Whether one segment holds all, with an index if it is worth one, and none of its rows is dead.
+    /// Whether one segment holds all, with the index that is asked for if it is worth one, and none of its
+    /// rows is dead.
     fn is_compact(&self) -> bool {
         let Some((live, named)) = self.segments.first() else { return true };
         let worth_one = self.index_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
-        self.segments.len() == 1 && named.dead_rows == 0 && (live.segment.has_index() || !worth_one)
+        let is_as_asked = match live.segment.has_index() {
+            true => *live.segment.config() == self.config(),
+            false => !worth_one,
+        };
+        self.segments.len() == 1 && named.dead_rows == 0 && is_as_asked
     }
 
     /// How many rows are worth an index, if the collection is to have any.
     pub(super) fn index_rows(&self) -> Option<usize> {
-        let indexed = self.shared.config.index() != Index::Flat;
+        let indexed = self.config().index() != Index::Flat;
         indexed.then_some(self.shared.options.index_rows)
     }
 
@@ -135,7 +140,7 @@ impl Writer {
             rows: live.segment.rows().into(),
             dead: named.dead_rows.into(),
             bytes: named.object.length,
-            memory: memory_of(&live.segment, named.dead_rows.into(), &self.shared.config),
+            memory: memory_of(&live.segment, named.dead_rows.into(), &self.config()),
             level_0: u64::from(live.segment.rows()) <= rows && named.object.length <= bytes,
             has_index: live.segment.has_index(),
         });
@@ -165,6 +170,7 @@ impl Writer {
         let gives_way = !std::mem::take(&mut self.merges.hurries) && !is_awaited;
         let merge = Merge {
             shared: Arc::clone(&self.shared),
+            config: self.config(),
             inputs: inputs.clone(),
             dead: inputs.iter().map(|live| live.dead.rows_at(sequence)).collect(),
             number,

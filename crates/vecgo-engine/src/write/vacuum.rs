@@ -368,9 +368,10 @@ impl Writer {
         let newest = newest.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the collection has no version that could have a tag")
         })?;
-        let mut tags = newest.tags.clone();
+        let mut settings = self.settings();
+        let tags = &mut settings.tags;
         let version = match change {
-            TagChange::Remove => tags.remove(&tag).ok_or_else(|| no_tag(&tag, &tags))?,
+            TagChange::Remove => tags.remove(&tag).ok_or_else(|| no_tag(&tag, tags))?,
             TagChange::Add(version) => {
                 let version = version.unwrap_or(newest.number);
                 if version > newest.number || !Kept::by(newest).has(version) {
@@ -384,9 +385,9 @@ impl Writer {
                 version
             }
         };
-        if tags != newest.tags {
+        if *tags != newest.tags {
             let (range, segments) = (self.log_range(newest.log.flushed), self.segment_refs());
-            self.put_manifest_with(range, segments, tags, self.schema().clone()).await?;
+            self.put_manifest_with(range, segments, settings).await?;
         }
         Ok(version)
     }

@@ -226,7 +226,7 @@ impl Writer {
         let mut pending: Vec<Pending> = Vec::new();
         let mut lacking: Option<Error> = None;
         let (mut commits, mut tags, mut closes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut schemas = Vec::new();
+        let (mut schemas, mut configs) = (Vec::new(), Vec::new());
         for message in messages {
             match message {
                 Message::Write { batch, reply } => {
@@ -262,6 +262,7 @@ impl Writer {
                 Message::Vacuum { reply } => self.vacuums.want(reply),
                 Message::Tag { tag, change, reply } => tags.push((tag, change, reply)),
                 Message::Schema { change, reply } => schemas.push((change, reply)),
+                Message::Configure { config, reply } => configs.push((config, reply)),
                 // They have been dealt with.
                 Message::Ended(_) => {}
                 Message::Close { reply } => closes.push(reply),
@@ -279,6 +280,9 @@ impl Writer {
         }
         for (change, reply) in schemas {
             let _ = reply.send(self.set_schema(*change).await);
+        }
+        for (config, reply) in configs {
+            let _ = reply.send(self.configure(config).await);
         }
         if closes.is_empty() {
             self.commit_if_due().await;
@@ -391,6 +395,7 @@ impl Writer {
         let sealed = self.sealed.iter().map(|sealed| Arc::clone(&sealed.table));
         self.shared.view.store(Arc::new(View {
             version: self.committed.as_ref().map_or(0, |c| c.manifest.number),
+            config: self.config(),
             schema: self.schema().clone(),
             sequence: Arc::clone(&self.visible),
             memtables: sealed.chain([Arc::clone(self.active.table())]).collect(),

@@ -21,6 +21,14 @@ pub enum Index {
         /// and a slower build.
         ef_construction: u16,
     },
+    /// The same graph and codes in memory, and the vectors left on the disk: read for the rows that are
+    /// scored by them, and never held whole. For collections larger than memory.
+    Disk {
+        /// Edges that a row may have, 4 to 128.
+        m: u16,
+        /// Candidates kept while a row's edges are chosen, 8 to 4,096.
+        ef_construction: u16,
+    },
     /// Clusters, of which those nearest to the query are scanned: much sooner built than a graph, and
     /// slower to search.
     Ivf {
@@ -60,6 +68,21 @@ impl Index {
         Self::Graph { m: Self::DEFAULT_M, ef_construction: Self::DEFAULT_EF_CONSTRUCTION }
     }
 
+    /// A graph whose vectors stay on the disk, with the default settings.
+    pub const fn disk() -> Self {
+        Self::Disk { m: Self::DEFAULT_M, ef_construction: Self::DEFAULT_EF_CONSTRUCTION }
+    }
+
+    /// `m` and `ef_construction`, if its segments are searched by a graph.
+    pub const fn of_graph(self) -> Option<(u16, u16)> {
+        match self {
+            Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
+                Some((m, ef_construction))
+            }
+            Index::Flat | Index::Ivf { .. } => None,
+        }
+    }
+
     /// As many clusters in a segment as four times the root of its rows.
     pub const fn ivf() -> Self {
         Self::Ivf { n_clusters: None }
@@ -70,6 +93,8 @@ impl Index {
         match self {
             Index::Flat => Quantization::None,
             Index::Graph { .. } | Index::Ivf { .. } => Quantization::RaBitQ { bits: 8 },
+            // Half the memory; the rest is read of the few rows that are scored by their vectors.
+            Index::Disk { .. } => Quantization::RaBitQ { bits: 4 },
         }
     }
 
@@ -83,7 +108,7 @@ impl Index {
         };
         match self {
             Index::Flat | Index::Ivf { n_clusters: None } => Ok(()),
-            Index::Graph { m, ef_construction } => {
+            Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
                 within("m", m.into(), Self::M)?;
                 within("ef_construction", ef_construction.into(), Self::EF_CONSTRUCTION)
             }
@@ -105,6 +130,7 @@ impl fmt::Display for Index {
         f.write_str(match self {
             Index::Flat => "flat",
             Index::Graph { .. } => "graph",
+            Index::Disk { .. } => "disk",
             Index::Ivf { .. } => "ivf",
         })
     }
@@ -114,12 +140,12 @@ impl FromStr for Index {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        let (what, expected, found) = ("index", "flat, graph or ivf", name.to_owned());
+        let (what, expected, found) = ("index", "flat, graph, disk or ivf", name.to_owned());
         match name {
             "flat" => Ok(Index::Flat),
             "graph" | "hnsw" => Ok(Index::graph()),
             "ivf" => Ok(Index::ivf()),
-            "disk" => Err(ConfigError::NotYet { what, expected, found }),
+            "disk" => Ok(Index::disk()),
             _ => Err(ConfigError::Name { what, expected, found }),
         }
     }

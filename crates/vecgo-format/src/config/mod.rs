@@ -25,7 +25,8 @@ pub enum Metric {
     Dot,
 }
 
-/// What a collection is; fixed when it is created.
+/// What a collection is. Dimensions and metric are fixed when it is created; index and quantization
+/// may be changed, and say how segments are made from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     dim: u32,
@@ -75,6 +76,14 @@ pub enum ConfigError {
         /// The most that can be.
         most: u32,
     },
+    /// An index that leaves the vectors on the disk needs something to search by.
+    #[error(
+        "the index `{index}` needs codes to search by; expected a quantization other than none"
+    )]
+    NeedsCodes {
+        /// The index.
+        index: Index,
+    },
     /// A quantization that the index would never look at.
     #[error("quantization `{found}` does nothing for the index `{index}`; leave it out")]
     NoEffect {
@@ -114,6 +123,11 @@ impl Config {
         Self { quantization, ..self }
     }
 
+    /// Whether both are of the same vectors, whatever they are searched by.
+    pub fn has_vectors_of(&self, other: &Self) -> bool {
+        (self.dim, self.metric) == (other.dim, other.metric)
+    }
+
     /// Dimensions of a vector.
     pub fn dim(&self) -> usize {
         self.dim as usize
@@ -146,9 +160,11 @@ impl Config {
         self.index.check()?;
         self.quantization.check()?;
         match (self.index, self.quantization) {
-            (Index::Graph { .. } | Index::Ivf { .. }, _) | (Index::Flat, Quantization::None) => {
-                Ok(())
+            (index @ Index::Disk { .. }, Quantization::None) => {
+                Err(ConfigError::NeedsCodes { index })
             }
+            (Index::Graph { .. } | Index::Disk { .. } | Index::Ivf { .. }, _)
+            | (Index::Flat, Quantization::None) => Ok(()),
             (index, found) => Err(ConfigError::NoEffect { found, index }),
         }
     }
@@ -165,6 +181,7 @@ impl Config {
             Index::Flat => (0, 0, 0, 0),
             Index::Graph { m, ef_construction } => (1, m, ef_construction, 0),
             Index::Ivf { n_clusters } => (2, 0, 0, n_clusters.map_or(0, NonZeroU32::get)),
+            Index::Disk { m, ef_construction } => (3, m, ef_construction, 0),
         };
         out.u8(index);
         out.u16(m);
@@ -191,10 +208,11 @@ impl Config {
             (0, 0, 0, 0) => Index::Flat,
             (1, m, ef_construction, 0) => Index::Graph { m, ef_construction },
             (2, 0, 0, clusters) => Index::Ivf { n_clusters: NonZeroU32::new(clusters) },
+            (3, m, ef_construction, 0) => Index::Disk { m, ef_construction },
             (tag, m, ef, clusters) => {
                 let found =
                     format!("index {tag}, m {m}, ef_construction {ef}, clusters {clusters}");
-                return Err(bytes.invalid(format!("{found}; expected 0 to 2, with its own alone")));
+                return Err(bytes.invalid(format!("{found}; expected 0 to 3, with its own alone")));
             }
         };
         let quantization = match (bytes.u8()?, bytes.u8()?) {
@@ -216,7 +234,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "dim {}, metric {}, index {}", self.dim, self.metric, self.index)?;
         match self.index {
-            Index::Graph { m, ef_construction } => {
+            Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
                 write!(f, " (m {m}, ef_construction {ef_construction})")?;
             }
             Index::Ivf { n_clusters: Some(clusters) } => write!(f, " (n_clusters {clusters})")?,

@@ -1,7 +1,7 @@
 use super::{MAX_BLOCK_BYTES, MIN_BLOCK_BYTES};
-use crate::FormatError;
 use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
+use crate::{Config, FormatError};
 
 const WHAT: &str = "segment directory";
 /// More than there will ever be kinds.
@@ -137,8 +137,9 @@ impl Section {
 pub struct Directory {
     /// Number of rows.
     pub rows: u32,
-    /// Dimensions of a vector.
-    pub dim: u32,
+    /// The collection's configuration when the segment was written: what its index and codes are, if
+    /// it has any.
+    pub config: Config,
     /// The sections, in file order.
     pub sections: Vec<Section>,
 }
@@ -156,7 +157,7 @@ impl Directory {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
         out.u32(self.rows);
-        out.u32(self.dim);
+        self.config.encode(&mut out);
         out.length(self.sections.len());
         for section in &self.sections {
             out.u16(section.kind.code());
@@ -209,7 +210,8 @@ impl Directory {
     /// has another length than the rows demand, or if a required section is of an unknown kind.
     pub fn decode(bytes: &[u8], object_length: u64) -> Result<Self, FormatError> {
         let mut bytes = Decoder::new(WHAT, bytes);
-        let mut directory = Self { rows: bytes.u32()?, dim: bytes.u32()?, sections: Vec::new() };
+        let (rows, config) = (bytes.u32()?, Config::decode(&mut bytes)?);
+        let mut directory = Self { rows, config, sections: Vec::new() };
         let sections = bytes.length()?;
         if sections > MAX_SECTIONS {
             return Err(bytes.invalid(format!("{sections} sections, at most {MAX_SECTIONS}")));
@@ -286,7 +288,7 @@ impl Directory {
         let rows = u64::from(self.rows);
         let expected = match kind {
             SectionKind::Vectors => {
-                rows.checked_mul(u64::from(self.dim)).and_then(|n| n.checked_mul(4))
+                rows.checked_mul(self.config.dim() as u64).and_then(|n| n.checked_mul(4))
             }
             SectionKind::Norms => rows.checked_mul(4),
             SectionKind::Ids => rows.checked_mul(8),

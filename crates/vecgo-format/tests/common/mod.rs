@@ -40,7 +40,10 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     });
     let graph = (4u16..=128, 8u16..=4096, quantization)
         .prop_map(|(m, ef_construction, codes)| (Index::Graph { m, ef_construction }, codes));
-    let index = prop_oneof![Just((Index::Flat, Quantization::None)), ivf, graph];
+    let coded = prop_oneof![Just(Quantization::Sq8), Just(Quantization::RaBitQ { bits: 4 })];
+    let disk = (4u16..=128, 8u16..=4096, coded)
+        .prop_map(|(m, ef_construction, codes)| (Index::Disk { m, ef_construction }, codes));
+    let index = prop_oneof![Just((Index::Flat, Quantization::None)), ivf, graph, disk];
     (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index).prop_map(
         |(dim, metric, (index, codes))| {
             Config::new(dim, metric).with_index(index).with_quantization(codes)
@@ -104,10 +107,14 @@ const INDEXES: [&[SectionKind]; 3] = [
 
 /// A directory with sections of lawful lengths, and the length of its object.
 pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
-    (1u32..300, any::<bool>()).prop_flat_map(|(dim, norms)| directory_of(dim, norms))
+    (1usize..300, config())
+        .prop_flat_map(|(dim, like)| directory_of(Config::new(dim, like.metric()), like))
 }
 
-fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)> {
+/// Of these vectors, written under an index like that.
+fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directory, u64)> {
+    let config = vectors.with_index(like.index()).with_quantization(like.quantization());
+    let (dim, norms) = (config.dim() as u64, config.metric() == Metric::Cosine);
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
     let index = proptest::sample::select(&INDEXES[..]);
     let shape = (0u32..100_000, kinds, index, vec(0u64..1_000_000, 8));
@@ -123,7 +130,7 @@ fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)
             .zip(lengths.into_iter().cycle())
             .map(|(kind, free)| {
                 let length = match kind {
-                    SectionKind::Vectors => n * u64::from(dim) * 4,
+                    SectionKind::Vectors => n * dim * 4,
                     SectionKind::Norms => n * 4,
                     SectionKind::Ids => n * 8,
                     SectionKind::IdKinds => n.div_ceil(8),
@@ -153,15 +160,14 @@ fn directory_of(dim: u32, norms: bool) -> impl Strategy<Value = (Directory, u64)
             section.table_offset = at;
             at += section.blocks() * 8;
         }
-        (Directory { rows, dim, sections }, at)
+        (Directory { rows, config, sections }, at)
     })
 }
 
 /// A segment of a collection with this configuration. Its number is that of the one before and
 /// these more.
 fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
-    let dim = u32::try_from(config.dim()).unwrap_or(u32::MAX);
-    let directory = directory_of(dim, config.metric() == Metric::Cosine);
+    let directory = self::config().prop_flat_map(move |like| directory_of(config, like));
     let (deletes, numbers) = (proptest::option::of(object()), 0..u64::MAX / 8);
     ((numbers, any::<u32>()), object(), directory, deletes, 0u64..1000).prop_map(
         |((number, dead), mut object, (directory, length), deletes, beyond)| {

@@ -37,6 +37,7 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
     let index = match (index, walk.u16("m"), walk.u16("ef construction"), walk.u32("clusters")) {
         ("flat", 0, 0, 0) => Index::Flat,
         ("ivf", 0, 0, clusters) => Index::Ivf { n_clusters: NonZeroU32::new(clusters) },
+        ("disk", m, ef_construction, 0) => Index::Disk { m, ef_construction },
         ("graph", m, ef_construction, 0) => Index::Graph { m, ef_construction },
         other => panic!("index {other:?}"),
     };
@@ -408,13 +409,14 @@ pub(crate) fn hint(input: &mut Input<'_>) -> Kill {
 pub(crate) fn directory(bytes: &[u8]) -> Directory {
     let mut input = Input::new(bytes);
     let mut walk = Walk::new("Directory", &mut input);
-    let (rows, dim) = (walk.u32("rows"), walk.u32("dim"));
+    let rows = walk.u32("rows");
+    let config = configuration(walk.field("*configuration*", "configuration"));
     let mut sections = Vec::new();
     let count = walk.length("sections");
     walk.each(count, 1, |walk| sections.push(section(walk.field("*section*", "section"))));
     walk.end();
     input.end();
-    Directory { rows, dim, sections }
+    Directory { rows, config, sections }
 }
 
 pub(crate) fn section(input: &mut Input<'_>) -> Section {

@@ -432,7 +432,7 @@ fn the_columns_of_a_segment_are_as_specified() {
 #[test]
 fn the_sizes_of_sections_are_as_specified() {
     // The refusal of a directory with nothing but this section, in 9 rows of 5 dimensions.
-    let block_bytes = BLOCK_BYTES;
+    let (block_bytes, config) = (BLOCK_BYTES, Config::new(5, Metric::L2));
     let refusal = |kind, required, length| {
         let section = Section {
             kind,
@@ -443,7 +443,7 @@ fn the_sizes_of_sections_are_as_specified() {
             table_offset: 0,
             table_checksum: 0,
         };
-        let bytes = Directory { rows: 9, dim: 5, sections: vec![section] }.encode();
+        let bytes = Directory { rows: 9, config, sections: vec![section] }.encode();
         assert_eq!(directory(&bytes).sections, [section]);
         Directory::decode(&bytes, 1 << 20).unwrap_err().to_string()
     };
@@ -474,7 +474,7 @@ fn the_sizes_of_sections_are_as_specified() {
             table_offset: 0,
             table_checksum: 0,
         };
-        let bytes = Directory { rows: 9, dim: 5, sections: (0..count).map(section).collect() };
+        let bytes = Directory { rows: 9, config, sections: (0..count).map(section).collect() };
         Directory::decode(&bytes.encode(), 1 << 20).unwrap_err().to_string()
     };
     assert!(many(size("most sections") + 1).contains("65 sections"));

@@ -104,8 +104,9 @@ impl Rows {
     /// A segment laid out as the page says.
     pub(crate) fn segment(&self) -> Vec<u8> {
         let mut file = segment_header(COLLECTION, 7);
-        let mut directory =
-            Directory { rows: u32::try_from(self.ids.len()).unwrap(), dim: 3, sections: vec![] };
+        let rows = u32::try_from(self.ids.len()).unwrap();
+        let config = Config::new(3, Metric::Cosine);
+        let mut directory = Directory { rows, config, sections: vec![] };
         let mut tables = Vec::new();
         for (kind, contents) in self.sections() {
             file.resize(file.len().next_multiple_of(usize(SECTION_ALIGN)), 0);

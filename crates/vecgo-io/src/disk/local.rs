@@ -2,8 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::Advice;
 
 use super::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LockAttempt};
 
@@ -162,6 +166,15 @@ impl DiskWriter for LocalFile {
 impl DiskReader for LocalFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    /// Into the page cache, which is read from then.
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let length = NonZeroU64::new(range.end.saturating_sub(range.start));
+            // Where it is of no use the reads themselves do it.
+            let _ = rustix::fs::fadvise(&self.0, range.start, length, Advice::WillNeed);
+        }
     }
 
     fn read_exact_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

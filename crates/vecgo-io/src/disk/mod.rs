@@ -4,6 +4,7 @@ mod local;
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 
 pub use local::LocalDisk;
 
@@ -102,6 +103,11 @@ pub trait DiskReader: Debug + Send + Sync {
     /// # Errors
     /// The operating system's.
     fn length(&self) -> io::Result<u64>;
+
+    /// Says which ranges are about to be read, so that a disk that can fetches them at the same time.
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        let _ = ranges;
+    }
 
     /// Reads at `offset` until `out` is full.
     ///

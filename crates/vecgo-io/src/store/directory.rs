@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -342,6 +343,10 @@ struct FileObject {
 impl Object for FileObject {
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        self.file.will_read(ranges);
     }
 
     fn read_into<'a>(

@@ -127,6 +127,11 @@ pub trait Object: Debug + Send + Sync {
     /// Length in bytes. A log that is still written may have grown since.
     fn length(&self) -> u64;
 
+    /// Says which ranges are about to be read, so that a store that can fetches them at the same time.
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        let _ = ranges;
+    }
+
     /// Reads at `offset` until `out` is full.
     ///
     /// # Errors

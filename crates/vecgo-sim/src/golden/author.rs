@@ -58,7 +58,7 @@ impl Author {
     }
 
     fn known(&mut self, collection: &Collection) -> &mut Known {
-        let config = *collection.config();
+        let config = collection.config();
         let schema = collection.schema();
         let known = || Known { config, schema, rows: Rows::new(), versions: BTreeMap::new() };
         self.collections.entry(collection.name().to_owned()).or_insert_with(known)
@@ -159,6 +159,15 @@ impl Author {
         Ok(())
     }
 
+    /// Segments there are keep what they have.
+    pub(super) async fn configure(&mut self, of: &Collection, config: Config) -> Result<()> {
+        self.tick();
+        let version = of.configure(config).await?;
+        self.known(of).config = config;
+        self.holds(of, version);
+        Ok(())
+    }
+
     /// Commits what is left, and ends the writer.
     pub(super) async fn close(&mut self, of: Collection) -> Result<()> {
         self.commit(&of).await?;
@@ -199,6 +208,9 @@ fn index(index: Index) -> Value {
         Index::Flat => json!({"name": "flat"}),
         Index::Graph { m, ef_construction } => {
             json!({"name": "graph", "m": m, "ef_construction": ef_construction})
+        }
+        Index::Disk { m, ef_construction } => {
+            json!({"name": "disk", "m": m, "ef_construction": ef_construction})
         }
         Index::Ivf { n_clusters } => json!({"name": "ivf", "n_clusters": n_clusters}),
     }

@@ -191,12 +191,16 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     let log_only = Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}));
     author.upsert(&scores, vec![log_only]).await?;
     let ivf = Index::Ivf { n_clusters: NonZeroU32::new(2) };
-    for (name, index) in [("walked", Index::graph()), ("clusters", ivf)] {
+    for (name, index) in [("walked", Index::graph()), ("clusters", ivf), ("on-disk", Index::disk())]
+    {
         let config = Config::new(2, Metric::Cosine).with_index(index);
         let indexed = author.create(database, name, config, free()).await?;
         let arc = (0..20u64).map(|id| Record::new(id, [id_component(id) - 2.5, 3.0]));
         author.upsert(&indexed, arc.collect()).await?;
         author.compact(&indexed).await?;
+        if index == Index::graph() {
+            author.configure(&indexed, config.with_quantization(Quantization::Sq8)).await?;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vecgo_engine::{Id, Schema};
+use vecgo_engine::{Config, Id, Schema};
 
-use super::{Names, Rows, Tags, lane_of, lane_of_name};
+use super::{Names, Rows, Said, Tags, lane_of, lane_of_name};
 use crate::Violation;
 
 /// Every state that may be found at some moment.
@@ -11,7 +11,7 @@ use crate::Violation;
 pub struct Expected {
     pub(super) catalogue: Vec<Vec<Arc<Names>>>,
     pub(super) collections: BTreeMap<usize, Vec<Vec<Arc<Rows>>>>,
-    pub(super) schema: Vec<Arc<usize>>,
+    pub(super) said: Vec<Arc<Said>>,
     pub(super) versions: Vec<Version>,
     pub(super) tags: Tags,
 }
@@ -60,16 +60,16 @@ impl Expected {
         Ok(())
     }
 
-    /// The same for the schema of the collection that most operations work on.
+    /// The same for the schema and configuration of the collection that most operations work on.
     ///
     /// # Errors
     /// I1.
-    pub(crate) fn found_schema(&mut self, found: &Schema) -> Result<(), Violation> {
-        let Some(is) = self.schema.iter().find(|which| super::schema(***which) == *found) else {
-            let message = format!("the schema is {found}, expected one of {:?}", self.schema);
-            return Err(Violation::new("I1", message));
+    pub(crate) fn found_said(&mut self, schema: &Schema, config: Config) -> Result<(), Violation> {
+        let Some(is) = self.said.iter().find(|said| said.is(schema, config)) else {
+            let found = format!("the schema is {schema}, the configuration {config}");
+            return Err(Violation::new("I1", format!("{found}, expected one of {:?}", self.said)));
         };
-        self.schema = vec![Arc::clone(is)];
+        self.said = vec![Arc::clone(is)];
         Ok(())
     }
 

@@ -56,7 +56,7 @@ pub(crate) async fn durable(collection: &Collection, expected: &mut Expected) ->
     let found = rows(collection).await?;
     let name = collection.name();
     if collection.config().dim() == DOCS_DIM {
-        expected.found_schema(&collection.schema())?;
+        expected.found_said(&collection.schema(), collection.config())?;
     }
     expected
         .found_rows(collection.config().dim(), &found)
@@ -199,12 +199,20 @@ enum Reach {
 
 /// Ways to search, and what is to be found. A walk that keeps all that it meets meets all rows, and
 /// all clusters have them.
+///
+/// Knobs go by the configuration: a segment that has another index or other codes is searched with as
+/// much effort as is usual.
 fn searches(collection: &Collection, k: usize) -> Vec<(SearchParams, Reach)> {
     let plain = SearchParams { k, ..SearchParams::default() };
     if collection.config().index() == Index::Flat {
         return vec![(plain, Reach::Nearest)];
     }
-    let reranked = collection.config().quantization().is_reranked();
+    let (index, quantization) = (collection.config().index(), collection.config().quantization());
+    let reranked = quantization.is_reranked();
+    let segments = collection.stats().segments;
+    let mut indexed = segments.iter().filter(|segment| segment.index != Index::Flat);
+    let all_are_as_told = indexed.all(|one| (one.index, one.quantization) == (index, quantization));
+    let most_reach = if all_are_as_told { Reach::Nearest } else { Reach::Some };
     let effort = |ef: usize, clusters: usize, rerank: usize| {
         let rerank = reranked.then_some(rerank);
         match collection.config().index() {
@@ -215,7 +223,7 @@ fn searches(collection: &Collection, k: usize) -> Vec<(SearchParams, Reach)> {
     let most = effort(MAX_CANDIDATES, MAX_CLUSTERS as usize, MAX_CANDIDATES);
     let least = effort(1, 1, 1);
     let exact = SearchParams { exact: true, ..plain };
-    vec![(most, Reach::Nearest), (least, Reach::Some), (exact, Reach::Nearest)]
+    vec![(most, most_reach), (least, Reach::Some), (exact, Reach::Nearest)]
 }
 
 fn check_hits(

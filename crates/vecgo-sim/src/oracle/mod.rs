@@ -10,11 +10,15 @@ mod record;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use vecgo_engine::Config;
+
 pub use expected::{Expected, Version};
 pub(crate) use garbage::no_garbage;
 pub use history::History;
 pub(crate) use history::Range;
-pub(crate) use record::{BLOB, SCHEMAS, id, lane_of, metadata, payload, schema, vector};
+pub(crate) use record::{
+    BLOB, CONFIGS, SCHEMAS, Said, id, lane_of, metadata, payload, schema, vector,
+};
 pub use record::{Row, Rows};
 
 /// Collections by name. One is told from another of the same name by its dimension, which no two
@@ -29,8 +33,8 @@ pub struct Oracle {
     /// The lanes of each collection, by its dimension. A lane writes ids of its own, one change
     /// after the other.
     pub collections: BTreeMap<usize, Vec<History<Rows>>>,
-    /// Which of the schemas the collection has that most operations work on.
-    pub schema: History<usize>,
+    /// What is said of the collection that most operations work on.
+    pub said: History<Said>,
     /// Versions that a commit has returned.
     pub versions: Vec<Version>,
     /// The version of each tag, by collection; none of a tag whose last change is in doubt.
@@ -45,7 +49,7 @@ pub(crate) type Tags = BTreeMap<(usize, String), u64>;
 pub struct Mark {
     catalogue: Vec<Range>,
     collections: BTreeMap<usize, Vec<Range>>,
-    schema: Range,
+    said: Range,
     versions: usize,
     tags: Tags,
 }
@@ -72,11 +76,17 @@ impl Mark {
     }
 
     fn ranges(&mut self) -> impl Iterator<Item = &mut Range> {
-        self.collections.values_mut().flatten().chain(&mut self.catalogue).chain([&mut self.schema])
+        self.collections.values_mut().flatten().chain(&mut self.catalogue).chain([&mut self.said])
     }
 }
 
 impl Oracle {
+    /// Of a database in which nothing is yet, and whose collection will be made so.
+    pub fn new(config: Config) -> Self {
+        let said = History::settled(vec![Arc::new(Said::when_created(config))]);
+        Self { said, ..Self::default() }
+    }
+
     /// A lane of a collection.
     pub fn lane(&mut self, dim: usize, lane: usize) -> &mut History<Rows> {
         at(self.collections.entry(dim).or_default(), lane)
@@ -93,7 +103,7 @@ impl Oracle {
         Mark {
             catalogue: self.catalogue.iter().map(History::range).collect(),
             collections: self.collections.iter().map(|(dim, l)| (*dim, ranges(l))).collect(),
-            schema: self.schema.range(),
+            said: self.said.range(),
             versions: self.versions.len(),
             tags: self.tags.clone(),
         }
@@ -121,7 +131,7 @@ impl Oracle {
         Expected {
             catalogue: names.map(|(names, range)| names.between(*range)).collect(),
             collections,
-            schema: self.schema.between(mark.schema),
+            said: self.said.between(mark.said),
             versions: self.versions[..mark.versions].to_vec(),
             tags: mark.tags.clone(),
         }
@@ -139,7 +149,7 @@ impl Oracle {
         }
         let then = mark.catalogue.iter().map(|range| range.first).chain(std::iter::repeat(0));
         now.catalogue.iter_mut().zip(then).for_each(|(range, then)| range.first = then);
-        now.schema.first = mark.schema.first;
+        now.said.first = mark.said.first;
         self.expected(&now)
     }
 
@@ -181,7 +191,7 @@ impl Oracle {
             .into_iter()
             .map(|(dim, lanes)| (dim, lanes.into_iter().map(History::settled).collect()))
             .collect();
-        self.schema = History::settled(found.schema);
+        self.said = History::settled(found.said);
         self.versions = found.versions;
         self.tags = found.tags;
     }

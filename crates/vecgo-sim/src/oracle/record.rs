@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use vecgo_engine::{FieldSchema, FieldType, Id, Record, Schema};
+use vecgo_engine::{Config, FieldSchema, FieldType, Id, Index, Quantization, Record, Schema};
 
 use crate::Violation;
 
@@ -55,6 +55,53 @@ pub(crate) fn vector(id: &Id, mark: u32, dim: usize) -> Vec<f32> {
 
 /// How many schemas there are.
 pub(crate) const SCHEMAS: usize = 4;
+
+/// What a version says beside its rows: one of the [`schema`]s, and what segments are searched by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    pub(crate) schema: usize,
+    pub(crate) index: Index,
+    pub(crate) quantization: Quantization,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { schema: 0, index: Index::Flat, quantization: Quantization::None }
+    }
+}
+
+impl Said {
+    /// Of a collection that was created so.
+    pub(crate) fn when_created(config: Config) -> Self {
+        Self { index: config.index(), quantization: config.quantization(), schema: 0 }
+    }
+
+    /// With one of the [`CONFIGS`].
+    #[must_use]
+    pub(crate) fn configured(self, which: usize) -> Self {
+        let (index, quantization) = CONFIGS[which % CONFIGS.len()];
+        Self { index, quantization, ..self }
+    }
+
+    /// As it is of these vectors.
+    pub(crate) fn config(self, vectors: Config) -> Config {
+        vectors.with_index(self.index).with_quantization(self.quantization)
+    }
+
+    pub(crate) fn is(self, schema: &Schema, config: Config) -> bool {
+        self.config(config) == config && self::schema(self.schema) == *schema
+    }
+}
+
+/// What a collection may be changed to.
+pub(crate) const CONFIGS: [(Index, Quantization); 6] = [
+    (Index::Flat, Quantization::None),
+    (Index::graph(), Quantization::RaBitQ { bits: 8 }),
+    (Index::Graph { m: 4, ef_construction: 20 }, Quantization::None),
+    (Index::ivf(), Quantization::Sq8),
+    (Index::disk(), Quantization::RaBitQ { bits: 4 }),
+    (Index::disk(), Quantization::Sq8),
+];
 
 /// Schemas that every record meets.
 pub(crate) fn schema(which: usize) -> Schema {

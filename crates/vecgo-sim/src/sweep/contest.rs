@@ -103,12 +103,13 @@ impl Contest {
         quiet: bool,
     ) -> Arc<Self> {
         let clock = SimClock::default();
+        let oracle = Arc::new(Mutex::new(Oracle::new(settings.config(DOCS_DIM))));
         Arc::new(Self {
             settings,
             bucket: SimBucket::new(clock.clone(), random.fork(1), Arc::clone(trace)),
             scheduler: Arc::new(Scheduler::new(clock.clone(), random.fork(2))),
             clock,
-            oracle: Arc::default(),
+            oracle,
             numbers: Arc::default(),
             quiet,
             seen: Mutex::default(),

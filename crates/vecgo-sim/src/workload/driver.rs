@@ -52,7 +52,7 @@ impl Driver {
     /// A machine with an empty disk.
     pub fn new(settings: Settings, mut random: Random, trace: Arc<Trace>) -> Self {
         let machine = Machine::boot(Image::default(), random.fork(1), Arc::clone(&trace));
-        let oracle = Oracle::default();
+        let oracle = Oracle::new(settings.config(DOCS_DIM));
         let expected = Arc::new(oracle.expected(&oracle.mark()));
         Self {
             settings,

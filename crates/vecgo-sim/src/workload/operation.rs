@@ -9,7 +9,7 @@ use vecgo_engine::{Collection, ErrorKind, Filter, Id, Op, Schema, Update};
 use super::reading;
 use super::session::{DOCS_DIM, Session};
 use crate::Violation;
-use crate::oracle::{BLOB, Names, Rows, SCHEMAS, id, metadata, payload, vector};
+use crate::oracle::{BLOB, CONFIGS, Names, Rows, SCHEMAS, id, metadata, payload, vector};
 use crate::random::Random;
 use crate::settings::LONGEST_INTERVAL;
 
@@ -30,6 +30,8 @@ pub enum Operation {
     DeleteWhere(usize),
     /// Changes what is said of documents; the first lane alone does.
     Declare(usize),
+    /// Changes what segments are searched by; the first lane alone does.
+    Configure(usize),
     /// Makes everything durable.
     Commit,
     /// Writes everything to a segment.
@@ -112,7 +114,7 @@ impl Operation {
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(38) {
+        match random.below(39) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -139,6 +141,7 @@ impl Operation {
             35 => Operation::Untag,
             36 => Operation::DeleteWhere(span.first),
             37 => Operation::Declare(span.first % SCHEMAS),
+            38 => Operation::Configure(span.first % CONFIGS.len()),
             _ => Operation::Drop,
         }
     }
@@ -176,6 +179,8 @@ impl Operation {
             Operation::DeleteWhere(number) => delete_where(session, &docs, lane, number).await,
             Operation::Declare(_) if lane > 0 => Ok(()),
             Operation::Declare(which) => session.declare(&docs, which).await,
+            Operation::Configure(_) if lane > 0 => Ok(()),
+            Operation::Configure(which) => session.configure(&docs, which).await,
             Operation::Commit => session.make_version(&docs, docs.commit()).await,
             Operation::Flush => session.make_version(&docs, docs.flush()).await,
             Operation::Compact => session.make_version(&docs, docs.compact()).await,

@@ -9,7 +9,7 @@ use vecgo_io::{Access, BlockCache, DirectoryStore, Env};
 
 use crate::disk::SimDisk;
 use crate::machine::plenty;
-use crate::oracle::{Names, Oracle, Row, Rows, schema};
+use crate::oracle::{Names, Oracle, Row, Rows, Said, schema};
 use crate::violation::Failure;
 use crate::{Settings, Violation};
 
@@ -239,25 +239,42 @@ impl Session {
 
     /// Changes what is said of documents, to what all are anyway.
     pub(crate) async fn declare(&self, docs: &Collection, which: usize) -> Result<(), Violation> {
+        let change = |said: Said| Said { schema: which, ..said };
+        self.say(change, docs.set_schema(schema(which))).await
+    }
+
+    /// Changes what segments are searched by.
+    pub(crate) async fn configure(&self, docs: &Collection, which: usize) -> Result<(), Violation> {
+        let change = |said: Said| said.configured(which);
+        let config = change(Said::default()).config(docs.config());
+        self.say(change, docs.configure(config)).await
+    }
+
+    async fn say(
+        &self,
+        change: impl FnOnce(Said) -> Said,
+        call: impl Future<Output = EngineResult<u64>>,
+    ) -> Result<(), Violation> {
         let before = {
             let mut oracle = self.oracle.lock();
-            if oracle.schema.is_open() {
+            if oracle.said.is_open() {
                 return Ok(());
             }
-            oracle.schema.ask(which);
+            let said = change(**oracle.said.current());
+            oracle.said.ask(said);
             oracle.before_commit(DOCS_DIM, self.alone)
         };
-        let answer = self.judge(docs.set_schema(schema(which)).await)?;
+        let answer = self.judge(call.await)?;
         let mut oracle = self.oracle.lock();
         match answer {
             Answer::Done(version) => {
-                oracle.schema.acknowledge(true);
+                oracle.said.acknowledge(true);
                 oracle.committed(DOCS_DIM, &before);
                 if version > 0 {
                     oracle.add_version(DOCS_DIM, version, &before, self.alone);
                 }
             }
-            Answer::Refused => oracle.schema.refuse(),
+            Answer::Refused => oracle.said.refuse(),
             Answer::Unknown => {}
         }
         Ok(())

@@ -154,7 +154,7 @@ fn k_of_those_that_match_are_found_whatever_share_that_is() {
                 let searches = match index {
                     Index::Flat => vec![search],
                     Index::Ivf { .. } => vec![search.clone().nprobe(5), search],
-                    Index::Graph { .. } => vec![search.clone().ef(16), search],
+                    Index::Graph { .. } | Index::Disk { .. } => vec![search.clone().ef(16), search],
                 };
                 for search in searches {
                     let explained = search.clone().explain().wait().unwrap();

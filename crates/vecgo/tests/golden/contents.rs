@@ -49,6 +49,7 @@ fn index(value: &serde_json::Value) -> Index {
     let setting = |name: &str| u16::try_from(value[name].as_u64().unwrap()).unwrap();
     match value["name"].as_str().unwrap() {
         "flat" => Index::Flat,
+        "disk" => Index::Disk { m: setting("m"), ef_construction: setting("ef_construction") },
         "graph" => Index::Graph { m: setting("m"), ef_construction: setting("ef_construction") },
         "ivf" => {
             let clusters = value["n_clusters"].as_u64().map_or(0, |n| u32::try_from(n).unwrap());
@@ -108,7 +109,7 @@ pub(crate) fn look(path: &Path, read_only: bool) -> Result<()> {
     assert_eq!(names, contents.keys().cloned().collect::<Vec<_>>());
     for (name, expected) in contents {
         let collection = database.collection(name.as_str()).wait()?;
-        assert_eq!(*collection.config(), expected.config, "{name}");
+        assert_eq!(collection.config(), expected.config, "{name}");
         assert_eq!(collection.schema(), expected.schema, "{name}");
         let newest = expected.versions.last_key_value().map(|(_, rows)| rows.clone());
         let shown = if read_only { newest.unwrap_or_default() } else { expected.last };

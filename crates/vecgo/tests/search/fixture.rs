@@ -140,6 +140,7 @@ impl Fixture {
 
     pub(crate) fn all_effort(&self, search: Search) -> Search {
         let search = match self.config.index() {
+            Index::Flat => return search,
             Index::Ivf { .. } => search.nprobe(MAX_CLUSTERS as usize),
             _ => search.ef(MAX_CANDIDATES),
         };

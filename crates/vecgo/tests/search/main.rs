@@ -9,6 +9,7 @@
 )]
 
 mod any_index;
+mod configure;
 mod fixture;
 mod graph;
 mod ivf;

@@ -46,7 +46,7 @@ pub(crate) fn run(target: &Target, args: Bench, out: &Output) -> Result<Answer, 
     let least = Duration::try_from_secs_f64(args.seconds);
     let least = least.map_err(|_| Failure::usage("--seconds: expected 0 or more"))?;
     let collection = reader(target)?;
-    let queries = read_queries(&args.queries, collection.config())?;
+    let queries = read_queries(&args.queries, &collection.config())?;
     let truth = read_truth(&args.truth, queries.len(), args.k)?;
     let queries = &queries[..queries.len().min(truth.len())];
     let Some(first) = queries.first() else {

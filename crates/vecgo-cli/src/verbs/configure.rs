@@ -1,0 +1,54 @@
+use serde_json::Value;
+use vecgo::{Config, Index};
+
+use super::collections::described;
+use super::writer;
+use crate::Answer;
+use crate::args::{IndexArgs, Target};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// A configuration with what was given in place of what it has.
+pub(super) fn configured(config: Config, given: &IndexArgs) -> Result<Config, Failure> {
+    let mut index = match &given.index {
+        Some(name) => name.parse()?,
+        None => config.index(),
+    };
+    let mut no_use = Vec::new();
+    match &mut index {
+        Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
+            *m = given.m.unwrap_or(*m);
+            *ef_construction = given.ef_construction.unwrap_or(*ef_construction);
+        }
+        Index::Ivf { .. } | Index::Flat => {
+            no_use.extend(given.m.map(|_| "--m"));
+            no_use.extend(given.ef_construction.map(|_| "--ef-construction"));
+        }
+    }
+    match &mut index {
+        Index::Ivf { n_clusters } => *n_clusters = given.n_clusters.or(*n_clusters),
+        _ => no_use.extend(given.n_clusters.map(|_| "--n-clusters")),
+    }
+    if let Some(name) = no_use.first() {
+        let message = format!("{name} does nothing for the index `{index}`; leave it out");
+        return Err(Failure::invalid(message));
+    }
+    let config = config.with_index(index);
+    Ok(match &given.quantization {
+        Some(name) => config.with_quantization(name.parse()?),
+        None => config,
+    })
+}
+
+pub(crate) fn run(target: &Target, given: &IndexArgs, out: &Output) -> Result<Answer, Failure> {
+    let collection = writer(target)?;
+    let config = configured(collection.config(), given)?;
+    let version = collection.configure(config).wait()?;
+    collection.close().wait()?;
+    let mut json = described(&config);
+    json.insert("version".to_owned(), version.into());
+    out.object(&Value::Object(json));
+    out.line(format!("`{}` has {config}", target.collection));
+    out.line("segments that are there keep what they have until they are merged: `vecgo compact`");
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,112 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what takes time is measured by the machine's clock"
+)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use vecgo::{Config, Index, Record, Records};
+
+use super::collections::described;
+use super::configure::configured;
+use crate::Answer;
+use crate::args::Sizing;
+use crate::failure::Failure;
+use crate::output::{Output, bytes};
+
+/// Rows of which an index is made to see how long that takes.
+const MEASURED_ROWS: u64 = 20_000;
+/// How much longer a row takes each time that there are twice as many.
+const GROWTH: f64 = 0.09;
+
+pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
+    let config = configured(Config::new(args.dim, args.metric), &args.index)?;
+    let records = Records {
+        rows: args.rows,
+        id_bytes: args.id_bytes,
+        metadata_bytes: args.metadata_bytes,
+        payload_bytes: args.payload_bytes,
+    };
+    let sizing = vecgo::Sizing::of(&config, records)?;
+    let build = match args.no_time || config.index() == Index::Flat {
+        true => None,
+        false => Some(build_time(&config, args.rows)?),
+    };
+    let parts = [
+        ("searched", sizing.searched, "memory that searches need"),
+        ("vectors", sizing.vectors, "vectors beside, held if there is room: faster"),
+        ("lookup", sizing.lookup, "ids, where records are written or got by id"),
+        ("memtables", sizing.memtables, "of a writer, at most"),
+        ("merge", sizing.merge, "while all is merged into one segment, at most"),
+        ("disk", sizing.disk, "disk, once all is merged"),
+        ("disk_peak", sizing.disk_peak, "disk, while all is merged"),
+    ];
+    let mut json = described(&config);
+    json.insert("rows".to_owned(), args.rows.into());
+    for (name, size, _) in parts {
+        json.insert(name.to_owned(), size.into());
+    }
+    json.insert("build_seconds".to_owned(), json!(build.map(|time| time.as_secs_f64())));
+    out.object(&Value::Object(json));
+    out.line(format!("{} records, {config}", args.rows));
+    for (_, size, what) in parts.iter().filter(|(_, size, _)| *size > 0) {
+        out.line(format!("  {:>10}  {what}", bytes(*size)));
+    }
+    if let Some(build) = build {
+        out.line(format!("  {:>8.0} s  to make the index, on this machine", build.as_secs_f64()));
+    }
+    Ok(Answer::Yes)
+}
+
+/// About how long it takes to make the index of so many rows.
+fn build_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
+    let measured = rows.clamp(1, MEASURED_ROWS);
+    let db = vecgo::open("memory://").auto_compact(false).index_rows(1).wait()?;
+    let docs = db.open_or_create("sizing", *config).wait()?;
+    let mut random = Clustered::new(config.dim());
+    for first in (0..measured).step_by(1000) {
+        let records =
+            (first..measured.min(first + 1000)).map(|id| Record::new(id, random.vector()));
+        docs.upsert(records).wait()?;
+    }
+    docs.flush().wait()?;
+    let start = Instant::now();
+    docs.compact().wait()?;
+    let took = start.elapsed();
+    docs.close().wait()?;
+    let times = rows.max(1) as f64 / measured as f64;
+    Ok(took.mul_f64(times * (1.0 + GROWTH * times.log2())))
+}
+
+/// Vectors in clusters, as those of texts and pictures are.
+struct Clustered {
+    state: u64,
+    centres: Vec<Vec<f32>>,
+}
+
+impl Clustered {
+    const CENTRES: usize = 200;
+
+    fn new(dim: usize) -> Self {
+        let mut made = Self { state: 1, centres: Vec::new() };
+        made.centres =
+            (0..Self::CENTRES).map(|_| (0..dim).map(|_| made.number()).collect()).collect();
+        made
+    }
+
+    /// From -1 to 1.
+    fn number(&mut self) -> f32 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+
+    fn vector(&mut self) -> Vec<f32> {
+        let centre = (self.state >> 33) as usize % Self::CENTRES;
+        let dim = self.centres[centre].len();
+        (0..dim).map(|place| self.centres[centre][place] + self.number()).collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! Index and codes that are changed while a collection is searched, held against brute force.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use vecgo::{Config, ErrorKind, Index, Metric, Plan, Quantization};
+
+use crate::fixture::{Fixture, clustered};
+
+const DIM: usize = 24;
+
+fn of(index: Index, quantization: Quantization) -> Config {
+    Config::new(DIM, Metric::L2).with_index(index).with_quantization(quantization)
+}
+
+fn configs() -> [Config; 5] {
+    [
+        of(Index::Flat, Quantization::None),
+        of(Index::graph(), Quantization::RaBitQ { bits: 8 }),
+        of(Index::Graph { m: 8, ef_construction: 40 }, Quantization::None),
+        of(Index::ivf(), Quantization::Sq8),
+        of(Index::disk(), Quantization::RaBitQ { bits: 4 }),
+    ]
+}
+
+fn configure(docs: &mut Fixture, config: Config) -> u64 {
+    let version = docs.docs.configure(config).wait().unwrap();
+    assert_eq!(docs.docs.config(), config);
+    docs.config = config;
+    version
+}
+
+/// The index and codes of each segment.
+fn indexes(docs: &Fixture) -> Vec<(Index, Quantization)> {
+    let segments = docs.docs.stats().segments;
+    segments.iter().map(|segment| (segment.index, segment.quantization)).collect()
+}
+
+fn has(config: Config) -> (Index, Quantization) {
+    (config.index(), config.quantization())
+}
+
+#[track_caller]
+fn most_is_found(docs: &Fixture, queries: &[Vec<f32>]) {
+    let recall = docs.usual_recall(queries);
+    let is_flat = docs.config.index() == Index::Flat;
+    let least = if is_flat { 1.0 } else { 0.95 };
+    assert!(recall >= least, "{}: recall {recall}, {:?}", docs.what(), indexes(docs));
+    let explained = docs.docs.search(&queries[0]).explain().wait().unwrap();
+    let scans = |plan| matches!(plan, Plan::Vectors | Plan::Nothing);
+    assert!(!is_flat || explained.parts.iter().all(|part| scans(part.plan)), "{explained:?}");
+}
+
+#[test]
+fn from_each_to_each() {
+    let (rows, new, queries) =
+        (clustered(1, 1000, DIM), clustered(2, 300, DIM), clustered(3, 10, DIM));
+    for from in configs() {
+        for to in configs().into_iter().filter(|to| *to != from) {
+            let mut docs = Fixture::with(from, &rows);
+            let version = docs.docs.version();
+            assert_eq!(configure(&mut docs, to), version + 1);
+            assert_eq!(indexes(&docs), [has(from)], "what is there stays");
+            most_is_found(&docs, &queries);
+            docs.put(900, &new);
+            most_is_found(&docs, &queries);
+            docs.docs.flush().wait().unwrap();
+            most_is_found(&docs, &queries);
+            docs.reopen();
+            assert_eq!(docs.docs.config(), to);
+            most_is_found(&docs, &queries);
+            docs.merge();
+            assert_eq!(indexes(&docs), [has(to)]);
+            most_is_found(&docs, &queries);
+            docs.is_exact(&queries[0], 20, &docs.full(&queries[0], 20));
+            let before = docs.docs.at_version(version).wait().unwrap();
+            assert_eq!((before.config(), before.count()), (from, 1000));
+            before.search(&queries[0]).wait().unwrap();
+        }
+    }
+}
+
+/// Also where nothing but a setting is another that no search sees.
+#[test]
+fn compact_writes_what_has_other_settings_once() {
+    let config = |ef_construction| of(Index::Graph { m: 8, ef_construction }, Quantization::Sq8);
+    let mut docs = Fixture::with(config(40), &clustered(1, 500, DIM));
+    let number = |docs: &Fixture| docs.docs.stats().segments[0].number;
+    let first = number(&docs);
+    docs.merge();
+    assert_eq!(number(&docs), first);
+    configure(&mut docs, config(50));
+    docs.merge();
+    let second = number(&docs);
+    assert!(second > first);
+    docs.merge();
+    let version = docs.docs.version();
+    assert_eq!(configure(&mut docs, config(50)), version, "it has that already");
+    docs.merge();
+    assert_eq!(number(&docs), second);
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_changes_nothing() {
+    let config = of(Index::graph(), Quantization::Sq8);
+    let mut docs = Fixture::with(config, &clustered(1, 300, DIM));
+    let version = docs.docs.version();
+    for (other, words) in [
+        (Config::new(DIM + 1, Metric::L2), ["dim 24", "dim 25"]),
+        (Config::new(DIM, Metric::Dot), ["metric l2", "metric dot"]),
+        (of(Index::Flat, Quantization::Sq8), ["`sq8`", "`flat`"]),
+        (of(Index::disk(), Quantization::None), ["`disk`", "none"]),
+        (of(Index::Graph { m: 3, ef_construction: 100 }, Quantization::Sq8), ["m is 3", "128"]),
+    ] {
+        let error = docs.docs.configure(other).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+    let before = docs.docs.at_version(version).wait().unwrap();
+    let error = before.configure(of(Index::ivf(), Quantization::Sq8)).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+    docs.reopen();
+    assert_eq!((docs.docs.config(), docs.docs.version()), (config, version));
+}
+
+#[test]
+fn searches_go_on_meanwhile() {
+    let (rows, queries) = (clustered(1, 2000, DIM), clustered(3, 5, DIM));
+    let mut docs = Fixture::with(configs()[1], &rows);
+    let (done, searched, searches) = (AtomicBool::new(false), AtomicU64::new(0), docs.docs.clone());
+    let nearest: Vec<_> = queries.iter().map(|query| docs.nearest(query, 1)[0] as f32).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for (query, nearest) in queries.iter().zip(&nearest) {
+                    let hits = searches.search(query).wait().unwrap();
+                    assert_eq!((hits.len(), hits[0].distance), (10, *nearest));
+                }
+                searched.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for config in configs().into_iter().cycle().skip(2).take(6) {
+            let before = searched.load(Ordering::Relaxed);
+            configure(&mut docs, config);
+            docs.merge();
+            assert_eq!(indexes(&docs), [has(config)]);
+            while searched.load(Ordering::Relaxed) < before + 2 {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Nor does a search of all rows keep what it reads.
+#[test]
+fn vectors_of_a_disk_index_stay_where_they_are() {
+    let dim = 128;
+    let (rows, query) = (clustered(1, 3000, dim), clustered(2, 1, dim).remove(0));
+    let vectors = (rows.len() * dim * 4) as u64;
+    let resident = |index: Index| {
+        let config = Config::new(dim, Metric::Cosine).with_index(index);
+        let docs = Fixture::with(config, &rows);
+        for _ in 0..2 {
+            docs.check(&query, 10, &docs.search(&query, 10));
+            docs.is_exact(&query, 10, &docs.docs.search(&query).k(10).exact().wait().unwrap());
+        }
+        let explained = docs.docs.search(clustered(3, 1, dim).remove(0)).explain().wait().unwrap();
+        (docs.docs.stats().resident_bytes, explained.parts[0].reads)
+    };
+    let (held, reads) = resident(Index::graph());
+    assert!(held > vectors && reads == 0, "{held} of {vectors} bytes, {reads} reads");
+    let (held, reads) = resident(Index::disk());
+    assert!(held < vectors / 2 && reads > 0, "{held} of {vectors} bytes, {reads} reads");
+}
