@@ -13,7 +13,9 @@ SAMPLE = 0.02                        # seconds from one look at the memory to th
 class System:
     CONFIGS = {"default": {}, "sq8": dict(create=["--quantization", "sq8"]), "rabitq4": dict(create=["--quantization", "rabitq:4"]),
                "f32": dict(create=["--quantization", "none"]), "flat": dict(create=["--index", "flat"], exact=True),
-               "ivf": dict(create=["--index", "ivf"], knob="nprobe", grid=c.NPROBE), "ivf_sq8": dict(create=["--index", "ivf", "--quantization", "sq8"], knob="nprobe", grid=c.NPROBE)}
+               "ivf": dict(create=["--index", "ivf"], knob="nprobe", grid=c.NPROBE), "ivf_sq8": dict(create=["--index", "ivf", "--quantization", "sq8"], knob="nprobe", grid=c.NPROBE),
+               "ivf_rabitq4": dict(create=["--index", "ivf", "--quantization", "rabitq:4"], knob="nprobe", grid=c.NPROBE),
+               "disk": dict(create=["--index", "disk"])}
 
 
 def vecgo(*arguments):

@@ -176,7 +176,7 @@ pub(crate) struct IndexArgs {
     /// the disk; ivf: clusters; flat: exact scan.
     #[arg(long)]
     pub(crate) index: Option<String>,
-    /// Edges of a row of a graph, 4 to 128 (default 32).
+    /// Edges of a row of a graph, 4 to 128 (default 32, of disk 24).
     #[arg(long, value_name = "N")]
     pub(crate) m: Option<u16>,
     /// Candidates kept while a graph is built, 8 to 4096 (default 200).

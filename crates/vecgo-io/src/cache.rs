@@ -6,6 +6,8 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::Memory;
+
 /// Which block of which object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlockKey {
@@ -22,6 +24,9 @@ pub struct BlockCache {
     objects: AtomicU64,
     /// Bytes that may be held whole, beside the blocks.
     room: AtomicI64,
+    /// What the blocks may take now: less while some is lent.
+    memory: Arc<Memory>,
+    capacity: AtomicU64,
 }
 
 /// Room taken in memory for as long as this lives.
@@ -63,13 +68,20 @@ const OVERHEAD_BYTES: u64 = 96;
 const TYPICAL_BLOCK_BYTES: u64 = 64 << 10;
 
 impl BlockCache {
-    /// A cache of at most `bytes` bytes.
-    pub fn new(bytes: u64) -> Self {
+    /// A cache of as many bytes as `memory` has set aside for it.
+    pub fn new(memory: Arc<Memory>) -> Self {
+        let bytes = memory.cache();
         let items = usize::try_from(bytes / TYPICAL_BLOCK_BYTES).unwrap_or(usize::MAX).max(16);
         let hasher = BuildHasherDefault::default();
         let lifecycle = quick_cache::sync::DefaultLifecycle::default();
         let blocks = Cache::with(items, bytes, ByLength, hasher, lifecycle);
-        Self { blocks, objects: AtomicU64::new(0), room: AtomicI64::new(signed(bytes)) }
+        Self {
+            blocks,
+            objects: AtomicU64::new(0),
+            room: AtomicI64::new(signed(bytes)),
+            memory,
+            capacity: AtomicU64::new(bytes),
+        }
     }
 
     /// Takes room for so many bytes that are held whole rather than in blocks, if there is as much:
@@ -99,8 +111,17 @@ impl BlockCache {
         self.blocks.contains_key(&key)
     }
 
+    /// Drops what there is too much of, where some of its memory was lent.
+    pub fn fit(&self) {
+        let bytes = self.memory.cache();
+        if self.capacity.swap(bytes, Ordering::Relaxed) != bytes {
+            self.blocks.set_capacity(bytes);
+        }
+    }
+
     /// Keeps a block that was verified.
     pub fn insert(&self, key: BlockKey, block: Bytes) {
+        self.fit();
         self.blocks.insert(key, block);
     }
 

@@ -51,8 +51,8 @@ impl Limits {
         let of_machine = || memory_of_machine().max(Self::LEAST_MEMORY);
         let limit = self.memory.unwrap_or_else(of_machine);
         let cache = self.cache.min(limit / 4);
-        let memory = Memory::new(limit, cache, self.wait, Arc::clone(clock));
-        (Arc::new(BlockCache::new(cache)), Arc::new(memory))
+        let memory = Arc::new(Memory::new(limit, cache, self.wait, Arc::clone(clock)));
+        (Arc::new(BlockCache::new(Arc::clone(&memory))), memory)
     }
 }
 

@@ -90,6 +90,7 @@ impl Segment {
         };
         // Not within the cell, where waits would add up.
         let Some(charge) = or(loaded, taken).await? else { return Ok(cell.wait().await) };
+        self.cache.fit();
         self.put(cell, charge, load).await
     }
 

@@ -62,7 +62,9 @@ pub struct Memory {
     limit: u64,
     /// Longest wait.
     wait: Duration,
+    /// Set aside for the cache of blocks: some of it is lent to what searches need.
     cache: u64,
+    lent: AtomicU64,
     clock: Arc<dyn Clock>,
     taken: AtomicU64,
     by_use: [AtomicU64; USES.len()],
@@ -98,6 +100,7 @@ impl Memory {
             limit,
             wait,
             cache,
+            lent: AtomicU64::new(0),
             clock,
             taken: AtomicU64::new(cache),
             by_use: Default::default(),
@@ -118,7 +121,7 @@ impl Memory {
     fn ceiling(&self, used_for: Use) -> u64 {
         match used_for {
             Use::Memtables | Use::Ids | Use::Queries => self.limit,
-            Use::Segments => self.limit - self.limit / 8,
+            Use::Segments => self.limit - self.limit / 16,
             Use::Merges => self.limit - self.limit / 4,
             Use::Kept => self.limit / 2,
         }
@@ -126,7 +129,42 @@ impl Memory {
 
     /// The most that this could ever get.
     pub fn most(&self, used_for: Use) -> u64 {
-        self.ceiling(used_for).saturating_sub(self.cache)
+        let cache = self.cache.saturating_sub(self.most_lent(used_for));
+        self.ceiling(used_for).saturating_sub(cache)
+    }
+
+    /// What this may have of what is set aside for the cache: a search needs its index, and with few
+    /// blocks it only takes longer.
+    fn most_lent(&self, used_for: Use) -> u64 {
+        match used_for {
+            Use::Segments => self.cache.saturating_sub(self.limit / 64),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that blocks may have now.
+    pub fn cache(&self) -> u64 {
+        self.cache.saturating_sub(self.lent.load(Ordering::Relaxed))
+    }
+
+    /// Takes of the cache what is missing of so many bytes, if it may have as much.
+    fn borrow(&self, used_for: Use, bytes: u64) {
+        let most = self.most_lent(used_for);
+        let (taken, ceiling) = (self.taken.load(Ordering::Relaxed), self.ceiling(used_for));
+        let missing = taken.saturating_add(bytes).saturating_sub(ceiling);
+        let lend = |lent: u64| lent.checked_add(missing).filter(|lent| *lent <= most);
+        if missing > 0 && self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
+        {
+            self.taken.fetch_sub(missing, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives back to the cache what of so many bytes it had lent.
+    fn repay(&self, bytes: u64) {
+        let owed = |lent: u64| (lent > 0).then(|| lent.saturating_sub(bytes));
+        if let Ok(lent) = self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, owed) {
+            self.taken.fetch_add(lent.min(bytes), Ordering::Relaxed);
+        }
     }
 
     /// How much is there.
@@ -143,6 +181,7 @@ impl Memory {
 
     /// Takes so much if it is there.
     pub fn try_take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Option<Charge> {
+        self.borrow(used_for, bytes);
         let ceiling = self.ceiling(used_for);
         // Nothing can always be had.
         let fits = |taken: &u64| bytes == 0 || *taken <= ceiling;
@@ -240,7 +279,7 @@ impl Memory {
     pub fn stats(&self) -> MemoryStats {
         let used = |used_for: Use| self.by_use[used_for as usize].load(Ordering::Relaxed);
         let [memtables, ids, segments, kept, merges, queries] = USES.map(used);
-        let (limit, cache) = (self.limit, self.cache);
+        let (limit, cache) = (self.limit, self.cache());
         MemoryStats { limit, memtables, ids, segments, kept, merges, queries, cache }
     }
 }
@@ -288,6 +327,9 @@ impl Drop for Charge {
         if *bytes > 0 {
             memory.by_use[*used_for as usize].fetch_sub(*bytes, Ordering::Relaxed);
             memory.taken.fetch_sub(*bytes, Ordering::Relaxed);
+            if *used_for == Use::Segments {
+                memory.repay(*bytes);
+            }
             memory.freed.notify(usize::MAX);
         }
     }

@@ -30,16 +30,47 @@ fn merges_leave_some_to_segments_and_segments_some_to_writes() {
     let memory = memory(800, 0, 0);
     assert_eq!(
         [Use::Merges, Use::Segments, Use::Memtables].map(|u| memory.most(u)),
-        [600, 700, 800]
+        [600, 750, 800]
     );
     let _merge = memory.try_take(Use::Merges, 600).unwrap();
     assert!(memory.try_take(Use::Merges, 1).is_none());
-    let _segment = memory.try_take(Use::Segments, 100).unwrap();
+    let _segment = memory.try_take(Use::Segments, 150).unwrap();
     assert!(memory.try_take(Use::Segments, 1).is_none());
-    let _table = memory.try_take(Use::Memtables, 100).unwrap();
+    let _table = memory.try_take(Use::Memtables, 50).unwrap();
     let _over = memory.take_anyhow(Use::Memtables, 50);
     assert!(memory.try_take(Use::Queries, 1).is_none());
-    assert_eq!(memory.stats().memtables, 150);
+    assert_eq!(memory.stats().memtables, 100);
+}
+
+/// But for a little, and nothing to anybody else.
+#[test]
+fn the_cache_lends_what_it_has_to_segments() {
+    let memory = memory(640, 160, 0);
+    assert_eq!([Use::Segments, Use::Memtables].map(|u| memory.most(u)), [590, 480]);
+    let cache = crate::BlockCache::new(Arc::clone(&memory));
+    let insert = |object| {
+        let key = crate::BlockKey { object, offset: 0 };
+        cache.insert(key, bytes::Bytes::from_static(&[0; 4]));
+    };
+    let first = memory.try_take(Use::Segments, 440).unwrap();
+    assert_eq!((memory.cache(), memory.stats().cache), (160, 160));
+    (0..100).for_each(insert);
+    assert!((50..=160).contains(&cache.bytes()), "{} bytes", cache.bytes());
+    assert!(memory.try_take(Use::Segments, 151).is_none());
+    let second = memory.try_take(Use::Segments, 150).unwrap();
+    assert_eq!((memory.cache(), memory.stats().segments), (10, 590));
+    cache.fit();
+    assert!(cache.bytes() <= 10, "{} bytes", cache.bytes());
+    assert!(memory.try_take(Use::Segments, 1).is_none());
+    let writes = memory.try_take(Use::Memtables, 40).unwrap();
+    assert!(memory.try_take(Use::Memtables, 1).is_none());
+    drop(second);
+    assert_eq!(memory.cache(), 160);
+    (0..100).for_each(insert);
+    assert!(cache.bytes() >= 50, "{} bytes", cache.bytes());
+    drop((first, writes));
+    let all = memory.try_take(Use::Memtables, 480).unwrap();
+    assert_eq!((all.bytes(), memory.left(Use::Memtables)), (480, 0));
 }
 
 #[test]
@@ -67,5 +98,5 @@ fn a_wait_ends_and_says_who_has_it() {
     }
     // What can never be had is refused at once.
     let memory = self::memory(1000, 0, u64::MAX);
-    assert!(block_on(memory.take(Use::Segments, 876)).is_err());
+    assert!(block_on(memory.take(Use::Segments, 939)).is_err());
 }

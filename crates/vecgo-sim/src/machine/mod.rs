@@ -29,9 +29,14 @@ const CACHE_BYTES: u64 = 16 << 10;
 pub(crate) const PLENTY_BYTES: u64 = 1 << 30;
 const MEMORY_WAIT: Duration = Duration::from_secs(10);
 
-/// Memory of a process that has enough.
-pub(crate) fn plenty(clock: &Arc<dyn Clock>) -> Arc<Memory> {
-    Arc::new(Memory::new(PLENTY_BYTES, CACHE_BYTES, MEMORY_WAIT, Arc::clone(clock)))
+/// So much memory of a process, and its cache.
+pub(crate) fn memory(
+    bytes: u64,
+    cache: u64,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<Memory>, Arc<BlockCache>) {
+    let memory = Arc::new(Memory::new(bytes, cache, MEMORY_WAIT, Arc::clone(clock)));
+    (Arc::clone(&memory), Arc::new(BlockCache::new(memory)))
 }
 
 /// A machine with a disk. It has a process at a time, which can be killed and started again.
@@ -88,23 +93,14 @@ impl Process {
         access: Access,
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-        let memory = plenty(&clock);
-        let env = Env {
-            store,
-            logs,
-            clock,
-            rand,
-            spawn: Arc::new(threads.clone()),
-            cache: Arc::new(BlockCache::new(CACHE_BYTES)),
-            memory,
-        };
+        let (memory, cache) = memory(PLENTY_BYTES, CACHE_BYTES, &clock);
+        let env = Env { store, logs, clock, rand, spawn: Arc::new(threads.clone()), cache, memory };
         Self { env, threads, access }
     }
 
     /// The same with so much memory.
     pub(crate) fn within(mut self, bytes: u64) -> Self {
-        let clock = Arc::clone(&self.env.clock);
-        self.env.memory = Arc::new(Memory::new(bytes, CACHE_BYTES, MEMORY_WAIT, clock));
+        (self.env.memory, self.env.cache) = memory(bytes, CACHE_BYTES, &self.env.clock);
         self
     }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use vecgo_engine::{Ack, Collection, Database, Error, ErrorKind, Result as EngineResult, WalSync};
-use vecgo_io::{Access, BlockCache, DirectoryStore, Env};
+use vecgo_io::{Access, DirectoryStore, Env};
 
 use crate::disk::SimDisk;
-use crate::machine::plenty;
+use crate::machine::{PLENTY_BYTES, memory};
 use crate::oracle::{Names, Oracle, Row, Rows, Said, schema};
 use crate::violation::Failure;
 use crate::{Settings, Violation};
@@ -112,13 +112,9 @@ impl Session {
         let Excuse::Disk(disk) = &self.excuse else { return Ok(None) };
         let rand = Arc::clone(&self.env.rand);
         let store = Arc::new(DirectoryStore::new(Arc::new(disk.clone()), rand, access));
-        let env = Env {
-            logs: Some(Arc::clone(&store) as _),
-            store,
-            cache: Arc::new(BlockCache::new(0)),
-            memory: plenty(&self.env.clock),
-            ..self.env.clone()
-        };
+        let (memory, cache) = memory(PLENTY_BYTES, 0, &self.env.clock);
+        let env =
+            Env { logs: Some(Arc::clone(&store) as _), store, cache, memory, ..self.env.clone() };
         let database = Database::new(env, access, self.settings.options());
         database.map(Some).map_err(|error| Violation::new("I20", error.to_string()))
     }
