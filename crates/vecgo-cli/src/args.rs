@@ -129,7 +129,7 @@ pub(crate) enum Verb {
     },
     /// Take a name away from the version that has it.
     Untag { uri: PathBuf, tag: String },
-    /// Reckon what a collection takes: memory, disk, and the time to make its index on this machine.
+    /// Reckon what a collection takes: memory, disk, and the time that its import takes on this machine.
     Sizing(Sizing),
     /// Check what a directory and this machine can do.
     Doctor { uri: PathBuf },

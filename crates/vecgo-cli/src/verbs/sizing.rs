@@ -19,6 +19,9 @@ use crate::output::{Output, bytes};
 const MEASURED_ROWS: u64 = 20_000;
 /// How much longer a row takes each time that there are twice as many.
 const GROWTH: f64 = 0.09;
+/// What an import takes by what its last index does: smaller ones are made on the way. With this four sets
+/// of real vectors, of 67,000 to 848,000 rows, take within a tenth of what is said.
+const IMPORT: f64 = 1.25;
 
 pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
     let config = configured(Config::new(args.dim, args.metric), &args.index)?;
@@ -29,9 +32,9 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
         payload_bytes: args.payload_bytes,
     };
     let sizing = vecgo::Sizing::of(&config, records)?;
-    let build = match args.no_time || config.index() == Index::Flat {
+    let import = match args.no_time || config.index() == Index::Flat {
         true => None,
-        false => Some(build_time(&config, args.rows)?),
+        false => Some(import_time(&config, args.rows)?),
     };
     let parts = [
         ("searched", sizing.searched, "memory that searches need"),
@@ -47,20 +50,20 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
     for (name, size, _) in parts {
         json.insert(name.to_owned(), size.into());
     }
-    json.insert("build_seconds".to_owned(), json!(build.map(|time| time.as_secs_f64())));
+    json.insert("import_seconds".to_owned(), json!(import.map(|time| time.as_secs_f64())));
     out.object(&Value::Object(json));
     out.line(format!("{} records, {config}", args.rows));
     for (_, size, what) in parts.iter().filter(|(_, size, _)| *size > 0) {
         out.line(format!("  {:>10}  {what}", bytes(*size)));
     }
-    if let Some(build) = build {
-        out.line(format!("  {:>8.0} s  to make the index, on this machine", build.as_secs_f64()));
+    if let Some(time) = import {
+        out.line(format!("  {:>8.0} s  to import them, on this machine", time.as_secs_f64()));
     }
     Ok(Answer::Yes)
 }
 
-/// About how long it takes to make the index of so many rows.
-fn build_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
+/// About how long it takes to import so many rows.
+fn import_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
     let measured = rows.clamp(1, MEASURED_ROWS);
     let db = vecgo::open("memory://").auto_compact(false).index_rows(1).wait()?;
     let docs = db.open_or_create("sizing", *config).wait()?;
@@ -76,7 +79,7 @@ fn build_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
     let took = start.elapsed();
     docs.close().wait()?;
     let times = rows.max(1) as f64 / measured as f64;
-    Ok(took.mul_f64(times * (1.0 + GROWTH * times.log2())))
+    Ok(took.mul_f64(IMPORT * times * (1.0 + GROWTH * times.log2())))
 }
 
 /// Vectors in clusters, as those of texts and pictures are.

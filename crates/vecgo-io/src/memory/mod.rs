@@ -62,7 +62,7 @@ pub struct Memory {
     limit: u64,
     /// Longest wait.
     wait: Duration,
-    /// Set aside for the cache of blocks: some of it is lent to what searches need.
+    /// Set aside for the cache of blocks: some of it is lent to what cannot do with less.
     cache: u64,
     lent: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -133,11 +133,11 @@ impl Memory {
         self.ceiling(used_for).saturating_sub(cache)
     }
 
-    /// What this may have of what is set aside for the cache: a search needs its index, and with few
-    /// blocks it only takes longer.
+    /// What this may have of what is set aside for the cache: a search needs its index, a write needs ids,
+    /// and with few blocks both only take longer.
     fn most_lent(&self, used_for: Use) -> u64 {
         match used_for {
-            Use::Segments => self.cache.saturating_sub(self.limit / 64),
+            Use::Segments | Use::Ids => self.cache.saturating_sub(self.limit / 64),
             _ => 0,
         }
     }
@@ -327,7 +327,7 @@ impl Drop for Charge {
         if *bytes > 0 {
             memory.by_use[*used_for as usize].fetch_sub(*bytes, Ordering::Relaxed);
             memory.taken.fetch_sub(*bytes, Ordering::Relaxed);
-            if *used_for == Use::Segments {
+            if memory.most_lent(*used_for) > 0 {
                 memory.repay(*bytes);
             }
             memory.freed.notify(usize::MAX);

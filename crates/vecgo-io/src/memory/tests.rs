@@ -69,6 +69,7 @@ fn the_cache_lends_what_it_has_to_segments() {
     (0..100).for_each(insert);
     assert!(cache.bytes() >= 50, "{} bytes", cache.bytes());
     drop((first, writes));
+    assert_eq!(memory.most(Use::Ids), 630);
     let all = memory.try_take(Use::Memtables, 480).unwrap();
     assert_eq!((all.bytes(), memory.left(Use::Memtables)), (480, 0));
 }
