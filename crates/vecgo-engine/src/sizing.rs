@@ -64,13 +64,12 @@ impl Sizing {
         };
         let index: u64 = section_lengths(config, usize::try_from(rows).unwrap_or(usize::MAX))
             .into_iter()
-            .map(|(_, bytes)| bytes)
-            .sum();
+            .fold(0, |sum, (_, bytes)| sum.saturating_add(bytes));
         let lookup = rows.saturating_mul(12);
         let ids = rows.saturating_mul(8);
         let texts = match id_bytes {
             0 => 0,
-            bytes => rows.saturating_mul(bytes) + rows / 8,
+            bytes => rows.saturating_mul(bytes).saturating_add(rows / 8),
         };
         let spans = |bytes: u64| if bytes == 0 { 0 } else { rows.saturating_mul(8) };
         let documents = rows.saturating_mul(metadata_bytes);
@@ -82,25 +81,26 @@ impl Sizing {
             lookup,
             ids,
             texts,
-            spans(metadata_bytes) + spans(payload_bytes),
+            spans(metadata_bytes).saturating_add(spans(payload_bytes)),
             documents.saturating_add(fields),
             payloads,
         ]
         .into_iter()
         .fold(0u64, u64::saturating_add);
-        let checksums = (vectors / VECTOR_BLOCK + rest / BLOCK).saturating_mul(CHECKSUM);
+        let checksums =
+            (vectors / VECTOR_BLOCK).saturating_add(rest / BLOCK).saturating_mul(CHECKSUM);
         let disk = vectors.saturating_add(rest).saturating_add(checksums);
         let by_vectors = config.quantization() == Quantization::None;
         let (searched, held) = match config.index() {
-            Index::Flat => (vectors + norms, 0),
-            _ if by_vectors => (index + vectors + norms, 0),
+            Index::Flat => (vectors.saturating_add(norms), 0),
+            _ if by_vectors => (index.saturating_add(vectors).saturating_add(norms), 0),
             Index::Disk { .. } => (index, 0),
             Index::Graph { .. } | Index::Ivf { .. } => (index, vectors),
         };
         let numbers = if id_bytes == 0 && config.index() != Index::Flat { ids } else { 0 };
         let memtables = 2 * Options::default().memtable_bytes as u64;
         Ok(Self {
-            searched: searched + numbers,
+            searched: searched.saturating_add(numbers),
             vectors: held,
             lookup,
             memtables,

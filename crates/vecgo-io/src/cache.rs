@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -26,7 +27,9 @@ pub struct BlockCache {
     room: AtomicI64,
     /// What the blocks may take now: less while some is lent.
     memory: Arc<Memory>,
+    /// What they were told last.
     capacity: AtomicU64,
+    telling: Mutex<()>,
 }
 
 /// Room taken in memory for as long as this lives.
@@ -81,6 +84,7 @@ impl BlockCache {
             room: AtomicI64::new(signed(bytes)),
             memory,
             capacity: AtomicU64::new(bytes),
+            telling: Mutex::new(()),
         }
     }
 
@@ -113,6 +117,11 @@ impl BlockCache {
 
     /// Drops what there is too much of, where some of its memory was lent.
     pub fn fit(&self) {
+        if self.memory.cache() == self.capacity.load(Ordering::Relaxed) {
+            return;
+        }
+        // One at a time, or the last to be told would not be the last to be known.
+        let _one = self.telling.lock();
         let bytes = self.memory.cache();
         if self.capacity.swap(bytes, Ordering::Relaxed) != bytes {
             self.blocks.set_capacity(bytes);

@@ -61,7 +61,7 @@ impl Collection {
     /// Changes the index or the quantization to those of `config`, and gives a version that has them, and
     /// all earlier writes.
     ///
-    /// Nothing is rewritten: segments that are made from then on, by merges too, have the new index, and
+    /// Nothing is rewritten: segments that are begun from then on, by merges too, have the new index, and
     /// those there are searched by the one that they have until they are merged. [`compact`] writes all of
     /// them again. To [`Index::Flat`] the change is at once: all rows are scored from then on.
     ///

@@ -53,6 +53,16 @@ fn is_near(reckoned: u64, found: u64, what: &str) {
 }
 
 #[test]
+fn no_number_is_too_large() {
+    let most = u64::MAX;
+    let records = Records { rows: most, id_bytes: most, metadata_bytes: most, payload_bytes: most };
+    for config in configs() {
+        let sizing = Sizing::of(&config, records).unwrap();
+        assert_eq!((sizing.disk, sizing.disk_peak, sizing.merge), (most, most, most), "{config}");
+    }
+}
+
+#[test]
 fn memory_and_disk_are_as_reckoned() {
     for (number, config) in configs().enumerate() {
         let texts = number % 3 == 1;

@@ -1,5 +1,7 @@
+use std::mem::discriminant;
+
 use serde_json::Value;
-use vecgo::{Config, Index};
+use vecgo::{Config, Index, Quantization};
 
 use super::collections::described;
 use super::writer;
@@ -10,10 +12,10 @@ use crate::output::Output;
 
 /// A configuration with what was given in place of what it has.
 pub(super) fn configured(config: Config, given: &IndexArgs) -> Result<Config, Failure> {
-    let mut index = match &given.index {
-        Some(name) => name.parse()?,
-        None => config.index(),
-    };
+    let named = given.index.as_deref().map(str::parse::<Index>).transpose()?;
+    let is_there = |index: &Index| discriminant(index) == discriminant(&config.index());
+    // Of the index that is there what is not given stays.
+    let mut index = named.filter(|index| !is_there(index)).unwrap_or(config.index());
     let mut no_use = Vec::new();
     match &mut index {
         Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
@@ -36,6 +38,7 @@ pub(super) fn configured(config: Config, given: &IndexArgs) -> Result<Config, Fa
     let config = config.with_index(index);
     Ok(match &given.quantization {
         Some(name) => config.with_quantization(name.parse()?),
+        None if index == Index::Flat => config.with_quantization(Quantization::None),
         None => config,
     })
 }

@@ -17,6 +17,8 @@ use crate::output::{Output, bytes};
 
 /// Rows of which an index is made to see how long that takes.
 const MEASURED_ROWS: u64 = 20_000;
+/// And bytes of their vectors at most.
+const MEASURED_BYTES: u64 = 256 << 20;
 /// How much longer a row takes each time that there are twice as many.
 const GROWTH: f64 = 0.09;
 /// What an import takes by what its last index does: smaller ones are made on the way. With this four sets
@@ -64,13 +66,15 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
 
 /// About how long it takes to import so many rows.
 fn import_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
-    let measured = rows.clamp(1, MEASURED_ROWS);
+    let row = config.dim() as u64 * 4;
+    let measured = rows.min(MEASURED_BYTES / row).clamp(1, MEASURED_ROWS);
     let db = vecgo::open("memory://").auto_compact(false).index_rows(1).wait()?;
     let docs = db.open_or_create("sizing", *config).wait()?;
     let mut random = Clustered::new(config.dim());
-    for first in (0..measured).step_by(1000) {
-        let records =
-            (first..measured.min(first + 1000)).map(|id| Record::new(id, random.vector()));
+    let batch = (docs.largest_batch() / 2 / config.dim() / 4).clamp(1, 1000);
+    for first in (0..measured).step_by(batch) {
+        let rows = first..measured.min(first + batch as u64);
+        let records = rows.map(|id| Record::new(id, random.vector()));
         docs.upsert(records).wait()?;
     }
     docs.flush().wait()?;

@@ -111,6 +111,24 @@ fn an_index_has_its_own_settings() {
 }
 
 #[test]
+fn configure_keeps_what_is_not_given() {
+    let place = Place::new();
+    place.ok("create db --dim 3 --metric l2 --m 64 --quantization sq8");
+    let configured = |flags: &str| place.json(&format!("configure db {flags}"));
+    let graph = configured("--index graph --ef-construction 300");
+    assert_eq!((&graph["m"], &graph["ef_construction"]), (&json!(64), &json!(300)));
+    let disk = configured("--index disk");
+    assert_eq!((&disk["index"], &disk["m"]), (&json!("disk"), &json!(24)));
+    assert_eq!(disk["quantization"], "sq8");
+    let error = "configure db --index disk --quantization none";
+    place.refuses(error, "InvalidArgument", &["`disk`", "none"]);
+    let flat = configured("--index flat");
+    assert_eq!((&flat["index"], &flat["quantization"]), (&json!("flat"), &json!("none")));
+    assert_eq!(place.json("stats db")["index"], "flat");
+    place.refuses("configure db --m 5", "InvalidArgument", &["--m", "flat"]);
+}
+
+#[test]
 fn what_cannot_be_is_an_invalid_argument() {
     let place = Place::new();
     for (flags, words) in [

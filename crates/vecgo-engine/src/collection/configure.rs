@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 impl Collection {
     /// Changes the index or quantization to those of `config`, and gives a version that has them, and
-    /// all earlier writes. Segments that are written from then on have them; those there are searched by
+    /// all earlier writes. Segments that are begun from then on have them; those there are searched by
     /// what they have until they are merged, unless the index is now [`vecgo_format::Index::Flat`]:
     /// then all rows are scored.
     ///

@@ -208,7 +208,8 @@ impl Merge {
         let goes_on = |(segment, dead): &(&Segment, RoaringBitmap)| {
             let rows = segment.rows() as usize;
             let live = rows.saturating_sub(usize::try_from(dead.len()).unwrap_or(rows));
-            segment.has(SectionKind::Edges) && live * 2 >= rows.max(all)
+            let is_alike = segment.config().index().of_graph() == self.config.index().of_graph();
+            is_alike && segment.has(SectionKind::Edges) && live * 2 >= rows.max(all)
         };
         let Some(number) = inputs.iter().position(goes_on) else { return Ok(None) };
         let (segment, input) = (inputs[number].0, &Input::all(inputs)[number]);

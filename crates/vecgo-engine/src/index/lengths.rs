@@ -15,7 +15,8 @@ pub(super) const MOST_ENTRIES: usize = 64;
 pub(super) fn clusters_of(index: Index, rows: usize) -> usize {
     match index {
         Index::Ivf { n_clusters } => {
-            let asked = n_clusters.map_or(4 * rows.isqrt(), |asked| asked.get() as usize);
+            let asked =
+                n_clusters.map_or(rows.isqrt().saturating_mul(4), |asked| asked.get() as usize);
             asked.min(rows.div_ceil(LEAST_CLUSTER_ROWS))
         }
         Index::Graph { .. } | Index::Disk { .. } | Index::Flat => rows.div_ceil(CLUSTER_ROWS),
@@ -35,12 +36,12 @@ pub(crate) fn section_lengths(config: &Config, rows: usize) -> Vec<(SectionKind,
             (SectionKind::Entries, clusters.min(MOST_ENTRIES as u64) * 4),
         ],
         Index::Ivf { .. } => vec![
-            (SectionKind::Centres, clusters * places),
-            (SectionKind::CentreFactors, clusters * FACTOR_BYTES as u64),
+            (SectionKind::Centres, clusters.saturating_mul(places)),
+            (SectionKind::CentreFactors, clusters.saturating_mul(FACTOR_BYTES as u64)),
         ],
     };
     lengths.push((SectionKind::Space, 12 + places * 4));
-    lengths.push((SectionKind::Clusters, clusters * 8));
+    lengths.push((SectionKind::Clusters, clusters.saturating_mul(8)));
     let planes: &[(SectionKind, SectionKind, u64)] = match config.quantization() {
         Quantization::None => &[],
         Quantization::Sq8 => &[(SectionKind::FullCodes, SectionKind::FullFactors, 1)],

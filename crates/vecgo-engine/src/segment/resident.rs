@@ -90,7 +90,6 @@ impl Segment {
         };
         // Not within the cell, where waits would add up.
         let Some(charge) = or(loaded, taken).await? else { return Ok(cell.wait().await) };
-        self.cache.fit();
         self.put(cell, charge, load).await
     }
 
@@ -100,6 +99,7 @@ impl Segment {
         charge: Charge,
         load: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<&'a T> {
+        self.cache.fit();
         let load = async || Ok::<_, Error>(Charged { value: load().await?, charge });
         Ok(cell.get_or_try_init(load).await?)
     }

@@ -62,9 +62,8 @@ pub struct Memory {
     limit: u64,
     /// Longest wait.
     wait: Duration,
-    /// Set aside for the cache of blocks: some of it is lent to what cannot do with less.
+    /// Set aside for the cache of blocks.
     cache: u64,
-    lent: AtomicU64,
     clock: Arc<dyn Clock>,
     taken: AtomicU64,
     by_use: [AtomicU64; USES.len()],
@@ -100,9 +99,8 @@ impl Memory {
             limit,
             wait,
             cache,
-            lent: AtomicU64::new(0),
             clock,
-            taken: AtomicU64::new(cache),
+            taken: AtomicU64::new(0),
             by_use: Default::default(),
             memtables: AtomicU64::new(0),
             freed: Event::new(),
@@ -129,62 +127,48 @@ impl Memory {
 
     /// The most that this could ever get.
     pub fn most(&self, used_for: Use) -> u64 {
-        let cache = self.cache.saturating_sub(self.most_lent(used_for));
-        self.ceiling(used_for).saturating_sub(cache)
+        self.ceiling(used_for).saturating_sub(self.least_cache(used_for))
     }
 
-    /// What this may have of what is set aside for the cache: a search needs its index, a write needs ids,
-    /// and with few blocks both only take longer.
-    fn most_lent(&self, used_for: Use) -> u64 {
-        match used_for {
-            Use::Segments | Use::Ids => self.cache.saturating_sub(self.limit / 64),
-            _ => 0,
+    /// What this leaves to the cache at least. A search needs its index, a write needs ids, and with few
+    /// blocks both only take longer; all else leaves it what those have not taken of it.
+    fn least_cache(&self, used_for: Use) -> u64 {
+        let least = self.cache.min(self.limit / 64);
+        if matches!(used_for, Use::Segments | Use::Ids) {
+            return least;
         }
+        let lent = self.used(Use::Segments).saturating_add(self.used(Use::Ids));
+        let lent = lent.saturating_add(self.cache).saturating_sub(self.ceiling(Use::Segments));
+        self.cache.saturating_sub(lent).max(least)
     }
 
     /// Bytes that blocks may have now.
     pub fn cache(&self) -> u64 {
-        self.cache.saturating_sub(self.lent.load(Ordering::Relaxed))
+        let left = self.limit.saturating_sub(self.taken.load(Ordering::Relaxed));
+        left.clamp(self.cache.min(self.limit / 64), self.cache)
     }
 
-    /// Takes of the cache what is missing of so many bytes, if it may have as much.
-    fn borrow(&self, used_for: Use, bytes: u64) {
-        let most = self.most_lent(used_for);
-        let (taken, ceiling) = (self.taken.load(Ordering::Relaxed), self.ceiling(used_for));
-        let missing = taken.saturating_add(bytes).saturating_sub(ceiling);
-        let lend = |lent: u64| lent.checked_add(missing).filter(|lent| *lent <= most);
-        if missing > 0 && self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lend).is_ok()
-        {
-            self.taken.fetch_sub(missing, Ordering::Relaxed);
-        }
-    }
-
-    /// Gives back to the cache what of so many bytes it had lent.
-    fn repay(&self, bytes: u64) {
-        let owed = |lent: u64| (lent > 0).then(|| lent.saturating_sub(bytes));
-        if let Ok(lent) = self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, owed) {
-            self.taken.fetch_add(lent.min(bytes), Ordering::Relaxed);
-        }
+    fn used(&self, used_for: Use) -> u64 {
+        self.by_use[used_for as usize].load(Ordering::Relaxed)
     }
 
     /// How much is there.
     pub fn left(&self, used_for: Use) -> u64 {
-        self.ceiling(used_for).saturating_sub(self.taken.load(Ordering::Relaxed))
+        self.most(used_for).saturating_sub(self.taken.load(Ordering::Relaxed))
     }
 
     /// How much there will be once all is given back that is about to be: memtables, merges, answers.
     pub fn attainable(&self, used_for: Use) -> u64 {
         let held = [Use::Segments, Use::Kept, Use::Ids];
-        let held = held.map(|held| self.by_use[held as usize].load(Ordering::Relaxed));
+        let held = held.map(|held| self.used(held));
         self.most(used_for).saturating_sub(held.into_iter().sum())
     }
 
     /// Takes so much if it is there.
     pub fn try_take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Option<Charge> {
-        self.borrow(used_for, bytes);
-        let ceiling = self.ceiling(used_for);
+        let most = self.most(used_for);
         // Nothing can always be had.
-        let fits = |taken: &u64| bytes == 0 || *taken <= ceiling;
+        let fits = |taken: &u64| bytes == 0 || *taken <= most;
         let take = |taken: u64| taken.checked_add(bytes).filter(fits);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(self.charge(used_for, bytes))
@@ -266,7 +250,7 @@ impl Memory {
     /// What a memtable holds at least that is worth giving back: all above that together are half
     /// of what there is.
     pub fn worth_freeing(&self) -> u64 {
-        let bytes = self.by_use[Use::Memtables as usize].load(Ordering::Relaxed);
+        let bytes = self.used(Use::Memtables);
         bytes / self.memtables.load(Ordering::Relaxed).max(1) / 2
     }
 
@@ -277,8 +261,7 @@ impl Memory {
 
     /// What is in use.
     pub fn stats(&self) -> MemoryStats {
-        let used = |used_for: Use| self.by_use[used_for as usize].load(Ordering::Relaxed);
-        let [memtables, ids, segments, kept, merges, queries] = USES.map(used);
+        let [memtables, ids, segments, kept, merges, queries] = USES.map(|of| self.used(of));
         let (limit, cache) = (self.limit, self.cache());
         MemoryStats { limit, memtables, ids, segments, kept, merges, queries, cache }
     }
@@ -327,9 +310,6 @@ impl Drop for Charge {
         if *bytes > 0 {
             memory.by_use[*used_for as usize].fetch_sub(*bytes, Ordering::Relaxed);
             memory.taken.fetch_sub(*bytes, Ordering::Relaxed);
-            if memory.most_lent(*used_for) > 0 {
-                memory.repay(*bytes);
-            }
             memory.freed.notify(usize::MAX);
         }
     }

@@ -99,6 +99,25 @@ fn compact_writes_what_has_other_settings_once() {
     assert_eq!(number(&docs), second);
 }
 
+/// One that went on from what is there would be as bad as that.
+#[test]
+fn a_better_graph_is_made_anew() {
+    let config = |ef_construction| {
+        of(Index::Graph { m: 4, ef_construction }, Quantization::RaBitQ { bits: 8 })
+    };
+    let (rows, queries) = (clustered(1, 3000, DIM), clustered(3, 100, DIM));
+    let recall = |docs: &Fixture| {
+        docs.recall(&queries, 10, |query, k| docs.docs.search(query).k(k).ef(10).wait().unwrap())
+    };
+    let mut docs = Fixture::with(config(8), &rows);
+    let poor = recall(&docs);
+    configure(&mut docs, config(200));
+    docs.merge();
+    let (better, fresh) = (recall(&docs), recall(&Fixture::with(config(200), &rows)));
+    assert!(poor < fresh - 0.02, "{poor} and {fresh}: there is nothing to see");
+    assert!(better > fresh - 0.01, "{poor}, {better}, {fresh}");
+}
+
 #[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
     let config = of(Index::graph(), Quantization::Sq8);
