@@ -34,7 +34,10 @@ fn stats() {
     }
     let segments = stats["segments"].as_array().unwrap();
     assert_eq!(segments.len(), 1);
-    assert_eq!(keys(&segments[0]), ["bytes", "dead_rows", "number", "rows"]);
+    assert_eq!(
+        keys(&segments[0]),
+        ["bytes", "dead_rows", "index", "number", "quantization", "rows"]
+    );
     assert_eq!((&segments[0]["rows"], &segments[0]["dead_rows"]), (&2.into(), &1.into()));
     assert_eq!(stats["segment_bytes"], segments[0]["bytes"]);
     assert!(place.ok("stats db").contains("1 live, 1 dead"));
