@@ -47,7 +47,10 @@ pub(crate) fn ci() -> Outcome {
 pub(crate) fn quick() -> Outcome {
     checks::all()?;
     let runner = if cargo("nextest --version").works() { "nextest run" } else { "test" };
-    cargo(runner).args("--workspace --lib --bins --test model".split(' ')).run()?;
+    cargo(runner)
+        .args("--workspace --lib --bins --test model --test golden --test cli".split(' '))
+        .run()?;
+    cargo(runner).args("--package vecgo-format --tests".split(' ')).run()?;
     cargo("test --package vecgo --doc").run()
 }
 

@@ -82,7 +82,7 @@ impl ShortCodes {
         shared: &Shared,
         rows: impl FnOnce(usize) -> Option<&'a [f32]>,
     ) -> Result<()> {
-        let (dim, metric, kernels) = (shared.dim, shared.metric, shared.kernels);
+        let (dim, metric, kernels) = (shared.dim(), shared.metric(), shared.kernels);
         let Some(mut all) = self.making.try_lock() else { return Ok(()) };
         let Some(vectors) = rows(self.rows()) else { return Ok(()) };
         let bytes = (Self::row_bytes(dim) + CODE_OVERHEAD) * CHUNK_ROWS;

@@ -1,9 +1,10 @@
-//! What a collection takes of memory and disk, by the arithmetic that its sections and merges go by.
+//! What a collection takes of memory and disk: the lengths of its sections, added up, and the budget that
+//! merges take.
 
 use vecgo_format::{Config, Index, Metric, Quantization};
 
 use crate::compact::memory_of_rows;
-use crate::index::section_lengths;
+use crate::index::index_bytes;
 use crate::{Options, Result};
 
 /// Records to be sized, with bytes of each on average.
@@ -62,9 +63,7 @@ impl Sizing {
             Metric::Cosine => rows.saturating_mul(4),
             _ => 0,
         };
-        let index: u64 = section_lengths(config, usize::try_from(rows).unwrap_or(usize::MAX))
-            .into_iter()
-            .fold(0, |sum, (_, bytes)| sum.saturating_add(bytes));
+        let index = index_bytes(config, rows);
         let lookup = rows.saturating_mul(12);
         let ids = rows.saturating_mul(8);
         let texts = match id_bytes {

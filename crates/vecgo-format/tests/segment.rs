@@ -10,8 +10,8 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vecgo_format::{
     BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSections, Fields, FieldsBuilder,
-    FormatError, Id, Identity, Lookup, Metric, SEGMENT_HEADER_BYTES, Section, SectionKind, Spans,
-    checksum, encode_document, encode_spans, segment_header,
+    FormatError, Id, Identity, Index, Lookup, Metric, Quantization, SEGMENT_HEADER_BYTES, Section,
+    SectionKind, Spans, checksum, encode_document, encode_spans, segment_header,
 };
 
 fn kind() -> impl Strategy<Value = Id> {
@@ -171,7 +171,7 @@ fn ends(directory: &Directory) -> u64 {
 const BLOCK: usize = BLOCK_BYTES as usize;
 
 /// The directory of a segment without rows, and sections beside.
-fn with(others: impl IntoIterator<Item = SectionKind>) -> Directory {
+fn with(config: Config, others: impl IntoIterator<Item = SectionKind>) -> Directory {
     let section = |kind, length| Section {
         kind,
         required: false,
@@ -184,30 +184,52 @@ fn with(others: impl IntoIterator<Item = SectionKind>) -> Directory {
     let known = [(SectionKind::Vectors, 0), (SectionKind::Ids, 0), (SectionKind::Lookup, 8)];
     let known = known.map(|(kind, length)| section(kind, length));
     let others = others.into_iter().map(|kind| section(kind, 0));
-    Directory {
-        rows: 0,
-        config: Config::new(1, Metric::L2),
-        sections: known.into_iter().chain(others).collect(),
-    }
+    Directory { rows: 0, config, sections: known.into_iter().chain(others).collect() }
 }
 
 /// The same with sections of unknown kinds.
 fn with_others(others: u16) -> Directory {
-    with((0..others).map(|n| SectionKind::Other(1000 + n)))
+    with(Config::new(1, Metric::L2), (0..others).map(|n| SectionKind::Other(1000 + n)))
 }
 
 #[test]
 fn the_sections_of_an_index_belong_together() {
-    use SectionKind::{CentreFactors, Centres, Clusters, Edges, Entries, Space};
-    let kinds = [Space, Clusters, Edges, Entries, Centres, CentreFactors];
-    let lawful: [&[SectionKind]; 3] =
-        [&[], &[Space, Clusters, Edges, Entries], &[Space, Clusters, Centres, CentreFactors]];
-    for chosen in 0..1usize << kinds.len() {
-        let is_chosen = |place: &usize| chosen >> place & 1 == 1;
-        let sections: Vec<_> =
-            (0..kinds.len()).filter(is_chosen).map(|place| kinds[place]).collect();
-        let decoded = Directory::decode(&with(sections.clone()).encode(), 1000);
-        assert_eq!(decoded.is_ok(), lawful.contains(&&*sections), "{sections:?}: {decoded:?}");
+    use SectionKind::{
+        CentreFactors, Centres, Clusters, Edges, Entries, FullCodes, LowerCodes, Space, UpperCodes,
+    };
+    let kinds = [
+        Space,
+        Clusters,
+        Edges,
+        Entries,
+        Centres,
+        CentreFactors,
+        FullCodes,
+        UpperCodes,
+        LowerCodes,
+    ];
+    let sorted = |mut kinds: Vec<SectionKind>| {
+        kinds.sort_unstable();
+        kinds
+    };
+    let rabitq = |bits| Quantization::RaBitQ { bits };
+    for (index, quantization) in [
+        (Index::Flat, Quantization::None),
+        (Index::graph(), Quantization::None),
+        (Index::graph(), rabitq(8)),
+        (Index::disk(), rabitq(4)),
+        (Index::ivf(), Quantization::Sq8),
+    ] {
+        let config = Config::new(1, Metric::L2).with_index(index).with_quantization(quantization);
+        let whole = sorted(common::index_of(&config));
+        for chosen in 0..1usize << kinds.len() {
+            let is_chosen = |place: &usize| chosen >> place & 1 == 1;
+            let sections: Vec<_> =
+                (0..kinds.len()).filter(is_chosen).map(|place| kinds[place]).collect();
+            let lawful = sections.is_empty() || sorted(sections.clone()) == whole;
+            let decoded = Directory::decode(&with(config, sections.clone()).encode(), 1000);
+            assert_eq!(decoded.is_ok(), lawful, "{config}: {sections:?}: {decoded:?}");
+        }
     }
 }
 

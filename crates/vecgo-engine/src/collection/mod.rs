@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use async_lock::Mutex as AsyncMutex;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Config, Id, Metric, Schema};
+use vecgo_format::{CollectionNames, Config, Entry, Id, Schema};
 use vecgo_io::{Env, Spawn};
 use vecgo_kernels::Kernels;
 
@@ -30,11 +30,9 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) names: CollectionNames,
     pub(crate) name: String,
-    /// Dimensions of every vector.
-    pub(crate) dim: usize,
-    pub(crate) metric: Metric,
-    /// The configuration and schema until a version says others.
-    created_with: (Config, Schema),
+    /// As it was created: its configuration and schema until a version says others, its dimensions and
+    /// metric for ever.
+    entry: Entry,
     pub(crate) kernels: Kernels,
     pub(crate) walkers: Walkers,
     pub(crate) progress: Progress,
@@ -221,7 +219,8 @@ impl Collection {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
         let schema = self.schema();
-        self.write(Batch::of_records(&self.config(), &schema, limit, records, condition)?).await
+        self.write(Batch::of_records(self.shared.created(), &schema, limit, records, condition)?)
+            .await
     }
 
     /// Changes parts of records that are there.
@@ -232,7 +231,7 @@ impl Collection {
         self.writer()?;
         let limit = self.shared.options.batch_bytes();
         let schema = self.schema();
-        self.write(Batch::of_updates(&self.config(), &schema, limit, updates)?).await
+        self.write(Batch::of_updates(self.shared.created(), &schema, limit, updates)?).await
     }
 
     /// Deletes records; an id that is not there is no error. The answer counts those that were.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use vecgo_format::{CollectionNames, Config, Entry, Schema};
+use vecgo_format::{CollectionNames, Config, Entry, Metric, Schema};
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
@@ -39,9 +39,7 @@ impl Shared {
             env: env.clone(),
             names: CollectionNames(entry.identity),
             name: name.to_owned(),
-            dim: entry.config.dim(),
-            metric: entry.config.metric(),
-            created_with: (entry.config, entry.schema.clone()),
+            entry: entry.clone(),
             kernels,
             walkers: Walkers::default(),
             progress: Progress::default(),
@@ -66,13 +64,21 @@ impl Shared {
         committed: Option<&'a Committed>,
         extent: Extent,
     ) -> Source<'a> {
-        Source {
-            env: &self.env,
-            names: self.names,
-            config: &self.created_with.0,
-            committed,
-            extent,
-        }
+        Source { env: &self.env, names: self.names, config: self.created(), committed, extent }
+    }
+
+    /// The configuration that it was created with, whose dimensions and metric stay.
+    pub(crate) fn created(&self) -> &Config {
+        &self.entry.config
+    }
+
+    /// Dimensions of every vector.
+    pub(crate) fn dim(&self) -> usize {
+        self.created().dim()
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.created().metric()
     }
 
     /// How segments are made now.
@@ -96,10 +102,10 @@ impl Shared {
         &'a self,
         committed: Option<&'a Committed>,
     ) -> (Config, &'a Schema) {
-        let (config, schema) = &self.created_with;
-        let created_with = (*config, schema);
-        committed
-            .map_or(created_with, |Committed { manifest, .. }| (manifest.config, &manifest.schema))
+        let Entry { config, schema, .. } = &self.entry;
+        committed.map_or((*config, schema), |Committed { manifest, .. }| {
+            (manifest.config, &manifest.schema)
+        })
     }
 
     /// Shows readers what was brought back of a committed version.
@@ -203,14 +209,9 @@ impl Collection {
     /// `VersionGone` if it is not kept.
     pub async fn at_version(&self, version: u64) -> Result<Self> {
         let env = &self.shared.env;
-        let entry = Entry {
-            identity: self.shared.names.0,
-            config: self.shared.created_with.0,
-            schema: self.shared.created_with.1.clone(),
-            created_ms: 0,
-        };
+        let entry = &self.shared.entry;
         let (kernels, options) = (self.shared.kernels, &self.shared.options);
-        let shared = Arc::new(Shared::new(env, &self.shared.name, &entry, kernels, options));
+        let shared = Arc::new(Shared::new(env, &self.shared.name, entry, kernels, options));
         let committed = Some(manifest::at(env, shared.names, version).await?);
         let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
         let recovered = shared.source(committed.as_ref(), Extent::Version).recover(&known).await;

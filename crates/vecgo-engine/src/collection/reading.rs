@@ -93,7 +93,7 @@ impl Collection {
         mut request: Request,
     ) -> Result<Vec<Vec<Hit>>> {
         for (number, query) in queries.iter().enumerate() {
-            check_vector(&self.shared.config(), query)
+            check_vector(self.shared.created(), query)
                 .map_err(|error| error.context(format!("query {number}")))?;
         }
         request.check()?;
@@ -103,7 +103,7 @@ impl Collection {
     }
 
     fn check_query(&self, query: &[f32]) -> Result<()> {
-        check_vector(&self.shared.config(), query).map_err(|error| error.context("query"))
+        check_vector(self.shared.created(), query).map_err(|error| error.context("query"))
     }
 
     /// The nearest records of one query by the value that a field has, the nearest group first.

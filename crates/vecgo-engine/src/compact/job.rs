@@ -153,7 +153,7 @@ impl Merge {
         let dead = std::mem::take(&mut self.dead);
         let inputs: Vec<(&Segment, RoaringBitmap)> =
             self.inputs.iter().map(|live| &*live.segment).zip(dead).collect();
-        let read = SegmentRows::read(&inputs, self.shared.dim, &self.stop).await?;
+        let read = SegmentRows::read(&inputs, self.shared.dim(), &self.stop).await?;
         if read.vectors().is_empty() {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-use vecgo_format::{Config, Index, Quantization, SectionKind};
+use vecgo_format::{Config, Index, Quantization};
 use vecgo_kernels::FACTOR_BYTES;
 use vecgo_quant::Space;
 
@@ -23,39 +23,31 @@ pub(super) fn clusters_of(index: Index, rows: usize) -> usize {
     }
 }
 
-/// The sections of the index of a segment of so many rows, and their bytes: those of clusters and
-/// entries at most, the others exactly.
-pub(crate) fn section_lengths(config: &Config, rows: usize) -> Vec<(SectionKind, u64)> {
-    let clusters = clusters_of(config.index(), rows) as u64;
+/// Bytes of the sections of the index of a segment of so many rows: with as many clusters as there can be,
+/// and all else exactly.
+pub(crate) fn index_bytes(config: &Config, rows: u64) -> u64 {
+    let count = usize::try_from(rows).unwrap_or(usize::MAX);
+    let clusters = clusters_of(config.index(), count) as u64;
     let space = Space::new(kind(config), config.dim(), 0, Vec::new(), 0.0);
-    let (rows, places) = (rows as u64, space.places() as u64);
-    let mut lengths = match config.index() {
-        Index::Flat => return Vec::new(),
-        Index::Graph { m, .. } | Index::Disk { m, .. } => vec![
-            (SectionKind::Edges, rows.saturating_mul(u64::from(m) * 4)),
-            (SectionKind::Entries, clusters.min(MOST_ENTRIES as u64) * 4),
-        ],
-        Index::Ivf { .. } => vec![
-            (SectionKind::Centres, clusters.saturating_mul(places)),
-            (SectionKind::CentreFactors, clusters.saturating_mul(FACTOR_BYTES as u64)),
-        ],
-    };
-    lengths.push((SectionKind::Space, 12 + places * 4));
-    lengths.push((SectionKind::Clusters, clusters.saturating_mul(8)));
-    let planes: &[(SectionKind, SectionKind, u64)] = match config.quantization() {
-        Quantization::None => &[],
-        Quantization::Sq8 => &[(SectionKind::FullCodes, SectionKind::FullFactors, 1)],
-        Quantization::RaBitQ { bits: 8 } => &[
-            (SectionKind::UpperCodes, SectionKind::UpperFactors, 2),
-            (SectionKind::LowerCodes, SectionKind::LowerFactors, 2),
-        ],
-        Quantization::RaBitQ { .. } => &[(SectionKind::UpperCodes, SectionKind::UpperFactors, 2)],
-    };
-    for (codes, factors, places_in_a_byte) in planes {
-        lengths.push((*codes, rows.saturating_mul(places / places_in_a_byte)));
-        if !space.has_room() {
-            lengths.push((*factors, rows.saturating_mul(FACTOR_BYTES as u64)));
+    let (places, factors) = (space.places() as u64, FACTOR_BYTES as u64);
+    let through = match config.index() {
+        Index::Flat => return 0,
+        Index::Graph { m, .. } | Index::Disk { m, .. } => {
+            let entries = clusters.min(MOST_ENTRIES as u64) * 4;
+            rows.saturating_mul(u64::from(m) * 4).saturating_add(entries)
         }
-    }
-    lengths
+        Index::Ivf { .. } => clusters.saturating_mul(places + factors),
+    };
+    // One plane of codes, or two, each with factors in its rows or beside them.
+    let (planes, places_in_a_byte) = match config.quantization() {
+        Quantization::None => (0, 1),
+        Quantization::Sq8 => (1, 1),
+        Quantization::RaBitQ { bits: 8 } => (2, 2),
+        Quantization::RaBitQ { .. } => (1, 2),
+    };
+    let beside = if space.has_room() { 0 } else { factors };
+    let codes = rows.saturating_mul(planes * (places / places_in_a_byte + beside));
+    let clusters = clusters.saturating_mul(8);
+    let parts = [through, codes, clusters, 12 + places * 4];
+    parts.into_iter().fold(0, u64::saturating_add)
 }

@@ -19,7 +19,7 @@ mod walkers;
 pub(crate) use by_vectors::ByVectors;
 pub(crate) use clusters::Clusters;
 pub(crate) use graph::Graph;
-pub(crate) use lengths::section_lengths;
+pub(crate) use lengths::index_bytes;
 pub(crate) use make::{Old, make};
 pub(crate) use part::{IndexPart, Through};
 pub use progress::GraphBuild;

@@ -169,26 +169,32 @@ impl Walker {
         clusters: &Clusters,
         probe: Probe<'_>,
     ) -> Result<()> {
+        self.score_clusters(kernels, clusters, probe.only)?;
+        std::mem::swap(&mut self.chosen, &mut self.scored);
+        Neighbour::keep_nearest(&mut self.chosen, probe.clusters);
+        self.chosen.sort_unstable();
+        Ok(())
+    }
+
+    /// Scores the centres of all clusters, or of those with rows that a filter matches.
+    pub(super) fn score_clusters(
+        &mut self,
+        kernels: Kernels,
+        clusters: &Clusters,
+        only: Option<&MatchedRows>,
+    ) -> Result<()> {
         let centres = clusters.centres()?;
         self.rows.clear();
-        match probe.only {
+        match only {
             Some(only) => self.rows.extend(clusters.with(only).iter()),
             None => self.rows.extend((0u32..).take(clusters.count())),
         }
         self.counts.estimates += self.rows.len() as u64;
-        self.chosen.clear();
-        let chosen = &mut self.chosen;
-        centres.distances(
-            kernels,
-            &self.query,
-            &self.rows,
-            &mut self.packed,
-            |cluster, distance| {
-                chosen.push(Neighbour::new(distance, cluster));
-            },
-        );
-        Neighbour::keep_nearest(chosen, probe.clusters);
-        chosen.sort_unstable();
+        self.scored.clear();
+        let (query, scored) = (&self.query, &mut self.scored);
+        centres.distances(kernels, query, &self.rows, &mut self.packed, |cluster, distance| {
+            scored.push(Neighbour::new(distance, cluster));
+        });
         Ok(())
     }
 }

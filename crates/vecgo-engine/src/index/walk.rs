@@ -76,7 +76,7 @@ pub(crate) struct Walker {
     pub(super) query: CodeQuery,
     point: Vec<f32>,
     /// All entries or clusters, and those of them where a search starts.
-    scored: Vec<Neighbour>,
+    pub(super) scored: Vec<Neighbour>,
     pub(super) chosen: Vec<Neighbour>,
     pub(super) packed: Vec<u64>,
     pub(super) numbers: Vec<u32>,
@@ -184,24 +184,11 @@ impl Walker {
         (clusters, coded): (&Clusters, &Coded),
         only: &MatchedRows,
     ) -> Result<()> {
-        let (centres, codes) = (clusters.centres()?, coded.walked.codes()?);
+        let codes = coded.walked.codes()?;
+        self.score_clusters(kernels, clusters, Some(only))?;
+        Neighbour::keep_nearest(&mut self.scored, CLUSTERS);
         self.rows.clear();
-        self.rows.extend(clusters.with(only).iter());
-        self.counts.estimates += self.rows.len() as u64;
-        self.scored.clear();
-        let scored = &mut self.scored;
-        centres.distances(
-            kernels,
-            &self.query,
-            &self.rows,
-            &mut self.packed,
-            |cluster, distance| {
-                scored.push(Neighbour::new(distance, cluster));
-            },
-        );
-        Neighbour::keep_nearest(scored, CLUSTERS);
-        self.rows.clear();
-        for cluster in scored {
+        for cluster in &self.scored {
             let rows = only.set.iter_within(clusters.rows(cluster.row()));
             self.rows.extend(rows.take(ROWS_OF_A_CLUSTER));
         }

@@ -76,7 +76,7 @@ impl Snapshot {
         };
         let ef = SearchParams { k, ..params }.kept();
         let effort = Effort { k, ef, clusters: params.nprobe, rerank };
-        let exact = ExactQuery::new(self.shared.kernels, self.shared.metric, query);
+        let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
         let not_scanned = self.rows_not_scanned(&coded, effort)?;
@@ -110,7 +110,6 @@ impl Snapshot {
                 (note.estimated, note.scored) = (estimated, rows.len() as u64);
             });
             live.segment.prefetch(&rows);
-            live.segment.will_read_vectors(&rows).await?;
             for row in &rows {
                 let (distance, score) =
                     live.segment.with_vector(*row, |vector| exact.score(vector)).await?;
@@ -204,7 +203,7 @@ impl Snapshot {
     ) -> Result<ByVectors<'a>> {
         let not_loaded = || Error::internal("a segment's vectors are not loaded");
         let (vectors, norms) = live.segment.resident().ok_or_else(not_loaded)?;
-        let (kernels, metric) = (self.shared.kernels, self.shared.metric);
+        let (kernels, metric) = (self.shared.kernels, self.shared.metric());
         let length = kernels.norm_squared(query).sqrt();
         Ok(ByVectors { kernels, metric, query, length, vectors, norms })
     }

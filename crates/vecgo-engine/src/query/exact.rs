@@ -113,7 +113,7 @@ impl Snapshot {
         which: Which<'_>,
     ) -> Result<Vec<Vec<Scored>>> {
         if self.scanned(which).next().is_none() {
-            return Ok(vec![Vec::new(); queries.len() / self.shared.dim]);
+            return Ok(vec![Vec::new(); queries.len() / self.shared.dim()]);
         }
         let config = &self.view.config;
         let dim = config.dim();
@@ -236,7 +236,7 @@ impl Snapshot {
     /// The length of the longest vector, where the kernels' error depends on it.
     async fn longest(&self, which: Which<'_>) -> Result<f32> {
         let mut longest = 0.0f32;
-        if self.shared.metric == Metric::Dot {
+        if self.shared.metric() == Metric::Dot {
             for (_, rows) in self.scanned(which) {
                 longest = longest.max(match rows {
                     RowSource::Memtable(table) => table.largest_norm(),

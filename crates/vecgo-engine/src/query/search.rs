@@ -49,7 +49,7 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
         params.check(&self.view.config)?;
-        let count = queries.len() / self.shared.dim;
+        let count = queries.len() / self.shared.dim();
         let hits = self.rows().min(params.k as u64).saturating_mul(count as u64);
         if hits > MAX_HITS {
             let message = format!("a search for {hits} hits; at most {MAX_HITS} are held at once");
@@ -65,11 +65,11 @@ impl Snapshot {
             match self.by_index(live, params) {
                 true => live.segment.load_index(0).await?,
                 false => {
-                    live.segment.load(self.shared.metric, &self.shared.kernels).await?;
+                    live.segment.load(self.shared.metric(), &self.shared.kernels).await?;
                 }
             }
         }
-        let vector = if params.fetch.vector { self.shared.dim as u64 * 4 } else { 0 };
+        let vector = if params.fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);
         let _charge = match bytes > UNCHARGED_BYTES {
             true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
@@ -80,7 +80,7 @@ impl Snapshot {
 
     /// Whether a search for one query has all that it needs in memory and reads little of it.
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
-        let row = self.shared.dim as u64 * 4;
+        let row = self.shared.dim() as u64 * 4;
         let mut bytes = 0u64;
         for (number, source) in self.sources() {
             let scanned = || self.scanned_rows((number, source), params).saturating_mul(row);
@@ -108,7 +108,7 @@ impl Snapshot {
 
     /// Scans for all queries; several are shared out between the database's threads.
     async fn share_out(&self, queries: Vec<f32>, params: SearchParams) -> Result<Vec<Vec<Hit>>> {
-        let dim = self.shared.dim;
+        let dim = self.shared.dim();
         let count = queries.len() / dim;
         let spawn = &self.shared.env.spawn;
         let shares = spawn.parallelism().min(count).max(1);
@@ -132,7 +132,7 @@ impl Snapshot {
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
         if self.is_estimated(params) {
-            for query in queries.chunks_exact(self.shared.dim) {
+            for query in queries.chunks_exact(self.shared.dim()) {
                 let scored = self.estimated_search(query, params).await?;
                 answers.push(self.hits(scored, params.fetch).await?);
             }

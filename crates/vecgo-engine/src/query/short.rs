@@ -81,8 +81,8 @@ impl Snapshot {
             true => rows.short_codes().rows().min(seen),
             false => 0,
         };
-        let read = ShortCodes::row_bytes(self.shared.dim).saturating_mul(coded);
-        (seen - coded + read / (4 * self.shared.dim)) as u64
+        let read = ShortCodes::row_bytes(self.shared.dim()).saturating_mul(coded);
+        (seen - coded + read / (4 * self.shared.dim())) as u64
     }
 
     /// The codes that a search goes by. Each source without an index gets another chunk of them, if
@@ -121,7 +121,7 @@ impl Snapshot {
         let mut packed = vec![0; CHUNK_ROWS];
         let numbers: Vec<u32> = (0u32..).take(CHUNK_ROWS).collect();
         for source in coded {
-            let metric = self.shared.metric;
+            let metric = self.shared.metric();
             let query = source.query(kernels, metric, query);
             let seen = self.seen(source.source, source.rows);
             let mut scored = 0;

@@ -219,14 +219,10 @@ impl Segment {
         matches!(self.config().index(), Index::Disk { .. }) && self.has_index()
     }
 
-    /// Has the vectors of some rows fetched, all at once, that are not in memory: each read waits for the
-    /// disk by itself otherwise.
-    pub(crate) async fn will_read_vectors(&self, rows: &[u32]) -> Result<()> {
-        if rows.len() < 2 || self.resident_rows(0, 1).is_some() {
-            return Ok(());
-        }
-        let (index, section) = self.section(SectionKind::Vectors)?;
-        self.table(index).await?;
+    /// Has the blocks fetched that the vectors of some rows are in, all at once, but for those in the cache:
+    /// each read waits for the disk by itself otherwise.
+    pub(super) fn will_read_vectors(&self, rows: &[u32]) {
+        let Some(section) = self.directory.section(SectionKind::Vectors) else { return };
         let (row_bytes, block_bytes) = (self.dim() as u64 * 4, u64::from(section.block_bytes));
         let blocks = rows.iter().flat_map(|row| {
             let start = u64::from(*row) * row_bytes;
@@ -239,10 +235,10 @@ impl Segment {
             .collect();
         ranges.sort_unstable_by_key(|range| range.start);
         ranges.dedup();
+        // One alone is read as soon.
         if ranges.len() > 1 {
             self.object.will_read(&ranges);
         }
-        Ok(())
     }
 
     /// Whether it has an index.

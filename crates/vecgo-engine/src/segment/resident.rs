@@ -263,9 +263,13 @@ impl Segment {
         self.resident.numbers.get()?.get(row as usize).copied()
     }
 
-    /// Asks for what hits at these rows will be made of, where it is in memory.
+    /// Asks for what hits at these rows will be made of: vectors from memory, or else from the store,
+    /// and ids where those are in memory.
     pub(crate) fn prefetch(&self, rows: &[u32]) {
         let Resident { vectors, numbers, .. } = &self.resident;
+        if vectors.get().is_none() {
+            self.will_read_vectors(rows);
+        }
         for row in rows {
             if let Some(vectors) = vectors.get() {
                 prefetch_range(vectors, *row as usize * self.dim(), self.dim());

@@ -45,7 +45,7 @@ impl Segment {
             let given_up = others.iter().map(|other| other.held()).sum();
             return self.load_index(given_up).await;
         }
-        self.load(shared.metric, &shared.kernels).await?;
+        self.load(shared.metric(), &shared.kernels).await?;
         if ShortCodes::are_for(&shared.config()) {
             let chunks =
                 if self.resident().is_some() { self.rows() as usize / CHUNK_ROWS } else { 0 };

@@ -63,11 +63,8 @@ impl Writer {
         if !change.check(&Snapshot::of(&self.shared)).await? {
             return Ok(None);
         }
-        self.sync_log().await?;
-        let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
-        let (range, segments) = (self.log_range(flushed), self.segment_refs());
         let settings = Settings { schema: change.schema, ..self.settings() };
-        self.put_manifest_with(range, segments, settings).await.map(Some)
+        self.put_settings(settings).await.map(Some)
     }
 
     /// Commits a version that says how segments are made from now on.
@@ -76,10 +73,15 @@ impl Writer {
         if config == self.config() {
             return self.commit().await;
         }
+        let settings = Settings { config, ..self.settings() };
+        self.put_settings(settings).await
+    }
+
+    /// Commits a version of all writes so far that says something else beside them.
+    async fn put_settings(&mut self, settings: Settings) -> Result<u64> {
         self.sync_log().await?;
         let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
         let (range, segments) = (self.log_range(flushed), self.segment_refs());
-        let settings = Settings { config, ..self.settings() };
         self.put_manifest_with(range, segments, settings).await
     }
 

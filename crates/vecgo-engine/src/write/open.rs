@@ -95,6 +95,7 @@ async fn claim(shared: &Shared) -> Result<Committed> {
 fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
     let env = &shared.env;
     let (nonce, created_ms) = (env.rand.next_u64(), env.clock.wall_ms());
+    let (config, schema) = shared.settings_of(last);
     match last {
         Some(Committed { manifest, checksum }) => Manifest {
             number: manifest.number + 1,
@@ -117,8 +118,8 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             oldest: 1,
             tags: BTreeMap::new(),
             next_segment: 1,
-            config: shared.settings_of(None).0,
-            schema: shared.settings_of(None).1.clone(),
+            config,
+            schema: schema.clone(),
             log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },
             segments: Vec::new(),
         },

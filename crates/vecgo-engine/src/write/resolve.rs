@@ -168,7 +168,7 @@ impl Writer {
         }
         Ok(Put {
             vector: vector.unwrap_or_else(|| CheckedVector {
-                norm: norm(self.shared.metric, &old.vector),
+                norm: norm(self.shared.metric(), &old.vector),
                 values: old.vector,
             }),
             document,

@@ -15,7 +15,7 @@ impl Writer {
         if self.lookups_lack() > 0 {
             return false;
         }
-        let lacks = self.active.lacks(batch.memory_bytes(self.shared.dim));
+        let lacks = self.active.lacks(batch.memory_bytes(self.shared.dim()));
         let charge = || self.shared.env.memory.try_take(Use::Memtables, lacks);
         lacks == 0 || charge().map(|charge| self.active.charge(charge)).is_some()
     }
@@ -68,7 +68,7 @@ impl Writer {
                 Some(Some(Message::Ended(ended))) => self.ended(*ended).await,
                 Some(_) => {}
                 None => {
-                    let lacks = self.active.lacks(batch.memory_bytes(self.shared.dim));
+                    let lacks = self.active.lacks(batch.memory_bytes(self.shared.dim()));
                     let bytes = lacks.saturating_add(self.lookups_lack());
                     return Err(memory.exhausted(bytes).into());
                 }

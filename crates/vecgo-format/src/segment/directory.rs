@@ -1,7 +1,7 @@
 use super::{MAX_BLOCK_BYTES, MIN_BLOCK_BYTES};
 use crate::checksum::checksum;
 use crate::codec::{Decoder, Encoder};
-use crate::{Config, FormatError};
+use crate::{Config, FormatError, Index, Quantization};
 
 const WHAT: &str = "segment directory";
 /// More than there will ever be kinds.
@@ -258,15 +258,31 @@ impl Directory {
                 return Err(bytes.invalid(format!("one of sections {one:?} and {other:?} only")));
             }
         }
-        let found = [SectionKind::Edges, SectionKind::Centres, SectionKind::Space].map(has);
-        if !matches!(found, [false, false, false] | [true, false, true] | [false, true, true]) {
-            let kinds = ["Edges", "Centres", "Space"].iter().zip(found);
-            let found: Vec<_> = kinds.filter(|(_, found)| *found).map(|(kind, _)| *kind).collect();
-            let found = found.join(" and ");
-            let expected = "Space with either Edges or Centres, or none of the three";
-            return Err(bytes.invalid(format!("sections {found}, expected {expected}")));
-        }
+        directory.check_index().map_err(|why| bytes.invalid(why))?;
         Ok(directory)
+    }
+
+    /// Whether index and codes, if there are any, are those of the configuration.
+    fn check_index(&self) -> Result<(), String> {
+        let is_there = self.section(SectionKind::Space).is_some();
+        let (index, quantization) = (self.config.index(), self.config.quantization());
+        let is_rabitq = matches!(quantization, Quantization::RaBitQ { .. });
+        for (kind, expected) in [
+            (SectionKind::Space, index != Index::Flat),
+            (SectionKind::Edges, index.of_graph().is_some()),
+            (SectionKind::Centres, matches!(index, Index::Ivf { .. })),
+            (SectionKind::FullCodes, quantization == Quantization::Sq8),
+            (SectionKind::UpperCodes, is_rabitq),
+            (SectionKind::LowerCodes, quantization == Quantization::RaBitQ { bits: 8 }),
+        ] {
+            let (found, expected) = (self.section(kind).is_some(), is_there && expected);
+            if found != expected {
+                let (found, expected) = if found { ("a", "none") } else { ("no", "one") };
+                let of = self.config;
+                return Err(format!("{found} section {kind:?}, expected {expected} with {of}"));
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, section: &Section, object_length: u64) -> Result<(), String> {

@@ -83,7 +83,7 @@ fn object() -> impl Strategy<Value = ObjectRef> {
 }
 
 /// What a directory may have: each of these or none of it.
-const OPTIONAL: [&[SectionKind]; 7] = [
+const OPTIONAL: [&[SectionKind]; 5] = [
     &[SectionKind::IdKinds, SectionKind::IdText],
     &[
         SectionKind::DocumentSpans,
@@ -92,18 +92,28 @@ const OPTIONAL: [&[SectionKind]; 7] = [
         SectionKind::FieldData,
     ],
     &[SectionKind::PayloadSpans, SectionKind::Payloads],
-    &[SectionKind::UpperCodes, SectionKind::UpperFactors],
-    &[SectionKind::LowerCodes, SectionKind::LowerFactors],
-    &[SectionKind::FullCodes, SectionKind::FullFactors],
+    &[SectionKind::UpperFactors, SectionKind::LowerFactors],
     &[SectionKind::Other(4711)],
 ];
 
-/// What an index is kept in, one of these or none of them.
-const INDEXES: [&[SectionKind]; 3] = [
-    &[],
-    &[SectionKind::Space, SectionKind::Edges, SectionKind::Entries, SectionKind::Clusters],
-    &[SectionKind::Space, SectionKind::Clusters, SectionKind::Centres, SectionKind::CentreFactors],
-];
+/// What the index and codes of a configuration are kept in.
+pub(crate) fn index_of(config: &Config) -> Vec<SectionKind> {
+    use SectionKind::{
+        CentreFactors, Centres, Clusters, Edges, Entries, FullCodes, LowerCodes, Space, UpperCodes,
+    };
+    let mut kinds = match config.index() {
+        Index::Flat => return Vec::new(),
+        Index::Graph { .. } | Index::Disk { .. } => vec![Space, Clusters, Edges, Entries],
+        Index::Ivf { .. } => vec![Space, Clusters, Centres, CentreFactors],
+    };
+    kinds.extend(match config.quantization() {
+        Quantization::None => &[][..],
+        Quantization::Sq8 => &[FullCodes],
+        Quantization::RaBitQ { bits: 8 } => &[UpperCodes, LowerCodes],
+        Quantization::RaBitQ { .. } => &[UpperCodes],
+    });
+    kinds
+}
 
 /// A directory with sections of lawful lengths, and the length of its object.
 pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
@@ -116,7 +126,7 @@ fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directo
     let config = vectors.with_index(like.index()).with_quantization(like.quantization());
     let (dim, norms) = (config.dim() as u64, config.metric() == Metric::Cosine);
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
-    let index = proptest::sample::select(&INDEXES[..]);
+    let index = prop_oneof![Just(Vec::new()), Just(index_of(&config))];
     let shape = (0u32..100_000, kinds, index, vec(0u64..1_000_000, 8));
     (shape, any::<bool>()).prop_map(move |((rows, optional, index, lengths), required)| {
         let mut kinds = vec![SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup];

@@ -133,7 +133,7 @@ impl Memory {
     /// What this leaves to the cache at least. A search needs its index, a write needs ids, and with few
     /// blocks both only take longer; all else leaves it what those have not taken of it.
     fn least_cache(&self, used_for: Use) -> u64 {
-        let least = self.cache.min(self.limit / 64);
+        let least = self.never_lent();
         if matches!(used_for, Use::Segments | Use::Ids) {
             return least;
         }
@@ -142,10 +142,14 @@ impl Memory {
         self.cache.saturating_sub(lent).max(least)
     }
 
+    fn never_lent(&self) -> u64 {
+        self.cache.min(self.limit / 64)
+    }
+
     /// Bytes that blocks may have now.
     pub fn cache(&self) -> u64 {
         let left = self.limit.saturating_sub(self.taken.load(Ordering::Relaxed));
-        left.clamp(self.cache.min(self.limit / 64), self.cache)
+        left.clamp(self.never_lent(), self.cache)
     }
 
     fn used(&self, used_for: Use) -> u64 {
