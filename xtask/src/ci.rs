@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::process::{Program, cargo};
+use crate::process::{Program, cargo, tested};
 use crate::{Outcome, checks, fuzz, sabotage};
 
 /// A part of the whole, with the minutes that it may take from a fresh clone on two cores.
@@ -21,7 +21,7 @@ const STAGES: [Stage; 7] = [
     Stage { name: "kills", minutes: 1, run: kills },
     Stage { name: "simulation", minutes: 4, run: simulation },
     Stage { name: "docs", minutes: 3, run: docs_and_demo },
-    Stage { name: "fuzz", minutes: 2, run: fuzz::short },
+    Stage { name: "fuzz", minutes: 2, run: |_| fuzz::short() },
 ];
 
 /// Runs the stages up to the first that fails, and tells how long each took.
@@ -47,9 +47,8 @@ pub(crate) fn ci() -> Outcome {
 pub(crate) fn quick() -> Outcome {
     checks::all()?;
     let runner = if cargo("nextest --version").works() { "nextest run" } else { "test" };
-    cargo(runner)
-        .args("--workspace --lib --bins --test model --test golden --test cli".split(' '))
-        .run()?;
+    let targets = "--workspace --lib --bins --test model --test golden --test cli";
+    cargo(runner).args(targets.split(' ')).run()?;
     cargo(runner).args("--package vecgo-format --tests".split(' ')).run()?;
     cargo("test --package vecgo --doc").run()
 }
@@ -59,9 +58,9 @@ pub(crate) fn docs() -> Outcome {
     cargo("doc --no-deps --workspace").env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
+/// No release: it differs by optimisation alone, and takes minutes to build.
 fn build(_: &mut Vec<String>) -> Outcome {
-    cargo("build --workspace --all-targets --locked").run()?;
-    cargo("build --release --bin vecgo --locked").run()
+    cargo("build --workspace --all-targets --locked").run()
 }
 
 fn tests(closing: &mut Vec<String>) -> Outcome {
@@ -77,7 +76,7 @@ fn kills(closing: &mut Vec<String>) -> Outcome {
 pub(crate) fn simulate<S: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = S>,
 ) -> Outcome {
-    cargo("run --quiet --package vecgo-sim --").args(arguments).run()
+    tested("vecgo-sim", "golden")?.args(arguments).run()
 }
 
 /// A part of every sweep, which must find nothing, and then a few planted bugs, which it must
@@ -88,7 +87,7 @@ fn simulation(_: &mut Vec<String>) -> Outcome {
 
 fn docs_and_demo(_: &mut Vec<String>) -> Outcome {
     docs()?;
-    cargo("run --release -- demo").run()
+    tested("vecgo", "cli")?.args(["demo"]).run()
 }
 
 /// Where there are datasets, the tests use them, and a test that would skip itself fails.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::Outcome;
-use crate::process::cargo;
+use crate::process::{cargo, tested};
 
 const USAGE: &str = "expected `fuzz [TARGET] [--seconds N] [--quick]`";
 
@@ -37,15 +37,14 @@ pub(crate) fn command(arguments: &[String]) -> Outcome {
     }
 }
 
-/// Replays the corpus, then fuzzes every target without libFuzzer.
-pub(crate) fn short(closing: &mut Vec<String>) -> Outcome {
-    cargo("test --release --locked --manifest-path fuzz/Cargo.toml --tests").run_tests(closing)?;
+/// Fuzzes every target without libFuzzer; the corpus is replayed by the tests.
+pub(crate) fn short() -> Outcome {
     mutate(&targets()?, QUICK)
 }
 
 /// Writes what the encoders make of the corpus, and the plans.
 pub(crate) fn corpus() -> Outcome {
-    cargo("run --release --manifest-path fuzz/Cargo.toml -- corpus").run()
+    tested("vecgo-fuzz", "corpus")?.args(["corpus"]).run()
 }
 
 /// One name for each file in `fuzz/targets`.
@@ -60,21 +59,19 @@ fn targets() -> Outcome<Vec<String>> {
 
 fn mutate(names: &[String], seconds: u64) -> Outcome {
     for name in names {
-        cargo("run --release --quiet --locked --manifest-path fuzz/Cargo.toml -- mutate")
-            .args([name.as_str(), &seconds.to_string()])
-            .run()?;
+        tested("vecgo-fuzz", "corpus")?.args(["mutate", name, &seconds.to_string()]).run()?;
     }
     Ok(())
 }
 
 /// libFuzzer with the address sanitizer, by way of `cargo fuzz`, which is installed if need be.
-/// Inputs that reach new code stay in `fuzz/target/corpus`.
+/// Inputs that reach new code stay in `target/fuzz-corpus`.
 fn fuzz(names: &[String], seconds: u64) -> Outcome {
     if !cargo("fuzz --version").works() {
         cargo("install cargo-fuzz --locked --version ^0.13").run()?;
     }
     for name in names {
-        let found = format!("fuzz/target/corpus/{name}");
+        let found = format!("target/fuzz-corpus/{name}");
         fs::create_dir_all(&found)?;
         cargo("fuzz run --fuzz-dir fuzz --features libfuzzer")
             .args([name, &found, &format!("fuzz/corpus/{name}")])

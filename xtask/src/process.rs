@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::{Outcome, workspace};
 
 /// A program with its arguments, told before it runs.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ pub(crate) fn git(arguments: &str) -> Program {
 /// A program by its name.
 pub(crate) fn program(name: &str) -> Program {
     Program { command: Command::new(name), told: name.to_owned() }
+}
+
+/// A program of the workspace as its tests have it, which are built first: `cargo run` would build all
+/// that it depends on once more, with other features.
+pub(crate) fn tested(name: &str, test: &str) -> Outcome<Program> {
+    cargo("test --no-run --quiet --test").args([test]).run()?;
+    let path = workspace::target()?.join("debug").join(name);
+    Ok(Program { command: Command::new(path), told: name.to_owned() })
 }
 
 impl Program {

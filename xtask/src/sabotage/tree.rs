@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::process::git;
 
 /// What no program is built from.
-const LEFT_OUT: [&str; 4] = ["bench/", "docs/", "fuzz/", "sabotage/"];
+const LEFT_OUT: [&str; 4] = ["bench/", "docs/", "fuzz/corpus/", "sabotage/"];
 
 /// The copy.
 #[derive(Debug)]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_lock::{Mutex as AsyncMutex, OnceCell};
 use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity, Schema};
-use vecgo_io::{Access, Env, Listed, Spawn};
+use vecgo_io::{Access, BoxFuture, Env, Listed, Spawn};
 use vecgo_kernels::{Kernels, Level};
 
 use super::probe::probe;
@@ -75,38 +75,47 @@ impl Database {
     ///
     /// # Errors
     /// What reading the store can meet.
-    pub async fn collections(&self) -> Result<Vec<CollectionInfo>> {
-        let (catalogue, _) = self.inner.chain.newest().await?;
-        let entries = catalogue.collections.iter();
-        Ok(entries
-            .map(|(name, entry)| CollectionInfo {
-                name: name.clone(),
-                config: entry.config,
-                created_ms: entry.created_ms,
-            })
-            .collect())
+    pub fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionInfo>>> {
+        Box::pin(async move {
+            let (catalogue, _) = self.inner.chain.newest().await?;
+            let entries = catalogue.collections.iter();
+            Ok(entries
+                .map(|(name, entry)| CollectionInfo {
+                    name: name.clone(),
+                    config: entry.config,
+                    created_ms: entry.created_ms,
+                })
+                .collect())
+        })
     }
 
     /// Creates an empty collection.
     ///
     /// # Errors
     /// `AlreadyExists`; `InvalidArgument` for a name or configuration that cannot be.
-    pub async fn create(&self, name: &str, config: Config, schema: Schema) -> Result<()> {
-        self.check_writable().await?;
-        check_name(name)?;
-        config.check()?;
-        let env = &self.inner.env;
-        let identity = Identity(env.rand.next_u128());
-        let entry = Entry { identity, config, schema, created_ms: env.clock.wall_ms() };
-        change(&self.inner.chain, |catalogue| {
-            if catalogue.collections.contains_key(name) {
-                let message = format!("collection `{name}` is there already");
-                return Err(Error::new(ErrorKind::AlreadyExists, message));
-            }
-            catalogue.collections.insert(name.to_owned(), entry.clone());
-            Ok(())
+    pub fn create<'a>(
+        &'a self,
+        name: &'a str,
+        config: Config,
+        schema: Schema,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable().await?;
+            check_name(name)?;
+            config.check()?;
+            let env = &self.inner.env;
+            let identity = Identity(env.rand.next_u128());
+            let entry = Entry { identity, config, schema, created_ms: env.clock.wall_ms() };
+            change(&self.inner.chain, |catalogue| {
+                if catalogue.collections.contains_key(name) {
+                    let message = format!("collection `{name}` is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                }
+                catalogue.collections.insert(name.to_owned(), entry.clone());
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Opens a collection, creating it if it is not there. Without a schema it may have any.
@@ -114,97 +123,104 @@ impl Database {
     /// # Errors
     /// `Conflict` if it is there with another configuration or schema; `Busy` if it has a writer
     /// already.
-    pub async fn open_or_create(
-        &self,
-        name: &str,
+    pub fn open_or_create<'a>(
+        &'a self,
+        name: &'a str,
         config: Config,
         schema: Option<Schema>,
-    ) -> Result<Collection> {
-        check_name(name)?;
-        config.check()?;
-        let (catalogue, _) = self.inner.chain.newest().await?;
-        if !catalogue.collections.contains_key(name) {
-            match self.create(name, config, schema.clone().unwrap_or_default()).await {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                created => created?,
+    ) -> BoxFuture<'a, Result<Collection>> {
+        Box::pin(async move {
+            check_name(name)?;
+            config.check()?;
+            let (catalogue, _) = self.inner.chain.newest().await?;
+            if !catalogue.collections.contains_key(name) {
+                match self.create(name, config, schema.clone().unwrap_or_default()).await {
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    created => created?,
+                }
             }
-        }
-        let collection = self.collection(name).await?;
-        let found = collection.config();
-        if found != config {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("collection `{name}` has {found}; asked for {config}"),
-            ));
-        }
-        let found = collection.schema();
-        if let Some(difference) = schema.and_then(|schema| found.difference(&schema)) {
-            let message = format!("collection `{name}`: {difference}");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        Ok(collection)
+            let collection = self.collection(name).await?;
+            let found = collection.config();
+            if found != config {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("collection `{name}` has {found}; asked for {config}"),
+                ));
+            }
+            let found = collection.schema();
+            if let Some(difference) = schema.and_then(|schema| found.difference(&schema)) {
+                let message = format!("collection `{name}`: {difference}");
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
+            Ok(collection)
+        })
     }
 
     /// Opens a collection: as its writer, or in a database open for reading as a replica.
     ///
     /// # Errors
     /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
-    pub async fn collection(&self, name: &str) -> Result<Collection> {
-        let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
-        let (catalogue, _) = self.inner.chain.newest().await?;
-        let entry = find(&catalogue, name)?.clone();
-        if *access == Access::Read {
-            return Collection::open_replica(env, name, &entry, *kernels, options).await;
-        }
-        self.check_writable().await?;
-        options.check_dim(entry.config.dim())?;
-        let mut writers = writers.lock().await;
-        if let Some(open) = writers.get(&entry.identity).and_then(WeakCollection::upgrade) {
-            return Ok(open);
-        }
-        let lock = lock(env, &CollectionNames(entry.identity), name).await?;
-        // It may have been dropped while we came to the lock.
-        let (catalogue, _) = self.inner.chain.newest().await?;
-        if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
-            return Err(not_found(name));
-        }
-        let opened = Collection::open_writer(env, name, &entry, lock, *kernels, options).await?;
-        if !catalogue.dropped.is_empty() {
-            // Somebody else's drop, which was interrupted: no reason not to open this one.
-            let _ = self.finish_drops().await;
-        }
-        writers.retain(|_, open| open.upgrade().is_some());
-        writers.insert(entry.identity, opened.downgrade());
-        Ok(opened)
+    pub fn collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Collection>> {
+        Box::pin(async move {
+            let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
+            let (catalogue, _) = self.inner.chain.newest().await?;
+            let entry = find(&catalogue, name)?.clone();
+            if *access == Access::Read {
+                return Collection::open_replica(env, name, &entry, *kernels, options).await;
+            }
+            self.check_writable().await?;
+            options.check_dim(entry.config.dim())?;
+            let mut writers = writers.lock().await;
+            if let Some(open) = writers.get(&entry.identity).and_then(WeakCollection::upgrade) {
+                return Ok(open);
+            }
+            let lock = lock(env, &CollectionNames(entry.identity), name).await?;
+            // It may have been dropped while we came to the lock.
+            let (catalogue, _) = self.inner.chain.newest().await?;
+            if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
+                return Err(not_found(name));
+            }
+            let opened =
+                Collection::open_writer(env, name, &entry, lock, *kernels, options).await?;
+            if !catalogue.dropped.is_empty() {
+                // Somebody else's drop, which was interrupted: no reason not to open this one.
+                let _ = self.finish_drops().await;
+            }
+            writers.retain(|_, open| open.upgrade().is_some());
+            writers.insert(entry.identity, opened.downgrade());
+            Ok(opened)
+        })
     }
 
     /// Deletes a collection and all it holds.
     ///
     /// # Errors
     /// `NotFound`; `Busy` while it has a writer.
-    pub async fn drop_collection(&self, name: &str) -> Result<()> {
-        self.check_writable().await?;
-        let env = &self.inner.env;
-        let (catalogue, _) = self.inner.chain.newest().await?;
-        let entry = find(&catalogue, name)?.clone();
-        let identity = entry.identity;
-        let lock = lock(env, &CollectionNames(identity), name).await?;
-        if lock.is_none() {
-            let Inner { kernels, options, .. } = &*self.inner;
-            Collection::fence(env, name, &entry, *kernels, options).await?;
-        }
-        change(&self.inner.chain, |catalogue| {
-            if find(catalogue, name)?.identity != identity {
-                return Err(not_found(name));
+    pub fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable().await?;
+            let env = &self.inner.env;
+            let (catalogue, _) = self.inner.chain.newest().await?;
+            let entry = find(&catalogue, name)?.clone();
+            let identity = entry.identity;
+            let lock = lock(env, &CollectionNames(identity), name).await?;
+            if lock.is_none() {
+                let Inner { kernels, options, .. } = &*self.inner;
+                Collection::fence(env, name, &entry, *kernels, options).await?;
             }
-            catalogue.collections.remove(name);
-            catalogue.dropped.push(identity);
+            change(&self.inner.chain, |catalogue| {
+                if find(catalogue, name)?.identity != identity {
+                    return Err(not_found(name));
+                }
+                catalogue.collections.remove(name);
+                catalogue.dropped.push(identity);
+                Ok(())
+            })
+            .await?;
+            // It is dropped. What this does not delete, the next writer of any collection does.
+            let _ = self.finish_drops().await;
             Ok(())
         })
-        .await?;
-        // It is dropped. What this does not delete, the next writer of any collection does.
-        let _ = self.finish_drops().await;
-        Ok(())
     }
 
     /// Deletes the objects of dropped collections, those of a drop that was interrupted too.
@@ -234,28 +250,30 @@ impl Database {
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` if the new name is taken.
-    pub async fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.check_writable().await?;
-        check_name(to)?;
-        change(&self.inner.chain, |catalogue| {
-            let entry = find(catalogue, from)?.clone();
-            if catalogue.collections.contains_key(to) {
-                let message = format!("collection `{to}` is there already");
-                return Err(Error::new(ErrorKind::AlreadyExists, message));
-            }
-            catalogue.collections.remove(from);
-            catalogue.collections.insert(to.to_owned(), entry);
-            Ok(())
+    pub fn rename<'a>(&'a self, from: &'a str, to: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_writable().await?;
+            check_name(to)?;
+            change(&self.inner.chain, |catalogue| {
+                let entry = find(catalogue, from)?.clone();
+                if catalogue.collections.contains_key(to) {
+                    let message = format!("collection `{to}` is there already");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message));
+                }
+                catalogue.collections.remove(from);
+                catalogue.collections.insert(to.to_owned(), entry);
+                Ok(())
+            })
+            .await
         })
-        .await
     }
 
     /// Reads everything that the database holds and checks every checksum.
     ///
     /// # Errors
     /// What keeps it from looking; damage found is in the report.
-    pub async fn verify(&self) -> Result<VerifyReport> {
-        verify(&self.inner.env).await
+    pub fn verify(&self) -> BoxFuture<'_, Result<VerifyReport>> {
+        Box::pin(async move { verify(&self.inner.env).await })
     }
 }
 

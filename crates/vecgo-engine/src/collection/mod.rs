@@ -13,7 +13,7 @@ use async_lock::Mutex as AsyncMutex;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 use vecgo_format::{CollectionNames, Config, Entry, Id, Schema};
-use vecgo_io::{Env, Spawn};
+use vecgo_io::{BoxFuture, Env, Spawn};
 use vecgo_kernels::Kernels;
 
 pub(crate) use open::lock;
@@ -249,25 +249,28 @@ impl Collection {
     ///
     /// # Errors
     /// `InvalidArgument` for a filter that is refused. What was deleted before an error stays so.
-    pub async fn delete_where(&self, filter: Filter) -> Result<Ack> {
-        self.writer()?;
-        let snapshot = self.open_snapshot()?;
-        let (schema, bound) = (snapshot.view.schema.clone(), snapshot.bind(filter)?);
-        let snapshot = snapshot.only(&bound).await?;
-        let limit = self.shared.options.batch_bytes();
-        let mut matching = Scan::new(snapshot, Fetch::default(), limit / DELETION_BYTES)?;
-        // No write but of what is deleted: one that failed would tell of a deletion that was done.
-        let mut ack: Option<Ack> = None;
-        while let Some(records) = matching.next_page().await? {
-            let ids = records.into_iter().map(|record| record.id).collect();
-            let next = self.write(Batch::of_deletes(&schema, limit, ids, Some(&bound))?).await?;
-            let before = ack.map_or(0, |ack| ack.records);
-            ack = Some(Ack { records: before + next.records, ..next });
-        }
-        match ack {
-            Some(ack) => Ok(ack),
-            None => self.write(Batch::of_deletes(&schema, limit, Vec::new(), None)?).await,
-        }
+    pub fn delete_where(&self, filter: Filter) -> BoxFuture<'_, Result<Ack>> {
+        Box::pin(async move {
+            self.writer()?;
+            let snapshot = self.open_snapshot()?;
+            let (schema, bound) = (snapshot.view.schema.clone(), snapshot.bind(filter)?);
+            let snapshot = snapshot.only(&bound).await?;
+            let limit = self.shared.options.batch_bytes();
+            let mut matching = Scan::new(snapshot, Fetch::default(), limit / DELETION_BYTES)?;
+            // No write but of what is deleted: one that failed would tell of a deletion that was done.
+            let mut ack: Option<Ack> = None;
+            while let Some(records) = matching.next_page().await? {
+                let ids = records.into_iter().map(|record| record.id).collect();
+                let next =
+                    self.write(Batch::of_deletes(&schema, limit, ids, Some(&bound))?).await?;
+                let before = ack.map_or(0, |ack| ack.records);
+                ack = Some(Ack { records: before + next.records, ..next });
+            }
+            match ack {
+                Some(ack) => Ok(ack),
+                None => self.write(Batch::of_deletes(&schema, limit, Vec::new(), None)?).await,
+            }
+        })
     }
 
     /// Returns when every earlier write is durable and visible to other processes, with the

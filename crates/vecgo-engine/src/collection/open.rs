@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use vecgo_format::{CollectionNames, Config, Entry, Metric, Schema};
-use vecgo_io::{Env, StoreErrorKind, StoreLock};
+use vecgo_io::{BoxFuture, Env, StoreErrorKind, StoreLock};
 use vecgo_kernels::Kernels;
 
 use crate::index::{Progress, Walkers};
@@ -171,78 +171,88 @@ impl Collection {
     ///
     /// # Errors
     /// What reading the store can meet; the replica then stays where it was.
-    pub async fn refresh(&self) -> Result<u64> {
-        let Role::Replica(refreshing) = &self.role else {
-            return Ok(self.version());
-        };
-        let _one_at_a_time = refreshing.lock().await;
-        let shared = &self.shared;
-        let number = |found: &Option<Committed>| found.as_ref().map_or(0, |c| c.manifest.number);
-        let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
-        loop {
-            let current = shared.view.load_full();
-            if number(&committed) <= current.version && !current.memtables.is_empty() {
+    pub fn refresh(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let Role::Replica(refreshing) = &self.role else {
                 return Ok(self.version());
-            }
-            let source = shared.source(committed.as_ref(), Extent::Version);
-            match source.recover(&current.segments).await {
-                Ok(recovered) => {
-                    shared.show(committed.as_ref(), recovered);
+            };
+            let _one_at_a_time = refreshing.lock().await;
+            let shared = &self.shared;
+            let number =
+                |found: &Option<Committed>| found.as_ref().map_or(0, |c| c.manifest.number);
+            let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
+            loop {
+                let current = shared.view.load_full();
+                if number(&committed) <= current.version && !current.memtables.is_empty() {
                     return Ok(self.version());
                 }
-                // A writer deletes what it has replaced: look again while it moves on.
-                Err(error) if error.kind() == ErrorKind::Corruption => {
-                    let newest = manifest::newest(&*shared.env.store, shared.names).await?;
-                    if number(&newest) <= number(&committed) {
-                        return Err(error);
+                let source = shared.source(committed.as_ref(), Extent::Version);
+                match source.recover(&current.segments).await {
+                    Ok(recovered) => {
+                        shared.show(committed.as_ref(), recovered);
+                        return Ok(self.version());
                     }
-                    committed = newest;
+                    // A writer deletes what it has replaced: look again while it moves on.
+                    Err(error) if error.kind() == ErrorKind::Corruption => {
+                        let newest = manifest::newest(&*shared.env.store, shared.names).await?;
+                        if number(&newest) <= number(&committed) {
+                            return Err(error);
+                        }
+                        committed = newest;
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
             }
-        }
+        })
     }
 
     /// The collection as it was at a version that is still kept.
     ///
     /// # Errors
     /// `VersionGone` if it is not kept.
-    pub async fn at_version(&self, version: u64) -> Result<Self> {
-        let env = &self.shared.env;
-        let entry = &self.shared.entry;
-        let (kernels, options) = (self.shared.kernels, &self.shared.options);
-        let shared = Arc::new(Shared::new(env, &self.shared.name, entry, kernels, options));
-        let committed = Some(manifest::at(env, shared.names, version).await?);
-        let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
-        let recovered = shared.source(committed.as_ref(), Extent::Version).recover(&known).await;
-        let recovered = match recovered {
-            // It may have become too old since.
-            Err(error) if error.kind() == ErrorKind::Corruption => {
-                manifest::at(env, shared.names, version).await?;
-                return Err(error);
-            }
-            recovered => recovered?,
-        };
-        shared.show(committed.as_ref(), recovered);
-        Ok(Self { shared, role: Role::Version })
+    pub fn at_version(&self, version: u64) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let env = &self.shared.env;
+            let entry = &self.shared.entry;
+            let (kernels, options) = (self.shared.kernels, &self.shared.options);
+            let shared = Arc::new(Shared::new(env, &self.shared.name, entry, kernels, options));
+            let committed = Some(manifest::at(env, shared.names, version).await?);
+            let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
+            let recovered =
+                shared.source(committed.as_ref(), Extent::Version).recover(&known).await;
+            let recovered = match recovered {
+                // It may have become too old since.
+                Err(error) if error.kind() == ErrorKind::Corruption => {
+                    manifest::at(env, shared.names, version).await?;
+                    return Err(error);
+                }
+                recovered => recovered?,
+            };
+            shared.show(committed.as_ref(), recovered);
+            Ok(Self { shared, role: Role::Version })
+        })
     }
 
     /// The collection as it was when a version got this name.
     ///
     /// # Errors
     /// `NotFound` if no version has it.
-    pub async fn at_tag(&self, tag: &str) -> Result<Self> {
-        let version = manifest::tagged(&self.shared.env, self.shared.names, tag).await?;
-        self.at_version(version).await
+    pub fn at_tag<'a>(&'a self, tag: &'a str) -> BoxFuture<'a, Result<Self>> {
+        Box::pin(async move {
+            let version = manifest::tagged(&self.shared.env, self.shared.names, tag).await?;
+            self.at_version(version).await
+        })
     }
 
     /// The collection as its newest version was at a time, in milliseconds since 1970.
     ///
     /// # Errors
     /// `VersionGone` if no version that is kept is as old.
-    pub async fn at_time(&self, time_ms: u64) -> Result<Self> {
-        let version = manifest::as_of(&self.shared.env, self.shared.names, time_ms).await?;
-        self.at_version(version).await
+    pub fn at_time(&self, time_ms: u64) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let version = manifest::as_of(&self.shared.env, self.shared.names, time_ms).await?;
+            self.at_version(version).await
+        })
     }
 
     /// The version being read: the last committed one for the writer.
@@ -254,8 +264,8 @@ impl Collection {
     ///
     /// # Errors
     /// What reading the store can meet.
-    pub async fn versions(&self) -> Result<Vec<VersionInfo>> {
-        manifest::versions(&self.shared.env, self.shared.names).await
+    pub fn versions(&self) -> BoxFuture<'_, Result<Vec<VersionInfo>>> {
+        Box::pin(async move { manifest::versions(&self.shared.env, self.shared.names).await })
     }
 }
 

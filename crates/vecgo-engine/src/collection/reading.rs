@@ -7,32 +7,37 @@ use crate::query::{
     Explained, Facet, Fetch, Group, Grouping, Hit, Request, Scan, Snapshot, check_vector,
 };
 use crate::{Filter, Record, Result};
+use vecgo_io::BoxFuture;
 
 impl Collection {
     /// The records of some ids, in their order.
     ///
     /// # Errors
     /// What reading the store can meet.
-    pub async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
-        let snapshot = self.open_snapshot()?;
-        let mut records = Vec::with_capacity(ids.len());
-        for id in ids {
-            records.push(snapshot.get(id).await?);
-        }
-        Ok(records)
+    pub fn get<'a>(&'a self, ids: &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<Record>>>> {
+        Box::pin(async move {
+            let snapshot = self.open_snapshot()?;
+            let mut records = Vec::with_capacity(ids.len());
+            for id in ids {
+                records.push(snapshot.get(id).await?);
+            }
+            Ok(records)
+        })
     }
 
     /// Whether some ids are there, in their order.
     ///
     /// # Errors
     /// What reading the store can meet.
-    pub async fn exists(&self, ids: &[Id]) -> Result<Vec<bool>> {
-        let snapshot = self.open_snapshot()?;
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push(snapshot.find(id).await?.is_some());
-        }
-        Ok(found)
+    pub fn exists<'a>(&'a self, ids: &'a [Id]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(async move {
+            let snapshot = self.open_snapshot()?;
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                found.push(snapshot.find(id).await?.is_some());
+            }
+            Ok(found)
+        })
     }
 
     /// How many records there are.
@@ -45,8 +50,8 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a filter that is too deep or too large, or that compares with what can
     /// not be compared; and what reading the store can meet.
-    pub async fn count_where(&self, filter: Filter) -> Result<u64> {
-        Ok(self.matching(Some(filter)).await?.count())
+    pub fn count_where(&self, filter: Filter) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move { Ok(self.matching(Some(filter)).await?.count()) })
     }
 
     /// What a filter leaves of what there is to read.
@@ -65,8 +70,13 @@ impl Collection {
     ///
     /// # Errors
     /// `InvalidArgument` for a page of 0 records.
-    pub async fn scan(&self, fetch: Fetch, page: usize, filter: Option<Filter>) -> Result<Scan> {
-        Scan::new(self.matching(filter).await?, fetch, page)
+    pub fn scan(
+        &self,
+        fetch: Fetch,
+        page: usize,
+        filter: Option<Filter>,
+    ) -> BoxFuture<'_, Result<Scan>> {
+        Box::pin(async move { Scan::new(self.matching(filter).await?, fetch, page) })
     }
 
     /// The nearest records of one query.
@@ -74,12 +84,14 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a query that no record could equal, a knob that is out of range or does
     /// nothing for the collection's index, or a filter that is refused.
-    pub async fn search(&self, query: Vec<f32>, mut request: Request) -> Result<Vec<Hit>> {
-        self.check_query(&query)?;
-        request.check()?;
-        let snapshot = self.matching(request.filter.take()).await?;
-        let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
-        Ok(request.finish(hits))
+    pub fn search(&self, query: Vec<f32>, mut request: Request) -> BoxFuture<'_, Result<Vec<Hit>>> {
+        Box::pin(async move {
+            self.check_query(&query)?;
+            request.check()?;
+            let snapshot = self.matching(request.filter.take()).await?;
+            let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
+            Ok(request.finish(hits))
+        })
     }
 
     /// The nearest records of several queries, all seen at one moment.
@@ -87,19 +99,21 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` names the query at fault, or the knob; `ResourceExhausted` for more hits
     /// in all than should be held at once.
-    pub async fn search_batch(
+    pub fn search_batch(
         &self,
         queries: Vec<Vec<f32>>,
         mut request: Request,
-    ) -> Result<Vec<Vec<Hit>>> {
-        for (number, query) in queries.iter().enumerate() {
-            check_vector(self.shared.created(), query)
-                .map_err(|error| error.context(format!("query {number}")))?;
-        }
-        request.check()?;
-        let snapshot = self.matching(request.filter.take()).await?;
-        let answers = snapshot.search(queries.concat(), request.params).await?;
-        Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
+    ) -> BoxFuture<'_, Result<Vec<Vec<Hit>>>> {
+        Box::pin(async move {
+            for (number, query) in queries.iter().enumerate() {
+                check_vector(self.shared.created(), query)
+                    .map_err(|error| error.context(format!("query {number}")))?;
+            }
+            request.check()?;
+            let snapshot = self.matching(request.filter.take()).await?;
+            let answers = snapshot.search(queries.concat(), request.params).await?;
+            Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
+        })
     }
 
     fn check_query(&self, query: &[f32]) -> Result<()> {
@@ -110,27 +124,31 @@ impl Collection {
     ///
     /// # Errors
     /// As [`Collection::search`].
-    pub async fn search_groups(
+    pub fn search_groups(
         &self,
         query: Vec<f32>,
         mut request: Request,
         grouping: Grouping,
-    ) -> Result<Vec<Group>> {
-        self.check_query(&query)?;
-        let snapshot = self.matching(request.filter.take()).await?;
-        snapshot.search_groups(&query, &request, &grouping).await
+    ) -> BoxFuture<'_, Result<Vec<Group>>> {
+        Box::pin(async move {
+            self.check_query(&query)?;
+            let snapshot = self.matching(request.filter.take()).await?;
+            snapshot.search_groups(&query, &request, &grouping).await
+        })
     }
 
     /// How a search for one query goes about it, and what it finds.
     ///
     /// # Errors
     /// As [`Collection::search`].
-    pub async fn explain(&self, query: Vec<f32>, request: Request) -> Result<Explained> {
-        self.check_query(&query)?;
-        request.check()?;
-        let snapshot = self.open_snapshot()?;
-        let bound = request.filter.clone().map(|filter| snapshot.bind(filter)).transpose()?;
-        snapshot.explain(query, &request, bound).await
+    pub fn explain(&self, query: Vec<f32>, request: Request) -> BoxFuture<'_, Result<Explained>> {
+        Box::pin(async move {
+            self.check_query(&query)?;
+            request.check()?;
+            let snapshot = self.open_snapshot()?;
+            let bound = request.filter.clone().map(|filter| snapshot.bind(filter)).transpose()?;
+            snapshot.explain(query, &request, bound).await
+        })
     }
 
     /// The values of a field, or of the lists that it is, with the number of records that have each:
@@ -138,12 +156,12 @@ impl Collection {
     ///
     /// # Errors
     /// `InvalidArgument` for a filter that is refused; what reading the store can meet.
-    pub async fn facet(
-        &self,
-        field: &str,
+    pub fn facet<'a>(
+        &'a self,
+        field: &'a str,
         most: usize,
         filter: Option<Filter>,
-    ) -> Result<Vec<Facet>> {
-        self.matching(filter).await?.facet(field, most).await
+    ) -> BoxFuture<'a, Result<Vec<Facet>>> {
+        Box::pin(async move { self.matching(filter).await?.facet(field, most).await })
     }
 }

@@ -1,6 +1,7 @@
 use super::fetch::Fetch;
 use super::view::{Address, RowSource, Snapshot};
 use crate::{Error, Record, Result};
+use vecgo_io::BoxFuture;
 
 /// All records of one state of a collection, a page at a time.
 ///
@@ -38,13 +39,15 @@ impl Scan {
     ///
     /// # Errors
     /// What reading the store can meet.
-    pub async fn next_page(&mut self) -> Result<Option<Vec<Record>>> {
-        let mut records = Vec::new();
-        while records.len() < self.page {
-            let Some(address) = self.next_live() else { break };
-            records.push(self.snapshot.fetch(address, self.fetch).await?.into_record());
-        }
-        Ok((!records.is_empty()).then_some(records))
+    pub fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Vec<Record>>>> {
+        Box::pin(async move {
+            let mut records = Vec::new();
+            while records.len() < self.page {
+                let Some(address) = self.next_live() else { break };
+                records.push(self.snapshot.fetch(address, self.fetch).await?.into_record());
+            }
+            Ok((!records.is_empty()).then_some(records))
+        })
     }
 
     fn next_live(&mut self) -> Option<Address> {

@@ -7,6 +7,7 @@ use crate::collection::Collection;
 use crate::query::{Address, Fetch, RowSource, Snapshot};
 use crate::write::Message;
 use crate::{Error, ErrorKind, Result};
+use vecgo_io::BoxFuture;
 
 impl Collection {
     /// Changes what is said of the fields of documents: to anything that all records meet as they are.
@@ -14,27 +15,29 @@ impl Collection {
     ///
     /// # Errors
     /// `Conflict` names a record that does not meet it; nothing is changed then.
-    pub async fn set_schema(&self, schema: Schema) -> Result<u64> {
-        self.writer()?;
-        let mut known = self.open_snapshot()?;
-        if schema != known.view.schema {
-            known.check_documents(&schema, None).await?;
-        }
-        for round in 1..=ROUNDS {
-            let change = NewSchema {
-                schema: schema.clone(),
-                known: known.clone(),
-                is_last_try: round == ROUNDS,
-            };
-            let change = Box::new(change);
-            if let Some(version) = self.ask(|reply| Message::Schema { change, reply }).await? {
-                return Ok(version);
+    pub fn set_schema(&self, schema: Schema) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            self.writer()?;
+            let mut known = self.open_snapshot()?;
+            if schema != known.view.schema {
+                known.check_documents(&schema, None).await?;
             }
-            let now = self.open_snapshot()?;
-            now.check_documents(&schema, Some(&known)).await?;
-            known = now;
-        }
-        Err(Error::internal("a schema that was neither changed nor refused"))
+            for round in 1..=ROUNDS {
+                let change = NewSchema {
+                    schema: schema.clone(),
+                    known: known.clone(),
+                    is_last_try: round == ROUNDS,
+                };
+                let change = Box::new(change);
+                if let Some(version) = self.ask(|reply| Message::Schema { change, reply }).await? {
+                    return Ok(version);
+                }
+                let now = self.open_snapshot()?;
+                now.check_documents(&schema, Some(&known)).await?;
+                known = now;
+            }
+            Err(Error::internal("a schema that was neither changed nor refused"))
+        })
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vecgo_format::{CollectionNames, FormatError, ObjectName, Pin as PinObject};
-use vecgo_io::{Env, StoreErrorKind, StoreExt};
+use vecgo_io::{BoxFuture, Env, StoreErrorKind, StoreExt};
 
 use crate::collection::Shared;
 use crate::{Collection, Error, Result, manifest};
@@ -42,19 +42,27 @@ impl Collection {
     /// # Errors
     /// `VersionGone` if it is not kept, or only by a pin, which may end any moment; `ReadOnly` in a
     /// database open for reading.
-    pub async fn pin(&self, version: u64, lease: Duration, holder: &str) -> Result<Pin> {
-        if holder.len() > MAX_HOLDER_BYTES {
-            let found = holder.len();
-            let message = format!("a holder of {found} bytes; expected {MAX_HOLDER_BYTES} at most");
-            return Err(Error::invalid(message));
-        }
-        let shared = Arc::clone(&self.shared);
-        let committed = manifest::at(&shared.env, shared.names, version).await?;
-        let epoch = committed.manifest.epoch;
-        let holder = holder.to_owned();
-        let mut pin = Pin { keys: Vec::new(), epoch, version, holder, expires_ms: 0, shared };
-        pin.renew(lease).await?;
-        Ok(pin)
+    pub fn pin<'a>(
+        &'a self,
+        version: u64,
+        lease: Duration,
+        holder: &'a str,
+    ) -> BoxFuture<'a, Result<Pin>> {
+        Box::pin(async move {
+            if holder.len() > MAX_HOLDER_BYTES {
+                let found = holder.len();
+                let message =
+                    format!("a holder of {found} bytes; expected {MAX_HOLDER_BYTES} at most");
+                return Err(Error::invalid(message));
+            }
+            let shared = Arc::clone(&self.shared);
+            let committed = manifest::at(&shared.env, shared.names, version).await?;
+            let epoch = committed.manifest.epoch;
+            let holder = holder.to_owned();
+            let mut pin = Pin { keys: Vec::new(), epoch, version, holder, expires_ms: 0, shared };
+            pin.renew(lease).await?;
+            Ok(pin)
+        })
     }
 }
 
@@ -70,29 +78,35 @@ impl Pin {
     /// # Errors
     /// What writing to the store can meet; the lease before then still counts. `VersionGone` if it
     /// had ended, and the version is not kept.
-    pub async fn renew(&mut self, lease: Duration) -> Result<()> {
-        let had_ended = self.expires_ms <= self.shared.env.clock.wall_ms();
-        // The pin before is left to expire: a listing under way might find neither of the two.
-        self.put(lease).await?;
-        // A vacuum that listed the pins before has committed by now that the version goes.
-        let Self { shared, version, .. } = &*self;
-        if !had_ended || manifest::keeps_without_pins(&shared.env, shared.names, *version).await? {
-            return Ok(());
-        }
-        let gone = manifest::version_gone(*version);
-        let _ = self.release().await;
-        Err(gone)
+    pub fn renew(&mut self, lease: Duration) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let had_ended = self.expires_ms <= self.shared.env.clock.wall_ms();
+            // The pin before is left to expire: a listing under way might find neither of the two.
+            self.put(lease).await?;
+            // A vacuum that listed the pins before has committed by now that the version goes.
+            let Self { shared, version, .. } = &*self;
+            if !had_ended
+                || manifest::keeps_without_pins(&shared.env, shared.names, *version).await?
+            {
+                return Ok(());
+            }
+            let gone = manifest::version_gone(*version);
+            let _ = self.release().await;
+            Err(gone)
+        })
     }
 
     /// Lets go of the version.
     ///
     /// # Errors
     /// What the store can meet; the pin then expires by itself.
-    pub async fn release(&self) -> Result<()> {
-        for key in &self.keys {
-            self.shared.env.store.delete(key).await?;
-        }
-        Ok(())
+    pub fn release(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            for key in &self.keys {
+                self.shared.env.store.delete(key).await?;
+            }
+            Ok(())
+        })
     }
 
     async fn put(&mut self, lease: Duration) -> Result<()> {
