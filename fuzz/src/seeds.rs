@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Document, Entry, FieldSections,
-    FieldsBuilder, FrameBuilder, Id, Identity, Index, Kill, LogHeader, LogPosition, LogRange,
-    Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous,
-    Quantization, Schema, Section, SectionKind, SegmentRef, catalogue_key, encode_document,
-    encode_document_under, encode_spans,
+    BLOCK_BYTES, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject, Directory,
+    Document, Entry, FieldSections, FieldsBuilder, FrameBuilder, Id, Identity, Index, Kill,
+    LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName,
+    ObjectRef, Parent, Pin, Previous, Quantization, RecallTarget, Schema, Section, SectionKind,
+    SegmentRef, catalogue_key, encode_document, encode_document_under, encode_spans,
 };
 
 use crate::log::DIM;
@@ -79,6 +79,7 @@ fn manifests() -> [Named; 2] {
         directory,
         deletes,
         dead_rows: u32::from(deletes.is_some()),
+        calibration: Calibration::default(),
     };
     let segments = Manifest {
         number: 9,
@@ -86,11 +87,19 @@ fn manifests() -> [Named; 2] {
         sequence: 40,
         oldest: 5,
         tags: [("first".to_owned(), 1), ("release 2".to_owned(), 4)].into(),
-        next_segment: 3,
+        next_segment: 4,
+        config: empty.config.with_recall_target(RecallTarget::new(0.9).ok()),
         schema: schema(),
         segments: vec![
             segment(1, full_directory(), None),
             segment(2, full_directory(), Some(object(11, 5))),
+            SegmentRef {
+                calibration: Calibration::new(vec![
+                    CalibrationPoint { k: 10, effort: 64, recall: 9_000 },
+                    CalibrationPoint { k: 10, effort: 128, recall: 10_000 },
+                ]),
+                ..segment(3, indexed_directory(), None)
+            },
         ],
         ..empty.clone()
     };
@@ -221,6 +230,22 @@ fn full_directory() -> Directory {
         (SectionKind::Payloads, 0),
         (SectionKind::Other(999), 1),
     ];
+    Directory { rows: 4, config, sections: place(&sections) }
+}
+
+fn indexed_directory() -> Directory {
+    let config = Config::new(DIM, Metric::Cosine)
+        .with_index(Index::Ivf { n_clusters: None })
+        .with_quantization(Quantization::None);
+    let index = [
+        SectionKind::Norms,
+        SectionKind::Space,
+        SectionKind::Clusters,
+        SectionKind::Centres,
+        SectionKind::CentreFactors,
+    ];
+    let plain = plain_directory().sections.into_iter().map(|plain| (plain.kind, plain.length));
+    let sections: Vec<_> = plain.chain(index.map(|kind| (kind, 4 * 4))).collect();
     Directory { rows: 4, config, sections: place(&sections) }
 }
 

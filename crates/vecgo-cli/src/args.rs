@@ -113,11 +113,12 @@ pub(crate) enum Verb {
         #[arg(long = "set", value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// Change the index or the quantization of a collection: of what is written from then on.
+    /// Change the index or the quantization of a collection, of what is written from then on, or how much
+    /// searches find.
     Configure {
         uri: PathBuf,
         #[command(flatten)]
-        index: IndexArgs,
+        config: ConfigArgs,
     },
     /// Give a version a name: it is kept for as long as it has one.
     Tag {
@@ -160,7 +161,7 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) metric: Metric,
     #[command(flatten)]
-    pub(crate) index: IndexArgs,
+    pub(crate) config: ConfigArgs,
     /// What the fields of documents have to be, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
@@ -189,6 +190,17 @@ pub(crate) struct IndexArgs {
     /// disk rabitq:4).
     #[arg(long)]
     pub(crate) quantization: Option<String>,
+}
+
+/// What of a collection can be changed, but for its schema.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    /// How much of what is nearest searches find unless they are told otherwise, 0.5 to 0.9999; none, the
+    /// default, to go as far as usual.
+    #[arg(long, value_name = "RECALL")]
+    pub(crate) recall_target: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -253,10 +265,13 @@ pub(crate) struct Knobs {
     /// Clusters of each segment that an IVF search looks into, 1 to 1048576.
     #[arg(long, value_name = "N")]
     pub(crate) nprobe: Option<usize>,
+    /// Go as far as finds this part of what is nearest, 0.5 to 0.9999; not beside --ef or --nprobe.
+    #[arg(long, value_name = "RECALL")]
+    pub(crate) recall_target: Option<f64>,
     /// Candidates scored again by their vectors, 1 to 65536; needs a quantization.
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<usize>,
-    /// Score every record; --ef, --nprobe and --rerank have no say then.
+    /// Score every record; none of the settings above has a say then.
     #[arg(long)]
     pub(crate) exact: bool,
     /// Find only records that match.
@@ -301,7 +316,7 @@ pub(crate) struct Bench {
     /// How many records to find.
     #[arg(short, default_value_t = 10)]
     pub(crate) k: usize,
-    /// Settings to measure, a point each: ef=16,32,…, nprobe=… or rerank=…
+    /// Settings to measure, a point each: ef=16,32,…, nprobe=…, rerank=… or recall_target=…
     #[arg(long, value_name = "KNOB=N,…")]
     pub(crate) sweep: Option<String>,
     /// Threads that search at the same time.

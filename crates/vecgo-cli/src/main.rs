@@ -76,7 +76,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
             verbs::records::facet(&target, &field, k, filter.as_ref(), out)
         }
         Verb::Schema { file, .. } => verbs::schema::run(&target, file.as_deref(), out),
-        Verb::Configure { index, .. } => verbs::configure::run(&target, &index, out),
+        Verb::Configure { config, .. } => verbs::configure::run(&target, &config, out),
         Verb::Count { filter, .. } => verbs::records::count(&target, filter.as_ref(), out),
         Verb::Stats { .. } => verbs::inspect::stats(&target, out),
         Verb::Versions { .. } => verbs::versions::list(&target, out),

@@ -3,6 +3,9 @@
 //! A version is a manifest that names immutable objects; everything here makes such versions,
 //! reads them, or brings one back. `ARCHITECTURE.md` at the root of the repository says which
 //! folder answers which question.
+//!
+//! What a public function does that reads or opens is a `BoxFuture`: an `async fn` would be compiled once more in
+//! every crate that awaits it, with all that it calls. Those that only ask the writer may be `async`.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +24,7 @@ mod manifest;
 mod memtable;
 mod options;
 mod query;
+mod recall;
 mod record;
 mod recover;
 mod schema;
@@ -53,5 +57,5 @@ pub use vecgo_io::MemoryStats;
 pub use vecgo_format::{
     Config, ConfigError, Document, FieldSchema, FieldType, Id, Index, MAX_CLUSTERS, MAX_DIM,
     MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS,
-    Metric, Quantization, Schema, SchemaError, Timestamp, TimestampError,
+    Metric, Quantization, RecallTarget, Schema, SchemaError, Timestamp, TimestampError,
 };

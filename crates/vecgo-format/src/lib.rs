@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calibration;
 mod catalogue;
 mod checksum;
 mod codec;
@@ -24,9 +25,12 @@ mod schema;
 mod segment;
 mod version;
 
+pub use calibration::{Calibration, CalibrationPoint};
 pub use catalogue::{Catalogue, Entry};
 pub use checksum::{BlockChecksums, checksum};
-pub use config::{Config, ConfigError, Index, MAX_CLUSTERS, MAX_DIM, Metric, Quantization};
+pub use config::{
+    Config, ConfigError, Index, MAX_CLUSTERS, MAX_DIM, Metric, Quantization, RecallTarget,
+};
 pub use deletes::DeleteObject;
 pub use document::{
     Document, DocumentError, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, RawList, RawObject, RawValue,

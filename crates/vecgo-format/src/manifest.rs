@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, MANIFEST};
 use crate::{
-    Config, Directory, FormatError, Identity, Metric, ObjectName, Schema, SectionKind, checksum,
+    Calibration, Config, Directory, FormatError, Identity, Metric, ObjectName, Schema, SectionKind,
+    checksum,
 };
 
 /// The manifest that another one was made from.
@@ -56,6 +57,8 @@ pub struct SegmentRef {
     pub deletes: Option<ObjectRef>,
     /// Rows dead in that object.
     pub dead_rows: u32,
+    /// How much of what is nearest searches through its index find, if that was measured.
+    pub calibration: Calibration,
 }
 
 /// A version: created once, never changed.
@@ -135,6 +138,7 @@ impl Manifest {
                     encode_object(deletes, &mut out);
                 }
             }
+            segment.calibration.encode(&mut out);
         }
         let bytes = envelope::seal(MANIFEST, &out.finish());
         let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
@@ -215,7 +219,8 @@ impl Manifest {
             return Err(format!("flushed through write {} of {sequence}", log.flushed));
         }
         let mut least = 0;
-        for SegmentRef { number, directory, deletes, dead_rows, .. } in &self.segments {
+        for SegmentRef { number, directory, deletes, dead_rows, calibration, .. } in &self.segments
+        {
             if *number < least || *number >= self.next_segment {
                 return Err(format!("segment {number}, next is {}", self.next_segment));
             }
@@ -228,6 +233,9 @@ impl Manifest {
             }
             if !directory.config.has_vectors_of(&self.config) {
                 return Err(format!("segment {number} has {}", directory.config));
+            }
+            if !calibration.points().is_empty() && !directory.has_index() {
+                return Err(format!("segment {number} has a calibration and no index"));
             }
             let norms = directory.section(SectionKind::Norms).is_some();
             if norms != (self.config.metric() == Metric::Cosine) {
@@ -279,5 +287,6 @@ fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
         1 => Some(decode_object(bytes)?),
         tag => return Err(bytes.invalid(format!("delete tag {tag}, expected 0 or 1"))),
     };
-    Ok(SegmentRef { number, object, directory, deletes, dead_rows })
+    let calibration = Calibration::decode(bytes)?;
+    Ok(SegmentRef { number, object, directory, deletes, dead_rows, calibration })
 }

@@ -8,7 +8,7 @@ use common::reseal;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, Config, ConfigError, Entry, FormatError, Identity, Index, MAX_DIM, Metric,
-    Quantization, Schema,
+    Quantization, RecallTarget, Schema,
 };
 
 fn ivf(clusters: u32) -> Config {
@@ -129,6 +129,24 @@ fn what_is_refused() {
     }
 }
 
+#[test]
+fn recall_targets() {
+    for (text, recall) in [("0.5", 0.5), ("0.95", 0.95), ("0.9999", 0.9999)] {
+        let target: RecallTarget = text.parse().unwrap();
+        assert_eq!((target.to_string().as_str(), target.get()), (text, recall));
+        assert_eq!(RecallTarget::new(recall), Ok(target));
+    }
+    for text in ["0", "0.4999", "1", "0.99996", "-0.9", "95", "NaN", "inf", "", "most"] {
+        let told = text.parse::<RecallTarget>().unwrap_err().to_string();
+        let expected = "expected 0.5 to 0.9999; an exact search finds all";
+        assert_eq!(told, format!("recall target is {text}; {expected}"));
+    }
+    let config = ivf(0).with_recall_target(RecallTarget::new(0.99).ok());
+    let told = "dim 3, metric l2, index ivf, quantization rabitq:8, recall target 0.99";
+    assert_eq!(config.to_string(), told);
+    assert_eq!(config.of_segments(), ivf(0));
+}
+
 /// A catalogue of one collection, and where its configuration stands.
 fn with_config(config: Config) -> (Vec<u8>, usize) {
     let schema = Schema::default();
@@ -139,7 +157,7 @@ fn with_config(config: Config) -> (Vec<u8>, usize) {
     (bytes, 8 + 40 + 1 + 2 + 16)
 }
 
-/// Bytes of the twelve at which something is changed, and what is put there.
+/// Where something is changed, and what is put there.
 type Change = (usize, &'static [u8]);
 
 #[test]
@@ -161,6 +179,9 @@ fn bytes_that_are_no_configuration() {
                 (14, &[1]),
                 (14, &[2, 8]),
                 (15, &[8]),
+                (16, &[1]),
+                (16, &[0x87, 0x13]),
+                (16, &[0x10, 0x27]),
             ],
         ),
         (
@@ -204,7 +225,7 @@ fn bytes_that_are_no_configuration() {
 proptest! {
     /// Every configuration has bytes of its own, and no others.
     #[test]
-    fn what_reads_is_what_was_written(config in common::config(), bytes: [u8; 16]) {
+    fn what_reads_is_what_was_written(config in common::config(), bytes: [u8; 18]) {
         let (written, start) = with_config(config);
         prop_assert_eq!(Catalogue::decode(&written).unwrap().0.collections["a"].config, config);
         let mut other = written;

@@ -290,7 +290,7 @@ fn required_is_0_or_1() {
     for required in [0, 1, 2, 0xff] {
         let mut bytes = bytes.clone();
         // Rows, configuration, the number of sections, the first one's kind.
-        bytes[4 + 16 + 1 + 2] = required;
+        bytes[4 + 18 + 1 + 2] = required;
         assert_eq!(Directory::decode(&bytes, 1000).is_ok(), required < 2, "{required}");
     }
 }

@@ -19,7 +19,7 @@ mod parallel;
 pub use cluster::{Centres, ClusterParams, Clusters, cluster};
 
 pub use graph::{
-    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, NO_EDGE, Near, Neighbour, OldGraph,
-    Points, Reach, Scratch, Wanted, Width, build,
+    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, Hidden, NO_EDGE, Near, Neighbour,
+    OldGraph, Points, Reach, Scratch, Wanted, Width, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

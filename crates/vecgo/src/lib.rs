@@ -63,8 +63,9 @@ pub use vecgo_engine::{
     Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index,
     MAX_CANDIDATES, MAX_CLUSTERS, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
     MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan,
-    Quantization, Record, Records, Result, Retention, Schema, SchemaError, SegmentStats,
-    SegmentWritten, Sizing, Stats, Update, Vacuumed, VerifyReport, VersionInfo, WalSync,
+    Quantization, RecallTarget, Record, Records, Result, Retention, Schema, SchemaError,
+    SegmentStats, SegmentWritten, Sizing, Stats, Update, Vacuumed, VerifyReport, VersionInfo,
+    WalSync,
 };
 
 /// The programs of README.md and of the guides of the library are compiled and run.

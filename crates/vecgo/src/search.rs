@@ -122,8 +122,20 @@ macro_rules! settings {
                 self
             }
 
+            /// Goes as far as it takes to find this part of what is nearest, 0.5 to 0.9999, on average over
+            /// queries like the records: when a segment is written, it is measured how much of what is nearest
+            /// to some of its rows is found how far. [`explain`](Search::explain) says how far that is. Without
+            /// it, and without `ef` and `nprobe`, that of the collection counts
+            /// ([`Config::with_recall_target`](crate::Config::with_recall_target)), if it has one.
+            ///
+            /// Refused, as `InvalidArgument`, beside `ef` or `nprobe`.
+            pub fn recall_target(mut self, recall: f64) -> Self {
+                self.request.params.recall_target = Some(recall);
+                self
+            }
+
             /// Scores every record by its vector, so that the answer is that of brute force.
-            /// Always accepted; `ef`, `nprobe` and `rerank` have no say then.
+            /// Always accepted; `ef`, `nprobe`, `recall_target` and `rerank` have no say then.
             pub fn exact(mut self) -> Self {
                 self.request.params.exact = true;
                 self

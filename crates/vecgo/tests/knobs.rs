@@ -4,7 +4,7 @@
 
 use vecgo::{
     Collection, Config, Error, ErrorKind, Id, Index, MAX_CANDIDATES, MAX_CLUSTERS, Metric,
-    Quantization, Record,
+    Quantization, RecallTarget, Record,
 };
 
 const DIM: usize = 4;
@@ -72,6 +72,7 @@ fn a_collection_keeps_what_it_was_created_with() {
         flat().with_index(Index::disk()),
         ivf(),
         flat().with_index(Index::Ivf { n_clusters: std::num::NonZeroU32::new(7) }),
+        ivf().with_recall_target(RecallTarget::new(0.9).ok()),
     ];
     for (n, config) in configs.iter().enumerate() {
         db.create(format!("c{n}"), *config).wait().unwrap();
@@ -145,10 +146,28 @@ fn numbers_out_of_range_are_refused() {
     let words = ["nprobe is", "1 to 1048576"];
     both_are_refused(&clusters, |s| s.nprobe(0), |s| s.nprobe(0), &words);
     both_are_refused(&clusters, too_many, |s| s.nprobe(usize::MAX), &words);
+    let words = ["recall target is 1", "0.5 to 0.9999", "exact"];
+    both_are_refused(&docs, |s| s.recall_target(1.0), |s| s.recall_target(1.0), &words);
+    both_are_refused(&docs, |s| s.recall_target(95.0), |s| s.recall_target(0.4), &["0.5 to"]);
+    both_are_refused(&docs, |s| s.recall_target(f64::NAN), |s| s.recall_target(-0.9), &["0.5 to"]);
     for knob in [1, MAX_CANDIDATES] {
         let hits = docs.search([1.0; DIM]).k(7).ef(knob).rerank(knob).wait().unwrap();
         assert_eq!(hits.len(), 7);
     }
+}
+
+#[test]
+fn a_recall_target_stands_alone() {
+    let docs = collection(Config::new(DIM, Metric::L2));
+    let both = |s: vecgo::Search| s.recall_target(0.9).ef(10);
+    both_are_refused(&docs, both, |s| s.ef(10).recall_target(0.9), &["recall_target and ef"]);
+    let clusters = collection(ivf());
+    let both = |s: vecgo::Search| s.recall_target(0.9).nprobe(10);
+    let words = ["recall_target and nprobe", "give one"];
+    both_are_refused(&clusters, both, |s| s.nprobe(10).recall_target(0.9), &words);
+    docs.search([1.0; DIM]).recall_target(0.9).rerank(50).wait().unwrap();
+    docs.search([1.0; DIM]).recall_target(0.9).exact().wait().unwrap();
+    collection(flat()).search([1.0; DIM]).recall_target(0.9).wait().unwrap();
 }
 
 /// A few rows are scored one by one, whatever the index; `exact` is taken by all.

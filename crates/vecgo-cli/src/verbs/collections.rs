@@ -1,5 +1,5 @@
 use serde_json::{Map, Value, json};
-use vecgo::{Config, ErrorKind, Index, Schema};
+use vecgo::{Config, ErrorKind, Index, RecallTarget, Schema};
 
 use super::configure::configured;
 use super::{reader, reading, schema};
@@ -10,7 +10,7 @@ use crate::output::Output;
 
 pub(crate) fn create(target: &Target, create: Create, out: &Output) -> Result<Answer, Failure> {
     let schema = create.schema.as_deref().map(schema::read).transpose()?;
-    let config = configured(Config::new(create.dim, create.metric), &create.index)?;
+    let config = configured(Config::new(create.dim, create.metric), &create.config)?;
     let db = target.open().wait()?;
     let creation = db.create(&target.collection, config).schema(schema.clone().unwrap_or_default());
     let created = match creation.wait() {
@@ -58,6 +58,7 @@ pub(super) fn described(config: &Config) -> Map<String, Value> {
         "ef_construction": ef_construction,
         "n_clusters": n_clusters,
         "quantization": config.quantization().to_string(),
+        "recall_target": config.recall_target().map(RecallTarget::get),
     });
     described.as_object().cloned().unwrap_or_default()
 }

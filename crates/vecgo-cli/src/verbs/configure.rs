@@ -6,12 +6,22 @@ use vecgo::{Config, Index, Quantization};
 use super::collections::described;
 use super::writer;
 use crate::Answer;
-use crate::args::{IndexArgs, Target};
+use crate::args::{ConfigArgs, IndexArgs, Target};
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// A configuration with what was given in place of what it has.
-pub(super) fn configured(config: Config, given: &IndexArgs) -> Result<Config, Failure> {
+pub(super) fn configured(config: Config, given: &ConfigArgs) -> Result<Config, Failure> {
+    let config = indexed(config, &given.index)?;
+    Ok(match given.recall_target.as_deref() {
+        Some("none") => config.with_recall_target(None),
+        Some(recall) => config.with_recall_target(Some(recall.parse()?)),
+        None => config,
+    })
+}
+
+/// The same of its index and quantization.
+pub(super) fn indexed(config: Config, given: &IndexArgs) -> Result<Config, Failure> {
     let named = given.index.as_deref().map(str::parse::<Index>).transpose()?;
     let is_there = |index: &Index| discriminant(index) == discriminant(&config.index());
     // Of the index that is there what is not given stays.
@@ -43,15 +53,20 @@ pub(super) fn configured(config: Config, given: &IndexArgs) -> Result<Config, Fa
     })
 }
 
-pub(crate) fn run(target: &Target, given: &IndexArgs, out: &Output) -> Result<Answer, Failure> {
+pub(crate) fn run(target: &Target, given: &ConfigArgs, out: &Output) -> Result<Answer, Failure> {
     let collection = writer(target)?;
-    let config = configured(collection.config(), given)?;
+    let before = collection.config();
+    let config = configured(before, given)?;
     let version = collection.configure(config).wait()?;
     collection.close().wait()?;
     let mut json = described(&config);
     json.insert("version".to_owned(), version.into());
     out.object(&Value::Object(json));
     out.line(format!("`{}` has {config}", target.collection));
-    out.line("segments that are there keep what they have until they are merged: `vecgo compact`");
+    if config.of_segments() != before.of_segments() {
+        out.line(
+            "segments that are there keep what they have until they are merged: `vecgo compact`",
+        );
+    }
     Ok(Answer::Yes)
 }

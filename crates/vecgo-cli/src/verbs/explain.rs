@@ -44,6 +44,8 @@ fn print(explained: &Explained, out: &Output) {
             "kept": part.kept,
             "plan": part.plan.name(),
             "why": part.why,
+            "effort": part.effort,
+            "expected_recall": part.expected_recall,
             "clusters": part.clusters,
             "estimated": part.estimated,
             "scored": part.scored,
@@ -61,14 +63,15 @@ fn print(explained: &Explained, out: &Output) {
     out.line(format!("{} hits; filter {filter} us, search {search} us", explained.hits.len()));
     out.line(format!(
         "{:<12} {:>9} {:>8} {:>9} {:>8} {:>9} {:>8} {:>6}  {:<11} why",
-        "part", "rows", "dead", "matched", "clusters", "estimated", "scored", "reads", "plan"
+        "part", "rows", "dead", "matched", "effort", "estimated", "scored", "reads", "plan"
     ));
     for part in &explained.parts {
         let matched = part.matched.map_or("-".to_owned(), |matched| matched.to_string());
         let (name, plan) = (name(part), part.plan.name());
-        let PartExplained { rows, dead, clusters, estimated, scored, reads, why, .. } = part;
+        let effort = part.effort.map_or("-".to_owned(), |effort| effort.to_string());
+        let PartExplained { rows, dead, estimated, scored, reads, why, .. } = part;
         out.line(format!(
-            "{name:<12} {rows:>9} {dead:>8} {matched:>9} {clusters:>8} {estimated:>9} {scored:>8} {reads:>6}  {plan:<11} {why}"
+            "{name:<12} {rows:>9} {dead:>8} {matched:>9} {effort:>8} {estimated:>9} {scored:>8} {reads:>6}  {plan:<11} {why}"
         ));
     }
 }

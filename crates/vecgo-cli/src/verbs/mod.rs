@@ -61,6 +61,9 @@ macro_rules! with_knobs {
         if let Some(nprobe) = knobs.nprobe {
             search = search.nprobe(nprobe);
         }
+        if let Some(recall) = knobs.recall_target {
+            search = search.recall_target(recall);
+        }
         if let Some(rerank) = knobs.rerank {
             search = search.rerank(rerank);
         }

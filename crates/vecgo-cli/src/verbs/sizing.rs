@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vecgo::{Config, Index, Record, Records};
 
 use super::collections::described;
-use super::configure::configured;
+use super::configure::indexed;
 use crate::Answer;
 use crate::args::Sizing;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ const GROWTH: f64 = 0.09;
 const IMPORT: f64 = 1.25;
 
 pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
-    let config = configured(Config::new(args.dim, args.metric), &args.index)?;
+    let config = indexed(Config::new(args.dim, args.metric), &args.index)?;
     let records = Records {
         rows: args.rows,
         id_bytes: args.id_bytes,

@@ -126,6 +126,18 @@ fn configure_keeps_what_is_not_given() {
     assert_eq!((&flat["index"], &flat["quantization"]), (&json!("flat"), &json!("none")));
     assert_eq!(place.json("stats db")["index"], "flat");
     place.refuses("configure db --m 5", "InvalidArgument", &["--m", "flat"]);
+    assert!(flat["recall_target"].is_null());
+    assert_eq!(configured("--recall-target 0.9")["recall_target"], 0.9);
+    let graph = configured("--index graph");
+    assert_eq!((&graph["index"], &graph["recall_target"]), (&json!("graph"), &json!(0.9)));
+    assert!(place.ok("configure db --recall-target 0.95").ends_with("recall target 0.95\n"));
+    assert_eq!(place.json("stats db")["recall_target"], 0.95);
+    let words = ["recall target is 1.5", "0.5 to 0.9999"];
+    place.refuses("configure db --recall-target 1.5", "InvalidArgument", &words);
+    place.ok("search db --vector [1,2,3] --recall-target 0.8");
+    let both = "search db --vector [1,2,3] --recall-target 0.8 --ef 9";
+    place.refuses(both, "InvalidArgument", &["recall_target and ef"]);
+    assert!(configured("--recall-target none")["recall_target"].is_null());
 }
 
 #[test]

@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future::{or, pending};
 use roaring::RoaringBitmap;
-use vecgo_format::{Config, Index, ObjectName, SectionKind, SegmentRef};
-use vecgo_index::NO_EDGE;
+use vecgo_format::{Calibration, Config, Index, ObjectName, SectionKind, SegmentRef};
+use vecgo_index::{NO_EDGE, Threads};
 use vecgo_io::{Charge, SpawnExt, Use};
 
 use crate::collection::Shared;
 use crate::index::{Graph, Old, make};
+use crate::recall::{Given, Sample};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
 };
@@ -110,9 +111,12 @@ pub(crate) fn memory_of_rows(
     // there are so many, the row and the number.
     let pairs = documents.saturating_mul(4).min(rows.saturating_mul(512));
     let found = fields.saturating_mul(4).saturating_add(pairs);
+    // Some are searched for, by each thread.
+    let sample = (rows / 32).min(512).saturating_mul(config.dim() as u64 * 4 * 2);
     // Texts are held as they are read, and once more in a section.
     let texts = texts.saturating_mul(2);
-    rows.saturating_mul(row_bytes(config)).saturating_add(texts).saturating_add(found)
+    let held = rows.saturating_mul(row_bytes(config)).saturating_add(sample);
+    held.saturating_add(texts).saturating_add(found)
 }
 
 /// About how much memory it takes to merge a segment of which so many rows are dead.
@@ -158,11 +162,47 @@ impl Merge {
             return Ok(None);
         }
         let arrangement = self.arrange(&inputs, read.vectors()).await?;
+        let sample = self.sample(read.vectors(), &arrangement)?;
         let named = self.write(read, &arrangement).await?;
         let Arrangement { order, extra } = arrangement;
         // What is loaded of the new segment is as large.
         drop((extra, charge));
-        self.output(named, &inputs, &order).await.map(Some)
+        let mut output = self.output(named, &inputs, &order).await?;
+        if let Some(sample) = sample {
+            output.named.calibration = self.measure(&sample, &output).await?;
+            output.segment.calibrate(output.named.calibration.clone());
+        }
+        Ok(Some(output))
+    }
+
+    /// What the index that was made is to be tried with, if one was.
+    fn sample(&self, vectors: &[f32], made: &Arrangement) -> Result<Option<Sample>> {
+        if made.extra.is_empty() {
+            return Ok(None);
+        }
+        let (kernels, metric, dim) = (self.shared.kernels, self.shared.metric(), self.shared.dim());
+        let threads = Threads(self.shared.env.spawn.parallelism());
+        let given = Given { kernels, metric, dim, vectors };
+        Sample::draw(given, self.number, threads, &self.stop).map(Some)
+    }
+
+    /// Tries what was written. A segment of which that fails is as good as others: what is wrong with it, who
+    /// searches it is told.
+    async fn measure(&self, sample: &Sample, output: &Output) -> Result<Calibration> {
+        let measured = async {
+            let segment = match output.segment.index() {
+                Some(_) => Arc::clone(&output.segment),
+                // Nobody has searched here: what is loaded of it goes when this is done.
+                None => {
+                    Arc::new(Segment::open_again(&self.shared, &output.named, "the merge").await?)
+                }
+            };
+            sample.measure(&self.shared, segment, output.rows.as_deref(), &self.stop).await
+        };
+        match measured.await {
+            Err(_) if self.stop.check().is_ok() => Ok(Calibration::NONE),
+            measured => measured,
+        }
     }
 
     async fn take_memory(&self) -> Result<Charge> {

@@ -1,4 +1,4 @@
-use vecgo_format::{Directory, SectionKind};
+use vecgo_format::SectionKind;
 use vecgo_quant::Space;
 
 use super::clusters::Clusters;
@@ -48,12 +48,6 @@ impl IndexPart {
         SectionKind::LowerFactors,
     ];
 
-    /// Whether a segment has one.
-    pub(crate) fn is_in(directory: &Directory) -> bool {
-        let has = |kind| directory.section(kind).is_some();
-        has(SectionKind::Edges) || has(SectionKind::Centres)
-    }
-
     /// Reads, verifies and checks it.
     pub(crate) async fn load(segment: &Segment) -> Result<Self> {
         let space = read_space(segment).await?;
@@ -71,6 +65,14 @@ impl IndexPart {
 
     pub(crate) fn row_count(&self) -> usize {
         self.rows as usize
+    }
+
+    /// How many clusters there are to search, if that is what a search goes through.
+    pub(crate) fn cluster_count(&self) -> usize {
+        match &self.through {
+            Through::Clusters(clusters) => clusters.count(),
+            Through::Graph(_) => 0,
+        }
     }
 
     /// Clusters that are searched for `k` rows, unless a number is asked for.

@@ -140,6 +140,9 @@ impl Walker {
                 if let Some(lives) = &lives {
                     out.retain(|row| lives(*row));
                 }
+                if let Some(hidden) = self.hidden {
+                    out.retain(|row| *row != hidden);
+                }
             }
         };
         match (by_vectors, &part.coded) {

@@ -1,4 +1,4 @@
-use vecgo_index::{Near, Neighbour, Reach, Scratch};
+use vecgo_index::{Hidden, Near, Neighbour, Reach, Scratch};
 use vecgo_kernels::Kernels;
 use vecgo_quant::{CodeQuery, Space};
 
@@ -85,6 +85,8 @@ pub(crate) struct Walker {
     pub(super) upper: Vec<i32>,
     pub(super) lower: Vec<i32>,
     pub(crate) counts: Counts,
+    /// A row that is not found, as if it were not there.
+    pub(super) hidden: Option<u32>,
 }
 
 impl Walker {
@@ -143,6 +145,12 @@ impl Walker {
         self.found.truncate(k);
         self.count(entries.len());
         Some(Found { rows: &self.found, live, near })
+    }
+
+    /// Searches as if a row were not there from now on.
+    pub(crate) fn hide(&mut self, hidden: Hidden) {
+        self.hidden = Some(hidden.row);
+        self.scratch.hide(hidden);
     }
 
     pub(super) fn set_query(&mut self, kernels: Kernels, space: &Space, vector: &[f32]) {
@@ -217,6 +225,7 @@ impl Walker {
                 self.chosen.extend(numbers.iter().filter_map(scored));
             }
         }
+        self.chosen.retain(|start| Some(start.row()) != self.hidden);
         Neighbour::keep_nearest(&mut self.chosen, STARTS);
         let (Some(_), Some(nearest)) = (numbers, self.chosen.iter().min()) else {
             return Start::Near;

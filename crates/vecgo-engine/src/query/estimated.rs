@@ -4,6 +4,7 @@
 
 use vecgo_index::Reach;
 
+use super::effort::Effort;
 use super::exact::{Scored, Which};
 use super::explain::Plan;
 use super::nearest::Nearest;
@@ -12,33 +13,15 @@ use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Seen, Snapshot};
 use crate::filter::MatchedRows;
-use crate::index::{ByVectors, Clusters, Graph, IndexPart, Rerank, Start, Through, Walker};
+use crate::index::{ByVectors, Clusters, Graph, IndexPart, Start, Through, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
-
-/// How far a search through indexes goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Effort {
-    pub(super) k: usize,
-    pub(super) ef: usize,
-    /// Clusters to search, if a number was asked for.
-    pub(super) clusters: Option<usize>,
-    pub(super) rerank: Rerank,
-}
 
 /// A walk that begins away from the query keeps so many times as many candidates: what is nearest of
 /// what is far is about as near as much else.
 const AWAY: usize = 3;
 
 impl Effort {
-    /// Candidates that a scan keeps.
-    pub(super) fn keep(self) -> usize {
-        match self.rerank {
-            Rerank::Best(rows) => rows.max(self.ef),
-            Rerank::MayBeAmong(_) => self.ef,
-        }
-    }
-
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
     /// as many candidates takes. The fewer edges lead from it to itself, the more lists of them the walk
     /// reads for each row. Measured on 100 to 384 dimensions; within a third of that on each.
@@ -70,45 +53,22 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Scored>> {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let rerank = match params.rerank {
-            Some(rows) => Rerank::Best(rows.max(k)),
-            None => Rerank::MayBeAmong(k),
-        };
-        let ef = SearchParams { k, ..params }.kept();
-        let effort = Effort { k, ef, clusters: params.nprobe, rerank };
+        let params = SearchParams { k, ..params };
         let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
         let mut nearest = Nearest::new(k);
         let coded = self.short_codes(params)?;
-        let not_scanned = self.rows_not_scanned(&coded, effort)?;
+        let not_scanned = self.rows_not_scanned(&coded, params)?;
         let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned)).await?;
         scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
         let mut walker = self.shared.walkers.take();
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
-            let seen = self.seen(source, row_source);
-            let estimated_before = walker.counts.estimates;
-            match self.plan(live, seen, effort)? {
-                Way::Nothing | Way::Vectors => continue,
-                Way::Codes(part) => {
-                    self.note(source, |note| note.plan = Plan::Codes);
-                    self.scan_matches(&mut walker, (live, part), seen, (query, effort), &mut rows)?;
-                }
-                Way::Walk(part, graph) => {
-                    let parts = (live, part, graph);
-                    let walked = self.walk(&mut walker, parts, seen, (query, effort), &mut rows)?;
-                    self.note(source, |note| note.plan = walked);
-                }
-                Way::Probe(part, clusters) => {
-                    self.note(source, |note| note.plan = Plan::Clusters);
-                    let (of, through) = ((source, live), (part, clusters));
-                    self.probe(&mut walker, of, through, (query, effort), &mut rows)?;
-                }
+            let (of, effort) =
+                ((source, live), Effort::of(params, &live.segment, self.matched.is_some()));
+            if !self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? {
+                continue;
             }
-            let estimated = walker.counts.estimates - estimated_before;
-            self.note(source, |note| {
-                (note.estimated, note.scored) = (estimated, rows.len() as u64);
-            });
             live.segment.prefetch(&rows);
             for row in &rows {
                 let (distance, score) =
@@ -122,13 +82,47 @@ impl Snapshot {
         Ok(nearest.into_sorted())
     }
 
+    /// Finds the rows of a segment to score by their vectors, if it is gone through by its index.
+    pub(crate) fn rows_by_index(
+        &self,
+        walker: &mut Walker,
+        (source, live): (u32, &LiveSegment),
+        (query, effort): (&[f32], Effort),
+        rows: &mut Vec<u32>,
+    ) -> Result<bool> {
+        let seen = self.seen(source, RowSource::Segment(live));
+        let estimated_before = walker.counts.estimates;
+        let plan = match self.plan(live, seen, effort)? {
+            Way::Nothing | Way::Vectors => return Ok(false),
+            Way::Codes(part) => {
+                self.scan_matches(walker, (live, part), seen, (query, effort), rows)?;
+                Plan::Codes
+            }
+            Way::Walk(part, graph) => {
+                self.walk(walker, (live, part, graph), seen, (query, effort), rows)?
+            }
+            Way::Probe(part, clusters) => {
+                let through = (part, clusters);
+                self.probe(walker, (source, live), through, (query, effort), rows)?;
+                Plan::Clusters
+            }
+        };
+        let estimated = walker.counts.estimates - estimated_before;
+        self.note(source, |note| {
+            (note.plan, note.estimated, note.scored) = (plan, estimated, rows.len() as u64);
+            (note.effort, note.expected_recall) = effort.of_plan(plan);
+        });
+        Ok(true)
+    }
+
     /// How many rows of each source, from the first on, an index or codes lead to.
-    fn rows_not_scanned(&self, coded: &[Coded<'_>], effort: Effort) -> Result<Vec<usize>> {
+    fn rows_not_scanned(&self, coded: &[Coded<'_>], params: SearchParams) -> Result<Vec<usize>> {
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             rows.push(match row_source {
                 RowSource::Memtable(_) => 0,
                 RowSource::Segment(live) => {
+                    let effort = Effort::of(params, &live.segment, self.matched.is_some());
                     match self.plan(live, self.seen(source, row_source), effort)? {
                         Way::Vectors => 0,
                         Way::Nothing | Way::Codes(_) | Way::Walk(..) | Way::Probe(..) => usize::MAX,
@@ -226,7 +220,7 @@ impl Snapshot {
             _ => rows.saturating_mul(all) / live_rows,
         };
         let mut ef = with_dead(effort.ef);
-        let mut wanted = with_dead(effort.k);
+        let mut wanted = with_dead(effort.wanted());
         let lives = |row| (dead == 0 && seen.matched().is_none()) || seen.has(row);
         loop {
             let reach = |start| {

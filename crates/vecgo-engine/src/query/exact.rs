@@ -2,21 +2,16 @@
 //! scored again in f64.
 
 use vecgo_format::Metric;
-use vecgo_kernels::Kernels;
 
 use super::explain::Plan;
 use super::nearest::Nearest;
+use super::scoring::{Scoring, TILE_ROWS};
 use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
 use super::view::{Address, RowSource, Seen, Snapshot};
 use crate::filter::RowSet;
 use crate::segment::Stop;
 use crate::{Error, Result};
-
-/// Rows scored before any is looked at: their distances stay in the first-level cache.
-const TILE_ROWS: usize = 128;
-/// Queries that share one pass over a tile.
-const TILE_QUERIES: usize = 8;
 
 /// A candidate with its final distance and score.
 #[derive(Debug, Clone, Copy)]
@@ -63,17 +58,6 @@ impl Which<'_> {
             Which::Beyond(rows) => rows.get(source as usize).copied().unwrap_or_default(),
         }
     }
-}
-
-/// Some queries, and the nearest rows found for each.
-struct Scan<'a> {
-    kernels: Kernels,
-    metric: Metric,
-    dim: usize,
-    queries: &'a [f32],
-    norms: Vec<f32>,
-    tops: Vec<Top>,
-    distances: Vec<f32>,
 }
 
 /// Some rows, and what is scored of them, end to end.
@@ -124,15 +108,8 @@ impl Snapshot {
             .chunks_exact(dim)
             .map(|query| ExactQuery::new(self.shared.kernels, config.metric(), query))
             .collect();
-        let mut scan = Scan {
-            kernels: self.shared.kernels,
-            metric: config.metric(),
-            dim,
-            queries,
-            norms: queries.chunks_exact(dim).map(|query| norm(config.metric(), query)).collect(),
-            tops: exact.iter().map(|query| Top::new(k, query.kernel_error(longest))).collect(),
-            distances: vec![0.0; TILE_ROWS * TILE_QUERIES],
-        };
+        let mut scan =
+            Scoring::new(self.shared.kernels, config.metric(), (queries, dim), (k, longest));
         for (source, rows) in self.scanned(which) {
             let mut skipped = which.first(source);
             let seen = self.seen(source, rows);
@@ -176,7 +153,7 @@ impl Snapshot {
                 }
             }
         }
-        let tops = std::mem::take(&mut scan.tops);
+        let tops = scan.into_tops();
         let mut answers = Vec::with_capacity(exact.len());
         for (query, top) in exact.iter().zip(tops) {
             answers.push(self.score_again(query, top, k).await?);
@@ -187,7 +164,7 @@ impl Snapshot {
     /// Scans the rows of a source that a filter matches, each by itself, but for the first so many.
     async fn scan_few(
         &self,
-        scan: &mut Scan<'_>,
+        scan: &mut Scoring<'_>,
         (source, skipped): (u32, usize),
         rows: RowSource<'_>,
         few: &RowSet,
@@ -215,7 +192,11 @@ impl Snapshot {
                                 .segment
                                 .resident()
                                 .and_then(|(_, norms)| norms.get(row as usize));
-                            norms.push(known.copied().unwrap_or_else(|| norm(scan.metric, vector)));
+                            norms.push(
+                                known
+                                    .copied()
+                                    .unwrap_or_else(|| norm(self.shared.metric(), vector)),
+                            );
                         };
                         live.segment.with_vector(row, add).await?;
                     }
@@ -263,81 +244,5 @@ impl Snapshot {
             nearest.push(Scored { distance, score, address });
         }
         Ok(nearest.into_sorted())
-    }
-}
-
-impl Scan<'_> {
-    /// Scores the rows of one block or segment, the first of which is `first`.
-    fn rows(&mut self, first: Address, vectors: &[f32], norms: &[f32], seen: Seen<'_>) {
-        let mut row = first.row;
-        for (tile, vectors) in vectors.chunks(TILE_ROWS * self.dim).enumerate() {
-            let rows = vectors.len() / self.dim;
-            let norms = norms.get(tile * TILE_ROWS..).unwrap_or_default();
-            self.tile(vectors, norms, |place| {
-                let row = row + place;
-                seen.has(row).then_some(Address { row, ..first })
-            });
-            row = row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Scores a tile; `address` says which row is at a place of it, if one is wanted.
-    fn tile(
-        &mut self,
-        vectors: &[f32],
-        norms: &[f32],
-        address: impl Fn(u32) -> Option<Address> + Copy,
-    ) {
-        let rows = vectors.len() / self.dim;
-        for group in (0..self.tops.len()).step_by(TILE_QUERIES) {
-            let queries = TILE_QUERIES.min(self.tops.len() - group);
-            self.score(group, queries, vectors, rows);
-            for query in 0..queries {
-                self.collect(group + query, query * rows, rows, norms, address);
-            }
-        }
-    }
-
-    fn score(&mut self, group: usize, queries: usize, vectors: &[f32], rows: usize) {
-        let out = &mut self.distances[..queries * rows];
-        let these = &self.queries[group * self.dim..(group + queries) * self.dim];
-        match (self.metric, queries) {
-            (Metric::L2, 1) => self.kernels.l2_rows(these, vectors, out),
-            (Metric::L2, _) => self.kernels.l2_tile(these, vectors, self.dim, out),
-            (_, 1) => self.kernels.dot_rows(these, vectors, out),
-            (_, _) => self.kernels.dot_tile(these, vectors, self.dim, out),
-        }
-    }
-
-    /// Turns a tile's scores into distances and keeps the rows that come near enough.
-    fn collect(
-        &mut self,
-        query: usize,
-        start: usize,
-        rows: usize,
-        norms: &[f32],
-        alive: impl Fn(u32) -> Option<Address>,
-    ) {
-        let distances = &mut self.distances[start..start + rows];
-        match self.metric {
-            Metric::L2 => {}
-            Metric::Dot => distances.iter_mut().for_each(|dot| *dot = -*dot),
-            Metric::Cosine => {
-                let query_norm = self.norms[query];
-                for (dot, norm) in distances.iter_mut().zip(norms) {
-                    *dot = 1.0 - *dot * query_norm * norm;
-                }
-            }
-        }
-        let top = &mut self.tops[query];
-        let mut bound = top.bound();
-        for (row, distance) in (0u32..).zip(distances.iter().copied()) {
-            if distance <= bound
-                && let Some(address) = alive(row)
-            {
-                top.push(Candidate { distance, address });
-                bound = top.bound();
-            }
-        }
     }
 }

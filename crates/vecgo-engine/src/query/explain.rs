@@ -42,6 +42,12 @@ pub struct PartExplained {
     pub plan: Plan,
     /// Why.
     pub why: String,
+    /// Candidates that a walk kept at most, or clusters that were searched, if it was gone through by its
+    /// index; a filter and dead rows change that.
+    pub effort: Option<u64>,
+    /// How much of what is nearest was found so far into it when it was written, if the search was told how
+    /// much to find, and that was measured.
+    pub expected_recall: Option<f64>,
     /// Clusters that were searched, if it was gone through by those.
     pub clusters: u64,
     /// Rows and centres whose distance was estimated from codes.

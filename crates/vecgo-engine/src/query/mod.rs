@@ -1,5 +1,6 @@
 //! The read path: one view, read at one sequence number, whatever is written meanwhile.
 
+mod effort;
 mod estimated;
 mod exact;
 mod explain;
@@ -10,6 +11,7 @@ mod nearest;
 mod params;
 mod probe;
 mod request;
+mod scoring;
 mod scroll;
 mod search;
 mod short;
@@ -26,5 +28,7 @@ pub use request::{Request, Selection};
 pub use scroll::Scan;
 pub use search::Hit;
 
+pub(crate) use effort::Effort;
+pub(crate) use scoring::Scoring;
 pub(crate) use vector::{check_vector, norm};
 pub(crate) use view::{Address, RowSource, Snapshot, View};

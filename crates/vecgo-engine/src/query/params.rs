@@ -1,7 +1,6 @@
-use vecgo_format::{Config, Index, MAX_CLUSTERS};
+use vecgo_format::{Config, Index, MAX_CLUSTERS, RecallTarget};
 
 use super::fetch::Fetch;
-use crate::index::{IndexPart, Through};
 use crate::{Error, Result};
 
 /// Most candidates that a search may be told to keep or to score again.
@@ -12,7 +11,7 @@ pub const MAX_CANDIDATES: usize = 65_536;
 const EF: usize = 192;
 
 /// What to search for beside the query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SearchParams {
     /// How many neighbours; fewer come back only if fewer records are there.
     pub k: usize,
@@ -24,16 +23,28 @@ pub struct SearchParams {
     pub ef: Option<usize>,
     /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](vecgo_format::MAX_CLUSTERS).
     pub nprobe: Option<usize>,
+    /// How much of what is nearest is to be found on average, 0.5 to 0.9999, in place of `ef` and `nprobe`:
+    /// each segment is gone through as far as that took when it was measured. If absent, the collection's
+    /// own, if it has one.
+    pub recall_target: Option<f64>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
     /// are. If absent, all that may be among the nearest, given how far codes can be off.
     pub rerank: Option<usize>,
-    /// Scores every record; `ef`, `nprobe` and `rerank` have no say then.
+    /// Scores every record; `ef`, `nprobe`, `recall_target` and `rerank` have no say then.
     pub exact: bool,
 }
 
 impl Default for SearchParams {
     fn default() -> Self {
-        Self { k: 10, fetch: Fetch::default(), ef: None, nprobe: None, rerank: None, exact: false }
+        Self {
+            k: 10,
+            fetch: Fetch::default(),
+            ef: None,
+            nprobe: None,
+            recall_target: None,
+            rerank: None,
+            exact: false,
+        }
     }
 }
 
@@ -43,16 +54,16 @@ impl SearchParams {
         self.ef.unwrap_or_else(|| EF.max(self.k.saturating_add(self.k / 2))).max(self.k)
     }
 
-    /// About how many bytes a search through an index reads, whose vectors are `vector` bytes each: a
-    /// walk estimates some ten distances for each candidate, from an eighth of a vector each.
-    pub(crate) fn read_bytes(&self, part: &IndexPart, vector: u64) -> u64 {
-        match part.through() {
-            Through::Graph(_) => (self.kept() as u64).saturating_mul(vector),
-            Through::Clusters(clusters) => {
-                let usual = || part.usual_clusters(clusters, self.k);
-                part.cluster_bytes(clusters, self.nprobe.unwrap_or_else(usual), vector)
-            }
-        }
+    /// How much of what is nearest is to be found, unless it was said how far to go.
+    pub(super) fn target(&self) -> Option<f64> {
+        let target = self.recall_target.filter(|_| self.ef.is_none() && self.nprobe.is_none());
+        target.and_then(|target| RecallTarget::new(target).ok()).map(RecallTarget::get)
+    }
+
+    /// With what a collection has in place of what was not said.
+    pub(super) fn within(self, config: &Config) -> Self {
+        let usual = || config.recall_target().map(RecallTarget::get);
+        Self { recall_target: self.recall_target.or_else(usual), ..self }
     }
 
     /// Refuses numbers out of range, and a knob that does nothing for the collection.
@@ -77,6 +88,14 @@ impl SearchParams {
             }
             if !(1..=most).contains(&found) {
                 return Err(Error::invalid(format!("{knob} is {found}; expected 1 to {most}")));
+            }
+        }
+        if let Some(target) = self.recall_target {
+            RecallTarget::new(target)?;
+            let other = self.ef.map(|_| "ef").or(self.nprobe.map(|_| "nprobe"));
+            if let Some(other) = other {
+                let message = format!("recall_target and {other} both say how far to go; give one");
+                return Err(Error::invalid(message));
             }
         }
         Ok(())

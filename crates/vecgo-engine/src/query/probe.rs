@@ -1,7 +1,7 @@
 //! Search through clusters: those nearest to the query are scanned by codes, and what comes near is
 //! scored by its vectors.
 
-use super::estimated::Effort;
+use super::effort::Effort;
 use super::view::{RowSource, Snapshot};
 use crate::Result;
 use crate::filter::MatchedRows;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use vecgo_format::{Id, Index};
 use vecgo_io::{SpawnExt, Use};
 
+use super::effort::Effort;
 use super::exact::{Scored, Which};
 use super::fetch::Fetch;
 use super::params::SearchParams;
@@ -49,6 +50,7 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Vec<Hit>>> {
         params.check(&self.view.config)?;
+        let params = params.within(&self.view.config);
         let count = queries.len() / self.shared.dim();
         let hits = self.rows().min(params.k as u64).saturating_mul(count as u64);
         if hits > MAX_HITS {
@@ -80,14 +82,18 @@ impl Snapshot {
 
     /// Whether a search for one query has all that it needs in memory and reads little of it.
     pub(crate) fn is_short(&self, params: SearchParams) -> bool {
+        let params = params.within(&self.view.config);
         let row = self.shared.dim() as u64 * 4;
         let mut bytes = 0u64;
         for (number, source) in self.sources() {
             let scanned = || self.scanned_rows((number, source), params).saturating_mul(row);
             let (in_memory, read) = match source {
                 RowSource::Segment(live) if self.by_index(live, params) => {
-                    let index = live.segment.index();
-                    (index.is_some(), index.map_or(0, |part| params.read_bytes(part, row)))
+                    let (index, effort) = (
+                        live.segment.index(),
+                        Effort::of(params, &live.segment, self.matched.is_some()),
+                    );
+                    (index.is_some(), index.map_or(0, |part| effort.read_bytes(part, row)))
                 }
                 RowSource::Segment(live) => (live.segment.resident().is_some(), scanned()),
                 RowSource::Memtable(_) => (true, scanned()),

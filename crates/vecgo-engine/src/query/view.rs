@@ -118,7 +118,11 @@ impl<'a> RowSource<'a> {
 
 impl Snapshot {
     pub(crate) fn of(shared: &Arc<Shared>) -> Self {
-        let view = shared.view.load_full();
+        Self::of_view(shared, shared.view.load_full())
+    }
+
+    /// Of a view that nobody else sees.
+    pub(crate) fn of_view(shared: &Arc<Shared>, view: Arc<View>) -> Self {
         let sequence = view.sequence.load(Ordering::Acquire);
         Self { shared: Arc::clone(shared), view, sequence, matched: None, notes: None }
     }

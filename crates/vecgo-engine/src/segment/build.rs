@@ -1,9 +1,10 @@
 use std::iter;
 
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, CollectionNames, Config, Directory, FieldSections, FieldsBuilder,
-    IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema,
-    Section, SectionKind, SegmentRef, checksum, encode_spans, segment_header,
+    BLOCK_BYTES, BlockChecksums, Calibration, CollectionNames, Config, Directory, FieldSections,
+    FieldsBuilder, IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN,
+    SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, encode_spans,
+    segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
@@ -61,7 +62,8 @@ impl Built {
     /// How a manifest names it, if none of its rows is dead.
     pub(crate) fn named(self, number: u64) -> SegmentRef {
         let Self { object, directory } = self;
-        SegmentRef { number, object, directory, deletes: None, dead_rows: 0 }
+        let calibration = Calibration::default();
+        SegmentRef { number, object, directory, deletes: None, dead_rows: 0, calibration }
     }
 }
 
@@ -320,7 +322,7 @@ impl<'s> SegmentWriter<'s> {
             self.raw(&table).await?;
         }
         let sections = std::mem::take(&mut self.sections);
-        let directory = Directory { rows, config, sections };
+        let directory = Directory { rows, config: config.of_segments(), sections };
         self.raw(&directory.encode()).await?;
         self.raw(&directory.trailer()).await?;
         if !self.buffer.is_empty() {

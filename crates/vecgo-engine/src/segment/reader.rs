@@ -1,19 +1,18 @@
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    CollectionNames, Config, Directory, FormatError, Id, IdColumn, Index, SEGMENT_HEADER_BYTES,
-    Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
+    Calibration, CollectionNames, Config, Directory, FormatError, Id, IdColumn, Index,
+    SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
 use vecgo_io::{BlockCache, BlockKey, Memory, Object, Store};
 use vecgo_kernels::{PageBuf, with_floats};
 
 use super::resident::Resident;
 use crate::filter::KeptMatches;
-use crate::index::IndexPart;
 use crate::short_codes::ShortCodes;
 use crate::{Error, Result};
 
@@ -45,6 +44,8 @@ pub(crate) struct Segment {
     pub(super) memory: Arc<Memory>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
+    /// What was measured of its index. Of a segment that was just written, it is once that is done.
+    calibration: OnceLock<Calibration>,
     tables: Vec<OnceCell<Vec<u8>>>,
     pub(super) resident: Resident,
     pub(crate) short_codes: ShortCodes,
@@ -65,6 +66,10 @@ impl Segment {
             let error = FormatError::Invalid { what: "segment", offset: 0, detail };
             return Err(Error::format(&key, error));
         }
+        let calibration = OnceLock::new();
+        if !named.calibration.points().is_empty() {
+            let _ = calibration.set(named.calibration.clone());
+        }
         Ok(Self {
             number: named.number,
             directory: named.directory.clone(),
@@ -75,6 +80,7 @@ impl Segment {
             object,
             cache: source.cache,
             checked: OnceCell::new(),
+            calibration,
             tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
             memory: source.memory,
             resident: Resident::default(),
@@ -101,6 +107,17 @@ impl Segment {
     /// The collection's configuration when it was written.
     pub(crate) fn config(&self) -> &Config {
         &self.directory.config
+    }
+
+    /// What was measured of its index.
+    pub(crate) fn calibration(&self) -> &Calibration {
+        static NONE: Calibration = Calibration::NONE;
+        self.calibration.get().unwrap_or(&NONE)
+    }
+
+    /// Keeps what was measured, for the first time.
+    pub(crate) fn calibrate(&self, calibration: Calibration) {
+        let _ = self.calibration.set(calibration);
     }
 
     /// How often its object was read, and how many bytes.
@@ -243,7 +260,7 @@ impl Segment {
 
     /// Whether it has an index.
     pub(crate) fn has_index(&self) -> bool {
-        IndexPart::is_in(&self.directory)
+        self.directory.has_index()
     }
 
     /// The rows that have this id, dead ones included.

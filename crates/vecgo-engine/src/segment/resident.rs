@@ -152,6 +152,25 @@ impl Segment {
         Ok(())
     }
 
+    /// Loads the index if there is memory for it now, and the vectors if those are what it is searched by;
+    /// whether it can be searched.
+    pub(crate) async fn load_index_now(&self) -> Result<bool> {
+        let Resident { index, vectors, norms, .. } = &self.resident;
+        let (of, kinds) = (Use::Segments, &IndexPart::SECTIONS);
+        let load = async || IndexPart::load(self).await;
+        let Some(index) = self.charged_now(index, of, kinds, load).await? else {
+            return Ok(false);
+        };
+        let columns = [(vectors, SectionKind::Vectors), (norms, SectionKind::Norms)];
+        for (cell, kind) in columns.into_iter().filter(|(_, kind)| self.has(*kind)) {
+            let load = async || self.floats(kind).await;
+            if index.needs_vectors() && self.charged_now(cell, of, &[kind], load).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Keeps the vectors whole if there is room for all of them.
     async fn hold_vectors(&self, given_up: u64) -> Result<()> {
         let (held, bytes) = (&self.resident.held, self.section_length(SectionKind::Vectors));

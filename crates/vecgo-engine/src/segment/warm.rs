@@ -20,6 +20,18 @@ impl Segment {
         writer: &str,
         others: &[&Segment],
     ) -> Result<Arc<Self>> {
+        let segment = Self::open_again(shared, named, writer).await?;
+        // Whoever needs what cannot be loaded now meets the error, and who does not need not know.
+        let _ = segment.warm(shared, others).await;
+        Ok(Arc::new(segment))
+    }
+
+    /// Opens one that `writer` wrote, and loads nothing of it.
+    pub(crate) async fn open_again(
+        shared: &Shared,
+        named: &SegmentRef,
+        writer: &str,
+    ) -> Result<Self> {
         let source = SegmentSource {
             store: Arc::clone(&shared.env.store),
             cache: Arc::clone(&shared.env.cache),
@@ -27,11 +39,7 @@ impl Segment {
             names: shared.names,
         };
         let segment = Self::open(source, named).await;
-        let segment =
-            segment.map_err(|error| written_is_missing(&*shared.env.store, error, writer))?;
-        // Whoever needs what cannot be loaded now meets the error, and who does not need not know.
-        let _ = segment.warm(shared, others).await;
-        Ok(Arc::new(segment))
+        segment.map_err(|error| written_is_missing(&*shared.env.store, error, writer))
     }
 
     async fn warm(&self, shared: &Shared, others: &[&Segment]) -> Result<()> {

@@ -117,7 +117,7 @@ impl Writer {
         let Some((live, named)) = self.segments.first() else { return true };
         let worth_one = self.index_rows().is_some_and(|rows| live.segment.rows() as usize >= rows);
         let is_as_asked = match live.segment.has_index() {
-            true => *live.segment.config() == self.config(),
+            true => *live.segment.config() == self.config().of_segments(),
             false => !worth_one,
         };
         self.segments.len() == 1 && named.dead_rows == 0 && is_as_asked

@@ -1,4 +1,5 @@
 mod index;
+mod recall;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 pub use index::{Index, MAX_CLUSTERS, Quantization};
+pub use recall::RecallTarget;
 
 use crate::FormatError;
 use crate::codec::{Decoder, Encoder};
@@ -25,14 +27,15 @@ pub enum Metric {
     Dot,
 }
 
-/// What a collection is. Dimensions and metric are fixed when it is created; index and quantization
-/// may be changed, and say how segments are made from then on.
+/// What a collection is. Dimensions and metric are fixed when it is created; the rest may be changed:
+/// index and quantization say how segments are made from then on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     dim: u32,
     metric: Metric,
     index: Index,
     quantization: Quantization,
+    recall_target: Option<RecallTarget>,
 }
 
 /// Why a configuration is refused.
@@ -76,6 +79,12 @@ pub enum ConfigError {
         /// The most that can be.
         most: u32,
     },
+    /// No part of what is nearest that a search can be told to find.
+    #[error("recall target is {found}; expected 0.5 to 0.9999; an exact search finds all")]
+    Recall {
+        /// What was given.
+        found: String,
+    },
     /// An index that leaves the vectors on the disk needs something to search by.
     #[error(
         "the index `{index}` needs codes to search by; expected a quantization other than none"
@@ -105,6 +114,7 @@ impl Config {
             metric,
             index,
             quantization: index.default_quantization(),
+            recall_target: None,
         }
     }
 
@@ -121,6 +131,18 @@ impl Config {
     #[must_use]
     pub fn with_quantization(self, quantization: Quantization) -> Self {
         Self { quantization, ..self }
+    }
+
+    /// With another part of what is nearest for searches to find, unless they are told otherwise.
+    #[must_use]
+    pub fn with_recall_target(self, recall_target: Option<RecallTarget>) -> Self {
+        Self { recall_target, ..self }
+    }
+
+    /// What of it a segment is made by.
+    #[must_use]
+    pub fn of_segments(self) -> Self {
+        self.with_recall_target(None)
     }
 
     /// Whether both are of the same vectors, whatever they are searched by.
@@ -146,6 +168,11 @@ impl Config {
     /// The quantization.
     pub fn quantization(&self) -> Quantization {
         self.quantization
+    }
+
+    /// How much of what is nearest searches are to find unless they are told otherwise, if that was said.
+    pub fn recall_target(&self) -> Option<RecallTarget> {
+        self.recall_target
     }
 
     /// Checks what the constructors took on trust.
@@ -194,6 +221,7 @@ impl Config {
         };
         out.u8(quantization);
         out.u8(bits);
+        out.u16(RecallTarget::stored(self.recall_target));
     }
 
     pub(crate) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, FormatError> {
@@ -224,7 +252,12 @@ impl Config {
                 return Err(bytes.invalid(format!("{found}; expected 0 to 2, bits only for 2")));
             }
         };
-        let config = Self { dim, metric, index, quantization };
+        let stored = bytes.u16()?;
+        let recall_target = RecallTarget::of_stored(stored);
+        let recall_target = recall_target.ok_or_else(|| {
+            bytes.invalid(format!("recall target {stored}, expected 5000 to 9999"))
+        })?;
+        let config = Self { dim, metric, index, quantization, recall_target };
         config.check().map_err(|error| bytes.invalid(error.to_string()))?;
         Ok(config)
     }
@@ -240,7 +273,11 @@ impl fmt::Display for Config {
             Index::Ivf { n_clusters: Some(clusters) } => write!(f, " (n_clusters {clusters})")?,
             Index::Flat | Index::Ivf { n_clusters: None } => {}
         }
-        write!(f, ", quantization {}", self.quantization)
+        write!(f, ", quantization {}", self.quantization)?;
+        match self.recall_target {
+            Some(target) => write!(f, ", recall target {target}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -153,6 +153,12 @@ impl Directory {
         self.sections.iter().find(|section| section.kind == kind)
     }
 
+    /// Whether there is an index to search by.
+    pub fn has_index(&self) -> bool {
+        let has = |kind| self.section(kind).is_some();
+        has(SectionKind::Edges) || has(SectionKind::Centres)
+    }
+
     /// The directory's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
@@ -264,6 +270,9 @@ impl Directory {
 
     /// Whether index and codes, if there are any, are those of the configuration.
     fn check_index(&self) -> Result<(), String> {
+        if let Some(target) = self.config.recall_target() {
+            return Err(format!("recall target {target} of a segment, expected none"));
+        }
         let is_there = self.section(SectionKind::Space).is_some();
         let (index, quantization) = (self.config.index(), self.config.quantization());
         let is_rabitq = matches!(quantization, Quantization::RaBitQ { .. });

@@ -10,10 +10,11 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, Config, DeleteObject, Directory, Entry, FieldSchema, FieldType, Id,
-    Identity, Index, LogHeader, LogPosition, LogRange, MAX_CLUSTERS, MAX_DIM, MAX_ID_BYTES,
-    Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous, Quantization, SECTION_ALIGN,
-    SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, field_name,
+    BLOCK_BYTES, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject, Directory, Entry,
+    FieldSchema, FieldType, Id, Identity, Index, LogHeader, LogPosition, LogRange, MAX_CLUSTERS,
+    MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous,
+    Quantization, RecallTarget, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind,
+    SegmentRef, checksum, field_name,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -44,9 +45,12 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let disk = (4u16..=128, 8u16..=4096, coded)
         .prop_map(|(m, ef_construction, codes)| (Index::Disk { m, ef_construction }, codes));
     let index = prop_oneof![Just((Index::Flat, Quantization::None)), ivf, graph, disk];
-    (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index).prop_map(
-        |(dim, metric, (index, codes))| {
-            Config::new(dim, metric).with_index(index).with_quantization(codes)
+    let target = (5_000u16..=9_999).prop_map(|of| RecallTarget::new(f64::from(of) / 10_000.0).ok());
+    let target = prop_oneof![Just(None), target];
+    (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index, target).prop_map(
+        |(dim, metric, (index, codes), target)| {
+            let config = Config::new(dim, metric).with_index(index).with_quantization(codes);
+            config.with_recall_target(target)
         },
     )
 }
@@ -124,6 +128,7 @@ pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
 /// Of these vectors, written under an index like that.
 fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directory, u64)> {
     let config = vectors.with_index(like.index()).with_quantization(like.quantization());
+    let config = config.of_segments();
     let (dim, norms) = (config.dim() as u64, config.metric() == Metric::Cosine);
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
     let index = prop_oneof![Just(Vec::new()), Just(index_of(&config))];
@@ -179,13 +184,18 @@ fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directo
 fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
     let directory = self::config().prop_flat_map(move |like| directory_of(config, like));
     let (deletes, numbers) = (proptest::option::of(object()), 0..u64::MAX / 8);
-    ((numbers, any::<u32>()), object(), directory, deletes, 0u64..1000).prop_map(
-        |((number, dead), mut object, (directory, length), deletes, beyond)| {
+    let point = (1u32..200, 1u32..200, 0u16..=10_000)
+        .prop_map(|(k, effort, recall)| CalibrationPoint { k, effort, recall });
+    let measured = (vec(point, 0..20), 0u64..1000);
+    ((numbers, any::<u32>()), object(), directory, deletes, measured).prop_map(
+        |((number, dead), mut object, (directory, length), deletes, (points, beyond))| {
             object.length = length + beyond;
             object.checksum = directory.checksum();
             let deletes = deletes.filter(|_| directory.rows > 0);
             let dead_rows = deletes.map_or(0, |_| 1 + dead % directory.rows);
-            SegmentRef { number, object, directory, deletes, dead_rows }
+            let points = if directory.has_index() { points } else { Vec::new() };
+            let calibration = Calibration::new(points);
+            SegmentRef { number, object, directory, deletes, dead_rows, calibration }
         },
     )
 }

@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    Catalogue, Config, Directory, Entry, FieldSchema, FieldType, Id, Identity, Index, Kill,
-    LogHeader, LogPosition, LogRange, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin,
-    Previous, Quantization, Schema, Section, SectionKind, SegmentRef, checksum,
+    Calibration, CalibrationPoint, Catalogue, Config, Directory, Entry, FieldSchema, FieldType, Id,
+    Identity, Index, Kill, LogHeader, LogPosition, LogRange, Manifest, Metric, ObjectName,
+    ObjectRef, Parent, Pin, Previous, Quantization, RecallTarget, Schema, Section, SectionKind,
+    SegmentRef, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -48,8 +49,13 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
         ("rabitq", bits) => Quantization::RaBitQ { bits },
         other => panic!("quantization {other:?}"),
     };
+    let target = match walk.u16("recall target") {
+        0 => None,
+        steps => Some(RecallTarget::new(f64::from(steps) / 10_000.0).unwrap()),
+    };
     walk.end();
-    Config::new(usize(dim), metric).with_index(index).with_quantization(quantization)
+    let config = Config::new(usize(dim), metric).with_index(index).with_quantization(quantization);
+    config.with_recall_target(target)
 }
 
 pub(crate) fn object_reference(input: &mut Input<'_>) -> ObjectRef {
@@ -208,8 +214,26 @@ pub(crate) fn segment_reference(input: &mut Input<'_>) -> SegmentRef {
     } else {
         walk.absent("deletes");
     }
+    let mut points = Vec::new();
+    let count = walk.length("measured");
+    walk.each(count, 1, |walk| {
+        points.push(calibration_point(walk.field("*calibration point*", "calibration point")));
+    });
     walk.end();
-    SegmentRef { number, object, directory: directory(bytes), deletes, dead_rows }
+    assert!(points.is_sorted_by_key(|point| (point.k, point.effort)));
+    let calibration = Calibration::new(points);
+    SegmentRef { number, object, directory: directory(bytes), deletes, dead_rows, calibration }
+}
+
+fn calibration_point(input: &mut Input<'_>) -> CalibrationPoint {
+    let mut walk = Walk::new("Calibration point", input);
+    let point = CalibrationPoint {
+        k: walk.u32("k"),
+        effort: walk.u32("effort"),
+        recall: walk.u16("recall"),
+    };
+    walk.end();
+    point
 }
 
 pub(crate) fn delete_object(bytes: &[u8]) -> (BTreeMap<u64, Vec<u32>>, u64) {

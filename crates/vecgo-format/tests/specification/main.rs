@@ -22,7 +22,7 @@ use roaring::RoaringBitmap;
 use serde_json::{Map, json};
 use values::{COLLECTION, Rows, a_document, a_log, a_schema, configurations, directory_of, map};
 use vecgo_format::{
-    BLOCK_BYTES, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
+    BLOCK_BYTES, Calibration, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
     FORMAT_VERSION, FieldSchema, FieldType, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd,
     LogHeader, LogPosition, LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
     MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef,
@@ -142,6 +142,7 @@ fn a_manifest_is_as_specified() {
         directory: directory.clone(),
         deletes,
         dead_rows,
+        calibration: Calibration::default(),
     };
     let mut written = Manifest {
         collection: COLLECTION,

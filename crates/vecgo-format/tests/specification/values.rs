@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use vecgo_format::{
     BLOCK_BYTES, BlockChecksums, Config, Directory, FieldSchema, FieldSections, FieldsBuilder,
     FrameBuilder, Id, IdColumn, Identity, Index, Kill, LogHeader, Lookup, MAX_CLUSTERS, MAX_DIM,
-    Metric, Previous, Quantization, SECTION_ALIGN, Schema, Section, SectionKind, checksum,
-    encode_document, encode_spans, segment_header,
+    Metric, Previous, Quantization, RecallTarget, SECTION_ALIGN, Schema, Section, SectionKind,
+    checksum, encode_document, encode_spans, segment_header,
 };
 
 use crate::decoder::{directory, trailer};
@@ -177,5 +177,7 @@ pub(crate) fn configurations() -> Vec<Config> {
         ivf(None),
         ivf(NonZeroU32::new(1)),
         ivf(NonZeroU32::new(MAX_CLUSTERS)),
+        ivf(None).with_recall_target(RecallTarget::new(0.5).ok()),
+        ivf(None).with_recall_target(RecallTarget::new(0.9999).ok()),
     ]
 }

@@ -158,6 +158,29 @@ impl Near for ByCodes<'_> {
     }
 }
 
+/// A row that walks are to go round, as if it were not in the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// The row.
+    pub row: u32,
+    /// Whether others stand in for it: in a graph without it half of the edges that lead to it, or so,
+    /// would lead to what it keeps them from, which are rows that it leads to itself.
+    pub stood_for: bool,
+}
+
+impl Hidden {
+    /// What a row leads to in its place.
+    fn stand_in(self, edges: Edges<'_>, from: u32) -> &[u32] {
+        let list = edges.list(from);
+        if !self.stood_for || (from ^ self.row) % 2 == 1 || !list.contains(&self.row) {
+            return &[];
+        }
+        let others = edges.list(self.row);
+        let other = others.iter().position(|to| *to != from && !list.contains(to));
+        other.and_then(|place| others.get(place..place + 1)).unwrap_or_default()
+    }
+}
+
 /// Memory that searches use again.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -166,6 +189,8 @@ pub struct Scratch {
     /// Rows whose edges were followed, in that order.
     pub(super) path: Vec<Neighbour>,
     near: Vec<u64>,
+    /// Walks go round it.
+    hidden: Option<Hidden>,
 }
 
 impl Scratch {
@@ -230,6 +255,9 @@ impl Scratch {
     ) {
         self.visited.begin(by.count());
         self.path.clear();
+        if let Some(hidden) = self.hidden {
+            self.visited.pass(hidden.row);
+        }
         for start in starts {
             self.visited.see(&[start.row()]);
         }
@@ -246,6 +274,9 @@ impl Scratch {
                 self.pool.close(place);
                 self.path.push(row);
                 through.see(&mut self.visited, edges, row.row());
+                if let Some(hidden) = self.hidden {
+                    self.visited.see(hidden.stand_in(edges, row.row()));
+                }
                 for row in self.visited.since(end) {
                     by.prefetch(*row);
                 }
@@ -266,6 +297,11 @@ impl Scratch {
             }
             waiting = end;
         }
+    }
+
+    /// Has walks go round a row from now on; none may start there.
+    pub fn hide(&mut self, hidden: Hidden) {
+        self.hidden = Some(hidden);
     }
 
     /// Rows whose edges the last search followed.

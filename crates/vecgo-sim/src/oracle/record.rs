@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use vecgo_engine::{Config, FieldSchema, FieldType, Id, Index, Quantization, Record, Schema};
+use vecgo_engine::{
+    Config, FieldSchema, FieldType, Id, Index, Quantization, RecallTarget, Record, Schema,
+};
 
 use crate::Violation;
 
@@ -62,30 +64,35 @@ pub struct Said {
     pub(crate) schema: usize,
     pub(crate) index: Index,
     pub(crate) quantization: Quantization,
+    pub(crate) recall_target: Option<RecallTarget>,
 }
 
 impl Default for Said {
     fn default() -> Self {
-        Self { schema: 0, index: Index::Flat, quantization: Quantization::None }
+        let (index, quantization) = (Index::Flat, Quantization::None);
+        Self { schema: 0, index, quantization, recall_target: None }
     }
 }
 
 impl Said {
     /// Of a collection that was created so.
     pub(crate) fn when_created(config: Config) -> Self {
-        Self { index: config.index(), quantization: config.quantization(), schema: 0 }
+        let (index, quantization) = (config.index(), config.quantization());
+        Self { index, quantization, recall_target: config.recall_target(), schema: 0 }
     }
 
     /// With one of the [`CONFIGS`].
     #[must_use]
     pub(crate) fn configured(self, which: usize) -> Self {
         let (index, quantization) = CONFIGS[which % CONFIGS.len()];
-        Self { index, quantization, ..self }
+        let recall = RecallTarget::new(0.9).ok().filter(|_| which.is_multiple_of(2));
+        Self { index, quantization, recall_target: recall, ..self }
     }
 
     /// As it is of these vectors.
     pub(crate) fn config(self, vectors: Config) -> Config {
-        vectors.with_index(self.index).with_quantization(self.quantization)
+        let config = vectors.with_index(self.index).with_quantization(self.quantization);
+        config.with_recall_target(self.recall_target)
     }
 
     pub(crate) fn is(self, schema: &Schema, config: Config) -> bool {

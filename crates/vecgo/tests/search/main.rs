@@ -16,4 +16,5 @@ mod ivf;
 mod merged;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod recall_target;
 mod short_codes;

@@ -85,6 +85,7 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
             Knobs { exact: true, .. } => "exact".to_owned(),
             Knobs { ef: Some(ef), .. } => format!("ef={ef}"),
             Knobs { nprobe: Some(nprobe), .. } => format!("nprobe={nprobe}"),
+            Knobs { recall_target: Some(recall), .. } => format!("recall_target={recall}"),
             Knobs { rerank: Some(rerank), .. } => format!("rerank={rerank}"),
             _ => "default".to_owned(),
         };
@@ -98,21 +99,30 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
         return Err(wrong("expected KNOB=N,…"));
     };
     let one = |number: &str| {
-        let value: usize = number.parse().map_err(|_| wrong("expected numbers after the ="))?;
+        let no_number = || wrong("expected numbers after the =");
         let mut knobs = args.knobs.clone();
+        let setting = |knobs| Setting {
+            k: args.k,
+            param: format!("{knob}={number}"),
+            knobs,
+            filter: filter.clone(),
+        };
+        if knob == "recall_target" {
+            let value: f64 = number.parse().map_err(|_| no_number())?;
+            return match knobs.recall_target.replace(value) {
+                None => Ok(setting(knobs)),
+                Some(_) => Err(wrong("leave out --recall-target")),
+            };
+        }
+        let value: usize = number.parse().map_err(|_| no_number())?;
         let place = match knob {
             "ef" => &mut knobs.ef,
             "rerank" => &mut knobs.rerank,
             "nprobe" => &mut knobs.nprobe,
-            _ => return Err(wrong("expected ef, rerank or nprobe")),
+            _ => return Err(wrong("expected ef, nprobe, rerank or recall_target")),
         };
         match place.replace(value) {
-            None => Ok(Setting {
-                k: args.k,
-                param: format!("{knob}={value}"),
-                knobs,
-                filter: filter.clone(),
-            }),
+            None => Ok(setting(knobs)),
             Some(_) => Err(wrong(&format!("leave out --{knob}"))),
         }
     };

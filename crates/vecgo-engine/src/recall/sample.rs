@@ -1,0 +1,154 @@
+use parking_lot::Mutex;
+use vecgo_format::Metric;
+use vecgo_index::{Parallel, Threads};
+use vecgo_kernels::Kernels;
+
+use super::NEIGHBOURS;
+use crate::Result;
+use crate::query::{Scoring, norm};
+use crate::segment::Stop;
+
+/// Rows that are searched for at most.
+const MOST: usize = 512;
+/// One row in so many is searched for.
+const ONE_IN: usize = 32;
+/// Neighbours that are looked for of all rows that are searched for; of those with more, as many in all.
+const ALL_NEIGHBOURS: usize = MOST * 20;
+/// Rows as near as the last one that are known, at most.
+const MOST_EQUAL: usize = 1024;
+/// Rows that one task scores.
+const TASK_ROWS: usize = 16_384;
+
+/// Some rows of a segment to be, and which others are nearest to each.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    dim: usize,
+    /// Their places among the vectors that were given.
+    rows: Vec<u32>,
+    vectors: Vec<f32>,
+    /// The nearest others of each, nearest first, and those as near as the last.
+    nearest: Vec<Vec<(f32, u32)>>,
+}
+
+/// Vectors, row after row, and how they are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) kernels: Kernels,
+    pub(crate) metric: Metric,
+    pub(crate) dim: usize,
+    pub(crate) vectors: &'a [f32],
+}
+
+impl Sample {
+    /// Draws rows, and finds the others that are nearest to each.
+    pub(crate) fn draw(given: Given<'_>, seed: u64, threads: Threads, stop: &Stop) -> Result<Self> {
+        let Given { dim, vectors, .. } = given;
+        let count = vectors.len() / dim;
+        let rows = spread(count, (count / ONE_IN).clamp(1, MOST), seed);
+        let mut queries = Vec::with_capacity(rows.len() * dim);
+        for row in &rows {
+            let start = *row as usize * dim;
+            queries.extend_from_slice(vectors.get(start..start + dim).unwrap_or_default());
+        }
+        let mut sample =
+            Self { dim, nearest: vec![Vec::new(); rows.len()], rows, vectors: queries };
+        let [least, middle, most] = NEIGHBOURS.map(|k| k as usize);
+        // Many neighbours of some, few of the others.
+        let (some, others) = sample.vectors.split_at(sample.searched(middle) * dim);
+        let mut nearest = given.nearest(some, most + 1, threads, stop)?;
+        nearest.extend(given.nearest(others, least + 1, threads, stop)?);
+        for ((found, row), nearest) in sample.nearest.iter_mut().zip(&sample.rows).zip(nearest) {
+            found.extend(nearest.into_iter().filter(|(_, other)| other != row));
+        }
+        Ok(sample)
+    }
+
+    /// How many rows are searched for with `k` neighbours.
+    pub(super) fn searched(&self, k: usize) -> usize {
+        self.rows.len().min((ALL_NEIGHBOURS / k).max(1))
+    }
+
+    /// Whether there are so many others.
+    pub(super) fn has_neighbours(&self, k: usize) -> bool {
+        self.nearest.first().is_some_and(|nearest| nearest.len() >= k)
+    }
+
+    /// A row and its vector.
+    pub(super) fn query(&self, number: usize) -> (u32, &[f32]) {
+        let vector = &self.vectors[number * self.dim..(number + 1) * self.dim];
+        (self.rows[number], vector)
+    }
+
+    /// The others that may be among the `k` nearest to it: more than so many if some are as near as the last.
+    pub(super) fn nearest(&self, number: usize, k: usize) -> impl Iterator<Item = u32> {
+        let nearest = &self.nearest[number];
+        let last = nearest.get(k - 1).map_or(f32::INFINITY, |last| last.0);
+        nearest.iter().take_while(move |(distance, _)| *distance <= last).map(|(_, row)| *row)
+    }
+}
+
+impl Given<'_> {
+    /// The `k` rows nearest to each query, nearest first, and some of those that are as near as the last;
+    /// queries are end to end.
+    fn nearest(
+        self,
+        queries: &[f32],
+        k: usize,
+        threads: Threads,
+        stop: &Stop,
+    ) -> Result<Vec<Vec<(f32, u32)>>> {
+        let Given { kernels, metric, dim, vectors } = self;
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let longest = match metric {
+            Metric::Dot => {
+                vectors.chunks_exact(dim).map(|row| norm(metric, row)).fold(0.0, f32::max)
+            }
+            Metric::Cosine | Metric::L2 => 0.0,
+        };
+        let found = Mutex::new(vec![Vec::<(f32, u32)>::new(); queries.len() / dim]);
+        let tasks = vectors.len().div_ceil(TASK_ROWS * dim);
+        threads.run(tasks, &|task| {
+            if stop.check().is_err() {
+                return;
+            }
+            let first = task * TASK_ROWS;
+            let rows = &vectors[first * dim..vectors.len().min((first + TASK_ROWS) * dim)];
+            let norms: Vec<f32> = match metric {
+                Metric::Cosine => rows.chunks_exact(dim).map(|row| norm(metric, row)).collect(),
+                Metric::L2 | Metric::Dot => Vec::new(),
+            };
+            let mut scoring = Scoring::new(kernels, metric, (queries, dim), (k, longest));
+            scoring.all(u32::try_from(first).unwrap_or(u32::MAX), rows, &norms);
+            let tops = scoring.into_tops();
+            for (found, top) in found.lock().iter_mut().zip(tops) {
+                found.extend(
+                    top.into_candidates().iter().map(|row| (row.distance, row.address.row)),
+                );
+                found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                let last = found.get(k - 1).map_or(f32::INFINITY, |last| last.0);
+                found.truncate(found.partition_point(|found| found.0 <= last).min(k + MOST_EQUAL));
+            }
+        });
+        stop.check()?;
+        Ok(found.into_inner())
+    }
+}
+
+/// So many of `count` rows, spread over all of them.
+fn spread(count: usize, wanted: usize, seed: u64) -> Vec<u32> {
+    let mut state = seed;
+    let mut random = move || {
+        // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let rows = (0..wanted).map(|number| {
+        let (start, end) = (number * count / wanted, (number + 1) * count / wanted);
+        start as u64 + random() % (end - start).max(1) as u64
+    });
+    rows.filter_map(|row| u32::try_from(row).ok()).collect()
+}
