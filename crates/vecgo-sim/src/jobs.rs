@@ -167,9 +167,10 @@ pub(crate) fn bytes(bits: bool) -> Vec<Job> {
     jobs
 }
 
-/// A part of everything, in turns, so that what one kind finds soon is found soon.
-pub(crate) fn hunt() -> Vec<Job> {
-    let kinds = [crashes(1, 1), requests(), bytes(false), errors(), seeds(0, 200), crashes(2, 0)];
+/// A part of everything, so many seeds among it, in turns, so that what one kind finds soon is found soon.
+pub(crate) fn hunt(seeds: u64) -> Vec<Job> {
+    let kinds =
+        [crashes(1, 1), requests(), bytes(false), errors(), self::seeds(0, seeds), crashes(2, 0)];
     let mut kinds = kinds.map(Vec::into_iter);
     let mut jobs = Vec::new();
     loop {

@@ -28,7 +28,7 @@ cargo xtask sim WHAT
   errors                the n-th call to the disk fails, for every n, in every way
   requests              the n-th request to a bucket goes wrong, for every n, in every way
   bytes [--bits]        every byte of every file changed (each bit of it), every length, files gone
-  hunt                  a part of each: what CI runs
+  hunt [--seeds N]      a part of each, 200 seeds unless told otherwise: what CI runs
   golden DIR            writes the database of `golden/` there, in place of the one before
 
 A failure prints a line that begins with FOUND, and how to see it again.";
@@ -66,7 +66,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         Some("errors") => jobs::errors(),
         Some("requests") => jobs::requests(),
         Some("bytes") => jobs::bytes(has("--bits")),
-        Some("hunt") => jobs::hunt(),
+        Some("hunt") => jobs::hunt(number("--seeds", 200)?),
         Some("golden") => {
             let directory = arguments.get(1).ok_or("`golden` needs a directory")?;
             write_golden(Path::new(directory))?;
@@ -84,6 +84,7 @@ fn check_known(arguments: &[String]) -> Result<(), String> {
         Some("--seed") => &["--seed", "--trace"],
         Some("crashes") => &["--length", "--nested"],
         Some("bytes") => &["--bits"],
+        Some("hunt") => &["--seeds"],
         _ => &[],
     };
     let options = arguments.iter().filter(|argument| argument.starts_with('-'));

@@ -183,7 +183,7 @@ impl Merge {
         let (kernels, metric, dim) = (self.shared.kernels, self.shared.metric(), self.shared.dim());
         let threads = Threads(self.shared.env.spawn.parallelism());
         let given = Given { kernels, metric, dim, vectors };
-        Sample::draw(given, self.number, threads, &self.stop).map(Some)
+        Sample::draw(given, self.number, threads, &self.stop)
     }
 
     /// Tries what was written. A segment of which that fails is as good as others: what is wrong with it, who

@@ -4,8 +4,9 @@
 //!
 //! The neighbours of a row are easier to find than those of a query that is none, since edges lead from it to
 //! them. Were it only gone round, the nearest few would be harder to find, since their edges were chosen
-//! with it in place: so others stand in for it ([`vecgo_index::Hidden`]). What is so found of ten of five
-//! sets of real vectors is what is found for their queries or up to three points less, and the less the more is found.
+//! with it in place: so others stand in for it ([`vecgo_index::Hidden`]). What is so found of ten of real
+//! vectors is within a point of what is found for their queries, or up to three points less, and the less
+//! the more is found.
 
 mod choose;
 mod measure;

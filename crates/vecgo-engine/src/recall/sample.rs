@@ -8,7 +8,8 @@ use crate::Result;
 use crate::query::{Scoring, norm};
 use crate::segment::Stop;
 
-/// Rows that are searched for at most.
+/// Rows that are searched for, at least and at most: fewer would tell little.
+const LEAST: usize = 16;
 const MOST: usize = 512;
 /// One row in so many is searched for.
 const ONE_IN: usize = 32;
@@ -40,11 +41,19 @@ pub(crate) struct Given<'a> {
 }
 
 impl Sample {
-    /// Draws rows, and finds the others that are nearest to each.
-    pub(crate) fn draw(given: Given<'_>, seed: u64, threads: Threads, stop: &Stop) -> Result<Self> {
+    /// Draws rows, and finds the others that are nearest to each; `None` if there are too few rows for that.
+    pub(crate) fn draw(
+        given: Given<'_>,
+        seed: u64,
+        threads: Threads,
+        stop: &Stop,
+    ) -> Result<Option<Self>> {
         let Given { dim, vectors, .. } = given;
         let count = vectors.len() / dim;
-        let rows = spread(count, (count / ONE_IN).clamp(1, MOST), seed);
+        if count / ONE_IN < LEAST {
+            return Ok(None);
+        }
+        let rows = spread(count, (count / ONE_IN).min(MOST), seed);
         let mut queries = Vec::with_capacity(rows.len() * dim);
         for row in &rows {
             let start = *row as usize * dim;
@@ -60,7 +69,7 @@ impl Sample {
         for ((found, row), nearest) in sample.nearest.iter_mut().zip(&sample.rows).zip(nearest) {
             found.extend(nearest.into_iter().filter(|(_, other)| other != row));
         }
-        Ok(sample)
+        Ok(Some(sample))
     }
 
     /// How many rows are searched for with `k` neighbours.
