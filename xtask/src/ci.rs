@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::process::{Program, cargo, tested};
+use crate::process::{Program, cargo, program, tested};
 use crate::{Outcome, checks, fuzz, sabotage};
 
 /// A part of the whole, with the minutes that it may take from a fresh clone on two cores.
@@ -76,7 +76,7 @@ fn kills(closing: &mut Vec<String>) -> Outcome {
 pub(crate) fn simulate<S: AsRef<std::ffi::OsStr>>(
     arguments: impl IntoIterator<Item = S>,
 ) -> Outcome {
-    tested("vecgo-sim", "golden")?.args(arguments).run()
+    program(&tested("vecgo-sim", "golden")?).args(arguments).run()
 }
 
 /// A part of every sweep, which must find nothing, and then a few planted bugs, which it must
@@ -87,7 +87,7 @@ fn simulation(_: &mut Vec<String>) -> Outcome {
 
 fn docs_and_demo(_: &mut Vec<String>) -> Outcome {
     docs()?;
-    tested("vecgo", "cli")?.args(["demo"]).run()
+    program(&tested("vecgo", "cli")?).args(["demo"]).run()
 }
 
 /// Where there are datasets, the tests use them, and a test that would skip itself fails.

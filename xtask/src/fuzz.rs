@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::Outcome;
-use crate::process::{cargo, tested};
+use crate::process::{cargo, program, tested};
 
 const USAGE: &str = "expected `fuzz [TARGET] [--seconds N] [--quick]`";
 
@@ -44,7 +44,7 @@ pub(crate) fn short() -> Outcome {
 
 /// Writes what the encoders make of the corpus, and the plans.
 pub(crate) fn corpus() -> Outcome {
-    tested("vecgo-fuzz", "corpus")?.args(["corpus"]).run()
+    program(&tested("vecgo-fuzz", "corpus")?).args(["corpus"]).run()
 }
 
 /// One name for each file in `fuzz/targets`.
@@ -58,8 +58,9 @@ fn targets() -> Outcome<Vec<String>> {
 }
 
 fn mutate(names: &[String], seconds: u64) -> Outcome {
+    let fuzz = tested("vecgo-fuzz", "corpus")?;
     for name in names {
-        tested("vecgo-fuzz", "corpus")?.args(["mutate", name, &seconds.to_string()]).run()?;
+        program(&fuzz).args(["mutate", name, &seconds.to_string()]).run()?;
     }
     Ok(())
 }

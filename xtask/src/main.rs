@@ -89,7 +89,8 @@ fn command(arguments: &[String]) -> Outcome {
 
 /// Writes a database with every kind of file, which later builds of this version must read.
 fn golden() -> Outcome {
-    process::tested("vecgo-sim", "golden")?.args(["golden", "golden/version-0"]).run()
+    let sim = process::tested("vecgo-sim", "golden")?;
+    process::program(&sim).args(["golden", "golden/version-0"]).run()
 }
 
 /// Runs a script of `bench` on the release build, with the interpreter that `PYTHON` names.

@@ -46,12 +46,12 @@ pub(crate) fn program(name: &str) -> Program {
     Program { command: Command::new(name), told: name.to_owned() }
 }
 
-/// A program of the workspace as its tests have it, which are built first: `cargo run` would build all
-/// that it depends on once more, with other features.
-pub(crate) fn tested(name: &str, test: &str) -> Outcome<Program> {
+/// Where a program of the workspace is as its tests have it, which are built first: `cargo run` would build
+/// all that it depends on once more, with other features.
+pub(crate) fn tested(name: &str, test: &str) -> Outcome<String> {
     cargo("test --no-run --quiet --test").args([test]).run()?;
     let path = workspace::target()?.join("debug").join(name);
-    Ok(Program { command: Command::new(path), told: name.to_owned() })
+    Ok(path.to_string_lossy().into_owned())
 }
 
 impl Program {

@@ -34,9 +34,6 @@ impl CalibrationPoint {
 }
 
 impl Calibration {
-    /// Nothing measured.
-    pub const NONE: Self = Self { points: Vec::new() };
-
     /// What was measured, in any order; of equal `k` and effort only one is kept.
     pub fn new(mut points: Vec<CalibrationPoint>) -> Self {
         points.sort_unstable_by_key(|point| (point.k, point.effort));

@@ -16,7 +16,7 @@ mod space;
 
 pub use code::{CodeFactors, encode, split};
 pub use query::CodeQuery;
-pub use rotation::Rotation;
+pub use rotation::{Rotation, split_mix};
 pub use space::{Kind, Space};
 
 /// Places for coordinates come in multiples of this: a cache line of 4-bit codes.

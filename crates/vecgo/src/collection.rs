@@ -58,12 +58,13 @@ impl Collection {
         Call::on(self.threads(), async move { inner.set_schema(schema).await })
     }
 
-    /// Changes the index or the quantization to those of `config`, and gives a version that has them, and
+    /// Changes the index, the quantization and the recall target to those of `config`, and gives a version that has them, and
     /// all earlier writes.
     ///
     /// Nothing is rewritten: segments that are begun from then on, by merges too, have the new index, and
     /// those there are searched by the one that they have until they are merged. [`compact`] writes all of
-    /// them again. To [`Index::Flat`] the change is at once: all rows are scored from then on.
+    /// them again. To [`Index::Flat`] the change is at once: all rows are scored from then on. So is a change of
+    /// the recall target, which is of searches.
     ///
     /// ```
     /// use vecgo::{Config, Index, Metric, Quantization};

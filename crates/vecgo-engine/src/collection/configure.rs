@@ -11,10 +11,10 @@ use crate::write::Message;
 use crate::{Error, Result};
 
 impl Collection {
-    /// Changes the index or quantization to those of `config`, and gives a version that has them, and
+    /// Changes the index, quantization and recall target to those of `config`, and gives a version that has them, and
     /// all earlier writes. Segments that are begun from then on have them; those there are searched by
     /// what they have until they are merged, unless the index is now [`vecgo_format::Index::Flat`]:
-    /// then all rows are scored.
+    /// then all rows are scored. The recall target is of searches, and theirs at once.
     ///
     /// # Errors
     /// `InvalidArgument` if `config` is of other dimensions or another metric, or cannot be; nothing is

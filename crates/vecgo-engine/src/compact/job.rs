@@ -9,9 +9,9 @@ use vecgo_io::{Charge, SpawnExt, Use};
 
 use crate::collection::Shared;
 use crate::index::{Graph, Old, make};
-use crate::recall::{Given, Sample};
+use crate::recall::{Given, Sample, sample_bytes};
 use crate::segment::{
-    Arrangement, LiveSegment, NewSegment, Order, Rows, Segment, SegmentRows, Stop, build,
+    Arrangement, LiveSegment, NewSegment, Rows, Segment, SegmentRows, Stop, build,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -111,11 +111,9 @@ pub(crate) fn memory_of_rows(
     // there are so many, the row and the number.
     let pairs = documents.saturating_mul(4).min(rows.saturating_mul(512));
     let found = fields.saturating_mul(4).saturating_add(pairs);
-    // Some are searched for, by each thread.
-    let sample = (rows / 32).min(512).saturating_mul(config.dim() as u64 * 4 * 2);
     // Texts are held as they are read, and once more in a section.
     let texts = texts.saturating_mul(2);
-    let held = rows.saturating_mul(row_bytes(config)).saturating_add(sample);
+    let held = rows.saturating_mul(row_bytes(config)).saturating_add(sample_bytes(config, rows));
     held.saturating_add(texts).saturating_add(found)
 }
 
@@ -163,16 +161,15 @@ impl Merge {
         }
         let arrangement = self.arrange(&inputs, read.vectors()).await?;
         let sample = self.sample(read.vectors(), &arrangement)?;
-        let named = self.write(read, &arrangement).await?;
+        let mut named = self.write(read, &arrangement).await?;
         let Arrangement { order, extra } = arrangement;
         // What is loaded of the new segment is as large.
         drop((extra, charge));
-        let mut output = self.output(named, &inputs, &order).await?;
+        let rows = order.inverse();
         if let Some(sample) = sample {
-            output.named.calibration = self.measure(&sample, &output).await?;
-            output.segment.calibrate(output.named.calibration.clone());
+            named.calibration = self.measure(&sample, &named, rows.as_deref()).await?;
         }
-        Ok(Some(output))
+        self.output(named, &inputs, rows).await.map(Some)
     }
 
     /// What the index that was made is to be tried with, if one was.
@@ -186,21 +183,20 @@ impl Merge {
         Sample::draw(given, self.number, threads, &self.stop)
     }
 
-    /// Tries what was written. A segment of which that fails is as good as others: what is wrong with it, who
-    /// searches it is told.
-    async fn measure(&self, sample: &Sample, output: &Output) -> Result<Calibration> {
+    /// Tries what was written, and keeps nothing of it loaded. A segment of which that fails is as good as
+    /// others: what is wrong with it, who searches it is told.
+    async fn measure(
+        &self,
+        sample: &Sample,
+        named: &SegmentRef,
+        rows: Option<&[u32]>,
+    ) -> Result<Calibration> {
         let measured = async {
-            let segment = match output.segment.index() {
-                Some(_) => Arc::clone(&output.segment),
-                // Nobody has searched here: what is loaded of it goes when this is done.
-                None => {
-                    Arc::new(Segment::open_again(&self.shared, &output.named, "the merge").await?)
-                }
-            };
-            sample.measure(&self.shared, segment, output.rows.as_deref(), &self.stop).await
+            let segment = Segment::open_again(&self.shared, named, "the merge").await?;
+            sample.measure(&self.shared, Arc::new(segment), rows, &self.stop).await
         };
         match measured.await {
-            Err(_) if self.stop.check().is_ok() => Ok(Calibration::NONE),
+            Err(_) if self.stop.check().is_ok() => Ok(Calibration::default()),
             measured => measured,
         }
     }
@@ -284,11 +280,11 @@ impl Merge {
         &self,
         named: SegmentRef,
         inputs: &[(&Segment, RoaringBitmap)],
-        order: &Order,
+        rows: Option<Vec<u32>>,
     ) -> Result<Output> {
         let others: Vec<&Segment> = inputs.iter().map(|(segment, _)| *segment).collect();
         let segment = Segment::open_written(&self.shared, &named, "the merge", &others).await?;
-        Ok(Output { segment, named, inputs: Input::all(inputs), rows: order.inverse() })
+        Ok(Output { segment, named, inputs: Input::all(inputs), rows })
     }
 }
 
@@ -299,7 +295,7 @@ mod tests {
     use vecgo_io::{Access, Env, Limits};
 
     use super::*;
-    use crate::segment::ExtraSection;
+    use crate::segment::{ExtraSection, Order};
     use crate::{Collection, Config, Database, Id, Metric, Options, Record};
 
     const DIM: usize = 5;
@@ -370,7 +366,7 @@ mod tests {
                 extra: vec![ExtraSection { kind, required: false, bytes }],
             };
             let named = merge.write(read, &arrangement).await.unwrap();
-            let output = merge.output(named, &inputs, &arrangement.order).await.unwrap();
+            let output = merge.output(named, &inputs, arrangement.order.inverse()).await.unwrap();
             assert_eq!(output.named.directory.section(kind).unwrap().length, 100_000);
             assert!(!output.named.directory.section(kind).unwrap().required);
             output.segment.verify().await.unwrap();

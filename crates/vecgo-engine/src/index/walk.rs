@@ -225,7 +225,9 @@ impl Walker {
                 self.chosen.extend(numbers.iter().filter_map(scored));
             }
         }
-        self.chosen.retain(|start| Some(start.row()) != self.hidden);
+        if let Some(hidden) = self.hidden {
+            self.chosen.retain(|start| start.row() != hidden);
+        }
         Neighbour::keep_nearest(&mut self.chosen, STARTS);
         let (Some(_), Some(nearest)) = (numbers, self.chosen.iter().min()) else {
             return Start::Near;

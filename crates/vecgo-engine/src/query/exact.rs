@@ -113,6 +113,7 @@ impl Snapshot {
         for (source, rows) in self.scanned(which) {
             let mut skipped = which.first(source);
             let seen = self.seen(source, rows);
+            let is_seen = |row| seen.has(row);
             self.note(source, |note| {
                 let rows = rows.count(self.sequence).saturating_sub(skipped);
                 let scored = seen.matched().map_or(rows as u64, |matched| matched.count.into());
@@ -133,7 +134,7 @@ impl Snapshot {
                         skipped -= skip;
                         let (vectors, norms) = block.columns(rows, dim);
                         let (vectors, norms) = (&vectors[skip * dim..], &norms[skip..]);
-                        scan.rows(first, vectors, norms, seen);
+                        scan.rows(first, vectors, norms, is_seen);
                         first.row += u32::try_from(rows - skip).unwrap_or(u32::MAX);
                     }
                 }
@@ -141,7 +142,7 @@ impl Snapshot {
                     let Some((vectors, norms)) = live.segment.resident() else {
                         let mut rows = live.segment.read_through(skipped, &stop)?;
                         while let Some((vectors, norms)) = rows.next().await? {
-                            scan.rows(first, vectors, norms, seen);
+                            scan.rows(first, vectors, norms, is_seen);
                             let read = vectors.len() / dim;
                             first.row += u32::try_from(read).unwrap_or(u32::MAX);
                         }
@@ -149,7 +150,7 @@ impl Snapshot {
                     };
                     let vectors = vectors.get(skipped * dim..).unwrap_or_default();
                     let norms = norms.get(skipped..).unwrap_or_default();
-                    scan.rows(first, vectors, norms, seen);
+                    scan.rows(first, vectors, norms, is_seen);
                 }
             }
         }

@@ -5,7 +5,7 @@ use vecgo_kernels::Kernels;
 
 use super::top::{Candidate, Top};
 use super::vector::{ExactQuery, norm};
-use super::view::{Address, Seen};
+use super::view::Address;
 
 /// Rows scored before any is looked at: their distances stay in the first-level cache.
 pub(super) const TILE_ROWS: usize = 128;
@@ -50,26 +50,21 @@ impl<'a> Scoring<'a> {
         self.tops
     }
 
-    /// Scores rows that are numbered from `first` on, all of them.
-    pub(crate) fn all(&mut self, first: u32, vectors: &[f32], norms: &[f32]) {
-        for (tile, vectors) in vectors.chunks(TILE_ROWS * self.dim).enumerate() {
-            let (skip, norms) = (tile * TILE_ROWS, norms.get(tile * TILE_ROWS..));
-            let first = first.saturating_add(u32::try_from(skip).unwrap_or(u32::MAX));
-            self.tile(vectors, norms.unwrap_or_default(), |place| {
-                Some(Address { source: 0, row: first + place })
-            });
-        }
-    }
-
-    /// Scores the rows of one block or segment, the first of which is `first`.
-    pub(super) fn rows(&mut self, first: Address, vectors: &[f32], norms: &[f32], seen: Seen<'_>) {
+    /// Scores those that are wanted of the rows of one block or segment, the first of which is `first`.
+    pub(crate) fn rows(
+        &mut self,
+        first: Address,
+        vectors: &[f32],
+        norms: &[f32],
+        is_wanted: impl Fn(u32) -> bool + Copy,
+    ) {
         let mut row = first.row;
         for (tile, vectors) in vectors.chunks(TILE_ROWS * self.dim).enumerate() {
             let rows = vectors.len() / self.dim;
             let norms = norms.get(tile * TILE_ROWS..).unwrap_or_default();
             self.tile(vectors, norms, |place| {
                 let row = row + place;
-                seen.has(row).then_some(Address { row, ..first })
+                is_wanted(row).then_some(Address { row, ..first })
             });
             row = row.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
         }

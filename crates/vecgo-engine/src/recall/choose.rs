@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_measured() {
-        assert_eq!(effort_for(&Calibration::NONE, 10, 0.9), None);
+        assert_eq!(effort_for(&Calibration::default(), 10, 0.9), None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Sample {
         stop: &Stop,
     ) -> Result<Calibration> {
         if !segment.load_index_now().await? {
-            return Ok(Calibration::NONE);
+            return Ok(Calibration::default());
         }
         let live = LiveSegment { segment, dead: Arc::default() };
         let view = View {

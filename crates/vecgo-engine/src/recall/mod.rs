@@ -13,7 +13,7 @@ mod measure;
 mod sample;
 
 pub(crate) use choose::effort_for;
-pub(crate) use sample::{Given, Sample};
+pub(crate) use sample::{Given, Sample, sample_bytes};
 
 /// How many neighbours are looked for: what is measured for these tells for others.
 pub(crate) const NEIGHBOURS: [u32; 3] = [10, 32, 100];

@@ -1,11 +1,12 @@
 use parking_lot::Mutex;
-use vecgo_format::Metric;
+use vecgo_format::{Config, Metric};
 use vecgo_index::{Parallel, Threads};
 use vecgo_kernels::Kernels;
+use vecgo_quant::split_mix;
 
 use super::NEIGHBOURS;
 use crate::Result;
-use crate::query::{Scoring, norm};
+use crate::query::{Address, Scoring, norm};
 use crate::segment::Stop;
 
 /// Rows that are searched for, at least and at most: fewer would tell little.
@@ -19,6 +20,18 @@ const ALL_NEIGHBOURS: usize = MOST * 20;
 const MOST_EQUAL: usize = 1024;
 /// Rows that one task scores.
 const TASK_ROWS: usize = 16_384;
+
+/// How many of so many rows are searched for.
+fn sampled(rows: usize) -> usize {
+    let wanted = rows / ONE_IN;
+    if wanted < LEAST { 0 } else { wanted.min(MOST) }
+}
+
+/// About how much memory the sample of so many rows takes: their vectors, and which are near to them.
+pub(crate) fn sample_bytes(config: &Config, rows: u64) -> u64 {
+    let row = (config.dim() * 4 + NEIGHBOURS.map(|k| k as usize * 8).iter().sum::<usize>()) as u64;
+    (sampled(usize::try_from(rows).unwrap_or(usize::MAX)) as u64).saturating_mul(row)
+}
 
 /// Some rows of a segment to be, and which others are nearest to each.
 #[derive(Debug)]
@@ -50,10 +63,10 @@ impl Sample {
     ) -> Result<Option<Self>> {
         let Given { dim, vectors, .. } = given;
         let count = vectors.len() / dim;
-        if count / ONE_IN < LEAST {
+        let rows = spread(count, sampled(count), seed);
+        if rows.is_empty() {
             return Ok(None);
         }
-        let rows = spread(count, (count / ONE_IN).min(MOST), seed);
         let mut queries = Vec::with_capacity(rows.len() * dim);
         for row in &rows {
             let start = *row as usize * dim;
@@ -129,7 +142,8 @@ impl Given<'_> {
                 Metric::L2 | Metric::Dot => Vec::new(),
             };
             let mut scoring = Scoring::new(kernels, metric, (queries, dim), (k, longest));
-            scoring.all(u32::try_from(first).unwrap_or(u32::MAX), rows, &norms);
+            let first = Address { source: 0, row: u32::try_from(first).unwrap_or(u32::MAX) };
+            scoring.rows(first, rows, &norms, |_| true);
             let tops = scoring.into_tops();
             for (found, top) in found.lock().iter_mut().zip(tops) {
                 found.extend(
@@ -146,18 +160,10 @@ impl Given<'_> {
 }
 
 /// So many of `count` rows, spread over all of them.
-fn spread(count: usize, wanted: usize, seed: u64) -> Vec<u32> {
-    let mut state = seed;
-    let mut random = move || {
-        // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
+fn spread(count: usize, wanted: usize, mut seed: u64) -> Vec<u32> {
     let rows = (0..wanted).map(|number| {
         let (start, end) = (number * count / wanted, (number + 1) * count / wanted);
-        start as u64 + random() % (end - start).max(1) as u64
+        start as u64 + split_mix(&mut seed) % (end - start).max(1) as u64
     });
     rows.filter_map(|row| u32::try_from(row).ok()).collect()
 }

@@ -1,6 +1,6 @@
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use async_lock::OnceCell;
 use bytes::Bytes;
@@ -44,8 +44,7 @@ pub(crate) struct Segment {
     pub(super) memory: Arc<Memory>,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
-    /// What was measured of its index. Of a segment that was just written, it is once that is done.
-    calibration: OnceLock<Calibration>,
+    calibration: Calibration,
     tables: Vec<OnceCell<Vec<u8>>>,
     pub(super) resident: Resident,
     pub(crate) short_codes: ShortCodes,
@@ -66,10 +65,6 @@ impl Segment {
             let error = FormatError::Invalid { what: "segment", offset: 0, detail };
             return Err(Error::format(&key, error));
         }
-        let calibration = OnceLock::new();
-        if !named.calibration.points().is_empty() {
-            let _ = calibration.set(named.calibration.clone());
-        }
         Ok(Self {
             number: named.number,
             directory: named.directory.clone(),
@@ -80,7 +75,7 @@ impl Segment {
             object,
             cache: source.cache,
             checked: OnceCell::new(),
-            calibration,
+            calibration: named.calibration.clone(),
             tables: named.directory.sections.iter().map(|_| OnceCell::new()).collect(),
             memory: source.memory,
             resident: Resident::default(),
@@ -111,13 +106,7 @@ impl Segment {
 
     /// What was measured of its index.
     pub(crate) fn calibration(&self) -> &Calibration {
-        static NONE: Calibration = Calibration::NONE;
-        self.calibration.get().unwrap_or(&NONE)
-    }
-
-    /// Keeps what was measured, for the first time.
-    pub(crate) fn calibrate(&self, calibration: Calibration) {
-        let _ = self.calibration.set(calibration);
+        &self.calibration
     }
 
     /// How often its object was read, and how many bytes.

@@ -5,6 +5,7 @@ mod report;
 mod timing;
 
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use recall::recall;
@@ -99,34 +100,31 @@ fn settings(args: &Bench) -> Result<Vec<Setting>, Failure> {
         return Err(wrong("expected KNOB=N,…"));
     };
     let one = |number: &str| {
-        let no_number = || wrong("expected numbers after the =");
         let mut knobs = args.knobs.clone();
-        let setting = |knobs| Setting {
-            k: args.k,
-            param: format!("{knob}={number}"),
-            knobs,
-            filter: filter.clone(),
-        };
-        if knob == "recall_target" {
-            let value: f64 = number.parse().map_err(|_| no_number())?;
-            return match knobs.recall_target.replace(value) {
-                None => Ok(setting(knobs)),
-                Some(_) => Err(wrong("leave out --recall-target")),
-            };
-        }
-        let value: usize = number.parse().map_err(|_| no_number())?;
-        let place = match knob {
-            "ef" => &mut knobs.ef,
-            "rerank" => &mut knobs.rerank,
-            "nprobe" => &mut knobs.nprobe,
+        let was_given = match knob {
+            "ef" => replace(&mut knobs.ef, number),
+            "nprobe" => replace(&mut knobs.nprobe, number),
+            "rerank" => replace(&mut knobs.rerank, number),
+            "recall_target" => replace(&mut knobs.recall_target, number),
             _ => return Err(wrong("expected ef, nprobe, rerank or recall_target")),
         };
-        match place.replace(value) {
-            None => Ok(setting(knobs)),
-            Some(_) => Err(wrong(&format!("leave out --{knob}"))),
+        match was_given {
+            None => Err(wrong("expected numbers after the =")),
+            Some(true) => Err(wrong(&format!("leave out --{}", knob.replace('_', "-")))),
+            Some(false) => Ok(Setting {
+                k: args.k,
+                param: format!("{knob}={number}"),
+                knobs,
+                filter: filter.clone(),
+            }),
         }
     };
     numbers.split(',').map(one).collect()
+}
+
+/// Sets a knob, and says whether it was set before; `None` for what is no number.
+fn replace<T: FromStr>(knob: &mut Option<T>, number: &str) -> Option<bool> {
+    Some(knob.replace(number.parse().ok()?).is_some())
 }
 
 fn read_queries(path: &Path, config: &Config) -> Result<Vec<Vec<f32>>, Failure> {

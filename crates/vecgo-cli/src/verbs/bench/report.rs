@@ -73,7 +73,7 @@ impl Point {
         let [fastest, median, slowest] = self.qps(queries);
         let us = |percent| self.percentile(percent).map_or("-".to_owned(), |us| format!("{us:.0}"));
         format!(
-            "{:<8} {:>8.4} {fastest:>8.0} {median:>8.0} {slowest:>8.0} {:>8} {:>8} {:>8} {:>9.0}",
+            "{:<20} {:>8.4} {fastest:>8.0} {median:>8.0} {slowest:>8.0} {:>8} {:>8} {:>8} {:>9.0}",
             self.param,
             self.recall,
             us(50),
@@ -104,7 +104,9 @@ pub(super) fn report(
         "simd": simd,
         "limits": limit.as_ref().map(Limit::to_json),
     }));
-    out.line("param      recall      qps   median  slowest   p50 us   p95 us   p99 us estimates");
+    out.line(
+        "param                  recall      qps   median  slowest   p50 us   p95 us   p99 us estimates",
+    );
     for point in points {
         out.line(point.line(queries));
     }
