@@ -15,7 +15,10 @@ class System:
                "f32": dict(create=["--quantization", "none"]), "flat": dict(create=["--index", "flat"], exact=True),
                "ivf": dict(create=["--index", "ivf"], knob="nprobe", grid=c.NPROBE), "ivf_sq8": dict(create=["--index", "ivf", "--quantization", "sq8"], knob="nprobe", grid=c.NPROBE),
                "ivf_rabitq4": dict(create=["--index", "ivf", "--quantization", "rabitq:4"], knob="nprobe", grid=c.NPROBE),
-               "disk": dict(create=["--index", "disk"])}
+               "disk": dict(create=["--index", "disk"]), "binary": dict(create=["--quantization", "binary"]), "rabitq2": dict(create=["--quantization", "rabitq:2"]),
+               "pq": dict(one_byte=8), "disk_binary": dict(create=["--index", "disk", "--quantization", "binary"]), "disk_pq": dict(create=["--index", "disk"], one_byte=8),
+               "ivf_binary": dict(create=["--index", "ivf", "--quantization", "binary"], knob="nprobe", grid=c.NPROBE),
+               "ivf_pq": dict(create=["--index", "ivf"], one_byte=8, knob="nprobe", grid=c.NPROBE)}
 
 
 def vecgo(*arguments):
@@ -53,7 +56,9 @@ class Program:
         queries = queries[:self.spec["queries"]]
         np.save(self.files["base"], base), np.save(self.files["query"], queries), np.save(self.files["first"], queries[:1])
         np.save(self.files["truth"], np.load(self.spec["truth"])[:, :self.spec["k"]])
-        options = self.spec["settings"].get("create", [])
+        options = list(self.spec["settings"].get("create", []))
+        if one_byte := self.spec["settings"].get("one_byte"):            # for so many dimensions
+            options += ["--quantization", f"pq:{min(255, self.spec['dim'] // one_byte)}"]
         _, create, _ = vecgo("create", self.database, "--dim", self.spec["dim"], "--metric", METRICS[metric], *options)
         _, load, samples = vecgo("import", self.database, self.files["base"])
         os.remove(self.files["base"])

@@ -252,11 +252,7 @@ impl From<AllocError> for Error {
 
 impl From<ConfigError> for Error {
     fn from(source: ConfigError) -> Self {
-        let kind = match source {
-            ConfigError::NotYet { .. } => ErrorKind::Unsupported,
-            _ => ErrorKind::InvalidArgument,
-        };
-        Self::caused(kind, source.to_string(), source)
+        Self::caused(ErrorKind::InvalidArgument, source.to_string(), source)
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use vecgo_format::{Config, Index, Metric, Quantization};
-use vecgo_index::{Codes, Width};
+use vecgo_index::Codes;
 use vecgo_io::{Charge, Use};
-use vecgo_kernels::{CodeRows, Factors, Kernels, PageBuf};
-use vecgo_quant::{Kind, Space, encode, split};
+use vecgo_kernels::{Bits, CodeRows, Factors, Kernels, PageBuf};
+use vecgo_quant::{Kind, Planes, Space, encode, upper_codes};
 
 use crate::collection::Shared;
 use crate::{Error, Result};
@@ -131,14 +131,13 @@ impl Chunk {
             most_deviation: 0.0,
             longest: 0.0,
         };
-        let mut lower = vec![0; stride];
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
         let query_error = QUERY_ERROR / (space.width() as f32).sqrt();
         let upper = chunk.codes.chunks_exact_mut(stride);
         for (vector, upper) in vectors.chunks_exact(space.dim()).zip(upper) {
             space.row(kernels, vector, &mut point);
-            let factors = encode(&point, space.width(), &mut cells);
-            split(&cells, upper, &mut lower);
+            let factors = encode(&point, space.width(), Planes::SHORT, &mut cells);
+            upper_codes(Planes::SHORT, &cells, upper);
             let squared = match metric {
                 Metric::L2 | Metric::Cosine => factors.squared,
                 Metric::Dot => less_length(kernels, &point, vector),
@@ -157,7 +156,7 @@ impl Chunk {
         let broken = || Error::internal("short codes that are not whole rows");
         let rows = CodeRows::new(&self.codes, self.stride).ok_or_else(broken)?;
         let factors = Factors::apart(&self.factors).ok_or_else(broken)?;
-        Ok(Codes { rows, factors, width: Width::Four })
+        Ok(Codes::of_places(rows, Bits::Four, factors))
     }
 }
 

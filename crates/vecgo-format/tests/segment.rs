@@ -195,7 +195,8 @@ fn with_others(others: u16) -> Directory {
 #[test]
 fn the_sections_of_an_index_belong_together() {
     use SectionKind::{
-        CentreFactors, Centres, Clusters, Edges, Entries, FullCodes, LowerCodes, Space, UpperCodes,
+        CentreFactors, Centres, Clusters, Codebook, Edges, Entries, FullCodes, LowerCodes,
+        PartCodes, Space, UpperCodes,
     };
     let kinds = [
         Space,
@@ -207,6 +208,8 @@ fn the_sections_of_an_index_belong_together() {
         FullCodes,
         UpperCodes,
         LowerCodes,
+        PartCodes,
+        Codebook,
     ];
     let sorted = |mut kinds: Vec<SectionKind>| {
         kinds.sort_unstable();
@@ -218,7 +221,10 @@ fn the_sections_of_an_index_belong_together() {
         (Index::graph(), Quantization::None),
         (Index::graph(), rabitq(8)),
         (Index::disk(), rabitq(4)),
+        (Index::disk(), rabitq(5)),
+        (Index::graph(), rabitq(1)),
         (Index::ivf(), Quantization::Sq8),
+        (Index::ivf(), Quantization::Pq { parts: 1 }),
     ] {
         let config = Config::new(1, Metric::L2).with_index(index).with_quantization(quantization);
         let whole = sorted(common::index_of(&config));

@@ -4,7 +4,7 @@
 //! [`cluster`] puts rows in an order in which near ones are close by, and names the centres that
 //! searches start from. [`build`] links each row to near ones in many directions, by all eight bits
 //! of the codes, and goes on from an [`OldGraph`] if it is given one. [`Scratch::walk`] searches, by
-//! four bits or all. Building is cut into tasks for
+//! as many bits as the codes have that it is given. Building is cut into tasks for
 //! [`Parallel`], and gives the same graph however many cores run them and whatever
 //! [`Level`](vecgo_kernels::Level) the kernels have: integer sums are exact, and what is made of
 //! them is computed by the same operations everywhere.
@@ -19,7 +19,7 @@ mod parallel;
 pub use cluster::{Centres, ClusterParams, Clusters, cluster};
 
 pub use graph::{
-    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, Hidden, NO_EDGE, Near, Neighbour,
-    OldGraph, Points, Reach, Scratch, Wanted, Width, build,
+    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, Form, Hidden, NO_EDGE, Near, Neighbour,
+    OldGraph, Points, Reach, Scratch, Wanted, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

@@ -5,6 +5,7 @@
 //! rows ahead of the one they work on, and add up four rows at a time. Sums are exact integers:
 //! every level gives the same.
 
+mod bits;
 mod distance;
 mod portable;
 mod rows;
@@ -14,6 +15,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+pub use bits::Bits;
 pub use distance::{Estimate, pack, packed_distance};
 pub(crate) use portable::TABLE as PORTABLE;
 pub use rows::{CodeRows, FACTOR_BYTES, Factors};
@@ -23,25 +25,29 @@ pub(crate) use {avx2::TABLE as AVX2, avx512::TABLE as AVX512};
 
 use crate::Kernels;
 
-/// Bytes of a cache line. Rows of codes are whole lines.
+/// Bytes of a cache line.
 pub const LINE: usize = 64;
-/// Bytes of a query for one line of nibbles: a byte for each.
-const NIBBLES: usize = 2 * LINE;
+/// Codes of less than a byte come so many at a time.
+const UNIT: usize = 128;
 /// Most bytes of a query whose dot product with any codes fits 32 bits.
 const MAX_QUERY: usize = 65_664;
 
-/// Scores `rows` of the codes at `codes`, each half as long as `query`.
-pub(crate) type Dots = unsafe fn(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]);
-/// Scores rows, of `query.len()` bytes or half as many, and keeps those that come within a bound.
+/// Scores `rows` of the codes at `codes`, which are `stride` bytes apart.
+pub(crate) type Dots =
+    unsafe fn(query: &[i8], codes: *const u8, stride: usize, rows: &[u32], out: &mut [i32]);
+/// Scores rows and keeps those that come within a bound.
 pub(crate) type Within = unsafe fn(
     query: &[i8],
     codes: *const u8,
+    stride: usize,
     estimate: &Estimate<'_>,
     rows: &[u32],
     out: &mut [u64],
 ) -> usize;
 /// Turns the floats in place; the length is a power of two.
 pub(crate) type Turn = unsafe fn(values: &mut [f32]);
+/// The nearest of [`COLUMNS`] points, one coordinate of all after the other, and its squared distance.
+pub(crate) type Nearest = unsafe fn(point: &[f32], columns: &[f32]) -> (u8, f32);
 /// Rounds floats to bytes; both are as long.
 pub(crate) type Round = unsafe fn(values: &[f32], scale: f32, out: &mut [i8]) -> i32;
 
@@ -50,75 +56,61 @@ pub(crate) type Round = unsafe fn(values: &[f32], scale: f32, out: &mut [i8]) ->
 /// # Safety
 ///
 /// Whoever calls an entry answers for the CPU's instructions, for `rows` naming rows that lie
-/// within the allocation at `codes`, for `query.len()` being whole lines (pairs of lines for
-/// nibbles), and for `out` being as long as `rows`.
+/// within the allocation at `codes` and hold a code for each byte of the query, for `query.len()`
+/// being whole [`UNIT`]s (whole lines where codes are bytes), and for `out` being as long as `rows`.
 pub(crate) struct CodeTable {
-    pub(crate) nibble_dots: Dots,
-    pub(crate) nibbles_within: Within,
-    pub(crate) bytes_within: Within,
+    /// By the place of [`Bits`] among all.
+    pub(crate) dots: [Dots; Bits::ALL.len()],
+    pub(crate) within: [Within; Bits::ALL.len()],
     pub(crate) hadamard: Turn,
     pub(crate) round: Round,
+    pub(crate) nearest: Nearest,
 }
 
 impl Kernels {
-    /// Dot products of a query with rows of 4-bit codes.
-    ///
-    /// A row's byte `b` holds two codes, 0 to 15: the low nibble belongs to the query's byte
-    /// `128 * (b / 64) + b % 64`, the high one to the byte 64 further on.
+    /// Dot products of a query with rows of codes, which lie as [`Bits`] has it.
     ///
     /// # Panics
     ///
-    /// If the query is not twice as long as a row or above 65,664 bytes, if a row is not there,
-    /// or if `out` is not as long as `rows`.
+    /// If the query is not whole 128 bytes (whole lines, if codes are bytes) or above 65,664 bytes,
+    /// if rows are too short for a code for each, if a row is not there, or if `out` is not as long
+    /// as `rows`.
     #[inline]
-    pub fn nibble_dots(&self, query: &[i8], codes: CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
-        assert_eq!(query.len(), 2 * codes.stride, "a query byte for each nibble");
-        codes.check(query.len(), rows, out.len());
+    pub fn dots(
+        &self,
+        bits: Bits,
+        query: &[i8],
+        codes: CodeRows<'_>,
+        rows: &[u32],
+        out: &mut [i32],
+    ) {
+        codes.check(bits, query.len(), rows, out.len());
+        let kernel = self.codes().dots[bits as usize];
         // SAFETY: the level is available, and the lengths were checked.
-        unsafe { (self.codes().nibble_dots)(query, codes.bytes.as_ptr(), rows, out) }
+        unsafe { kernel(query, codes.bytes.as_ptr(), codes.stride, rows, out) }
     }
 
     /// The rows whose estimated distance is below the bound, packed, and how many they are. Codes
-    /// and query are as for [`nibble_dots`](Kernels::nibble_dots).
+    /// and query are as for [`dots`](Kernels::dots).
     ///
     /// # Panics
     ///
-    /// As `nibble_dots`, and if a row has no factors.
+    /// As `dots`, and if a row has no factors.
     #[inline]
-    pub fn nibbles_within(
+    pub fn within(
         &self,
+        bits: Bits,
         query: &[i8],
         codes: CodeRows<'_>,
         estimate: &Estimate<'_>,
         rows: &[u32],
         out: &mut [u64],
     ) -> usize {
-        assert_eq!(query.len(), 2 * codes.stride, "a query byte for each nibble");
         assert_eq!(codes.count, estimate.factors.count, "factors for each row");
-        codes.check(query.len(), rows, out.len());
+        codes.check(bits, query.len(), rows, out.len());
+        let kernel = self.codes().within[bits as usize];
         // SAFETY: the level is available, and the lengths were checked.
-        unsafe { (self.codes().nibbles_within)(query, codes.bytes.as_ptr(), estimate, rows, out) }
-    }
-
-    /// The same for rows of 8-bit codes, 0 to 255, one for each byte of the query.
-    ///
-    /// # Panics
-    ///
-    /// As [`nibbles_within`](Kernels::nibbles_within), but the query is as long as a row.
-    #[inline]
-    pub fn bytes_within(
-        &self,
-        query: &[i8],
-        codes: CodeRows<'_>,
-        estimate: &Estimate<'_>,
-        rows: &[u32],
-        out: &mut [u64],
-    ) -> usize {
-        assert_eq!(query.len(), codes.stride, "a query byte for each code");
-        assert_eq!(codes.count, estimate.factors.count, "factors for each row");
-        codes.check(query.len(), rows, out.len());
-        // SAFETY: the level is available, and the lengths were checked.
-        unsafe { (self.codes().bytes_within)(query, codes.bytes.as_ptr(), estimate, rows, out) }
+        unsafe { kernel(query, codes.bytes.as_ptr(), codes.stride, estimate, rows, out) }
     }
 
     /// The Walsh-Hadamard transform of `values`, in place, scaled so that lengths stay.
@@ -130,6 +122,20 @@ impl Kernels {
         assert!(values.len().is_power_of_two(), "{} values", values.len());
         // SAFETY: the level is available, and the length was checked.
         unsafe { (self.codes().hadamard)(values) }
+    }
+
+    /// The nearest of 256 points, and its squared distance, which every level rounds alike; of two as
+    /// near the first. `columns` has the points' coordinates: each of all, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// If `columns` is not 256 times as long as `point`.
+    #[inline]
+    #[must_use]
+    pub fn nearest_of_256(&self, point: &[f32], columns: &[f32]) -> (u8, f32) {
+        assert_eq!(point.len() * COLUMNS, columns.len(), "256 points");
+        // SAFETY: the level is available, and the lengths were checked.
+        unsafe { (self.codes().nearest)(point, columns) }
     }
 
     /// Rounds each of `values` times `scale` to the nearest byte within -127 to 127, halves upwards,
@@ -203,8 +209,12 @@ unsafe fn by_fours(
     let ask = |rows: &[u32]| {
         for row in rows {
             let start = address(*row);
-            for line in 0..stride / LINE {
-                prefetch_line(start.wrapping_add(line * LINE));
+            for byte in (0..stride).step_by(LINE) {
+                prefetch_line(start.wrapping_add(byte));
+            }
+            // Rows that are no whole lines begin within one.
+            if !stride.is_multiple_of(LINE) {
+                prefetch_line(start.wrapping_add(stride - 1));
             }
         }
     };
@@ -219,36 +229,46 @@ unsafe fn by_fours(
     }
 }
 
-/// The entries of a level's table that score rows, from its `nibbles` and `bytes`, which score four
+/// The entries of a level's table that score rows, from its `packed` and `bytes`, which score four
 /// rows and are inlined into them.
 macro_rules! scoring {
     ($(#[$feature:meta])*) => {
+        const DOTS: [super::Dots; super::Bits::ALL.len()] =
+            [dots::<1>, dots::<2>, dots::<3>, dots::<4>, dots::<8>];
+        const WITHIN: [super::Within; super::Bits::ALL.len()] =
+            [within::<1>, within::<2>, within::<3>, within::<4>, within::<8>];
+
         /// # Safety
         ///
         /// As [`CodeTable`] has it.
         $(#[$feature])*
-        unsafe fn nibble_dots(query: &[i8], codes: *const u8, rows: &[u32], out: &mut [i32]) {
-            let stride = query.len() / 2;
+        unsafe fn dots<const BITS: usize>(
+            query: &[i8],
+            codes: *const u8,
+            stride: usize,
+            rows: &[u32],
+            out: &mut [i32],
+        ) {
             // SAFETY: passed on from the caller.
-            unsafe { by_fours(codes, stride, rows, |four| nibbles(query, four), store(out)) }
+            unsafe { by_fours(codes, stride, rows, |four| score::<BITS>(query, four), store(out)) }
         }
 
         /// # Safety
         ///
         /// As [`CodeTable`] has it.
         $(#[$feature])*
-        unsafe fn nibbles_within(
+        unsafe fn within<const BITS: usize>(
             query: &[i8],
             codes: *const u8,
+            stride: usize,
             estimate: &Estimate<'_>,
             rows: &[u32],
             out: &mut [u64],
         ) -> usize {
-            let stride = query.len() / 2;
             let mut kept = 0;
             // SAFETY: passed on from the caller.
             unsafe {
-                by_fours(codes, stride, rows, |four| nibbles(query, four), |rows, sums| {
+                by_fours(codes, stride, rows, |four| score::<BITS>(query, four), |rows, sums| {
                     kept = keep(estimate, rows, sums, out, kept);
                 });
             }
@@ -257,23 +277,17 @@ macro_rules! scoring {
 
         /// # Safety
         ///
-        /// As [`CodeTable`] has it.
+        /// Each row must hold a code for each byte of the query.
+        #[inline]
         $(#[$feature])*
-        unsafe fn bytes_within(
+        unsafe fn score<const BITS: usize>(
             query: &[i8],
-            codes: *const u8,
-            estimate: &Estimate<'_>,
-            rows: &[u32],
-            out: &mut [u64],
-        ) -> usize {
-            let mut kept = 0;
+            rows: [*const u8; TOGETHER],
+        ) -> [i32; TOGETHER] {
             // SAFETY: passed on from the caller.
             unsafe {
-                by_fours(codes, query.len(), rows, |four| bytes(query, four), |rows, sums| {
-                    kept = keep(estimate, rows, sums, out, kept);
-                });
+                if BITS == 8 { bytes(query, rows) } else { packed::<BITS>(query, rows) }
             }
-            kept
         }
     };
 }
@@ -329,6 +343,32 @@ fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
         sum += i32::from(byte);
     }
     sum
+}
+
+/// Points that one is compared with at once: as many as a byte has values.
+const COLUMNS: usize = 256;
+
+/// The nearest point, in plain Rust for the compiler to vectorise at each level: over points, so that the
+/// sum of each is in the same order everywhere.
+#[inline(always)]
+fn nearest(point: &[f32], columns: &[f32]) -> (u8, f32) {
+    let mut distances = [0.0f32; COLUMNS];
+    for (value, column) in point.iter().zip(columns.chunks_exact(COLUMNS)) {
+        for (distance, other) in distances.iter_mut().zip(column) {
+            let off = value - other;
+            *distance += off * off;
+        }
+    }
+    const LANES: usize = 16;
+    let mut least = [f32::INFINITY; LANES];
+    for distances in distances.chunks_exact(LANES) {
+        for (least, distance) in least.iter_mut().zip(distances) {
+            *least = if *distance < *least { *distance } else { *least };
+        }
+    }
+    let least = least.into_iter().fold(f32::INFINITY, f32::min);
+    let place = distances.iter().position(|distance| *distance == least).unwrap_or_default();
+    (u8::try_from(place).unwrap_or_default(), least)
 }
 
 /// The transform by halves, in plain Rust for the compiler to vectorise at each level, down to

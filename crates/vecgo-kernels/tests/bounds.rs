@@ -5,7 +5,7 @@
 use std::{ptr, slice};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
-use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels, Level};
+use vecgo_kernels::{Bits, CodeRows, Estimate, Factors, Kernels, Level};
 
 /// Base pages are no larger on any Linux system.
 const PAGE: usize = 64 << 10;
@@ -92,7 +92,11 @@ fn code_kernels_read_nothing_outside_their_rows() -> rustix::io::Result<()> {
     let (codes, query, factors) = (Fenced::new()?, Fenced::new()?, Fenced::new()?);
     let query = query.values();
     for kernels in Level::ALL.into_iter().filter_map(|level| Kernels::new(level).ok()) {
-        for stride in [64, 128, 192, 640] {
+        for (bits, length) in Bits::ALL
+            .into_iter()
+            .flat_map(|bits| [128, 256, 384, 1280].map(|length| (bits, length)))
+        {
+            let stride = bits.bytes_of(length);
             for count in 1..=9 {
                 let end = codes.bytes();
                 let rows = CodeRows::new(&end[end.len() - stride * count..], stride);
@@ -100,15 +104,12 @@ fn code_kernels_read_nothing_outside_their_rows() -> rustix::io::Result<()> {
                 let apart = &factors.bytes()[PAGE - 8 * count..];
                 let numbers: Vec<u32> = (0..).take(count).collect();
                 let (mut dots, mut kept) = (vec![1; count], vec![0; count]);
-                let (wide, narrow) =
-                    (&query[query.len() - 2 * stride..], &query[query.len() - stride..]);
-                kernels.nibble_dots(wide, rows, &numbers, &mut dots);
+                let query = &query[query.len() - length..];
+                kernels.dots(bits, query, rows, &numbers, &mut dots);
                 assert_eq!(dots, vec![0; count]);
                 for factors in [Factors::in_rows(rows), Factors::apart(apart).expect("whole")] {
                     let estimate = Estimate { factors, scale: 1.0, middle: 0.0, bound: u64::MAX };
-                    let found = kernels.nibbles_within(wide, rows, &estimate, &numbers, &mut kept);
-                    assert_eq!(found, count);
-                    let found = kernels.bytes_within(narrow, rows, &estimate, &numbers, &mut kept);
+                    let found = kernels.within(bits, query, rows, &estimate, &numbers, &mut kept);
                     assert_eq!(found, count);
                 }
             }

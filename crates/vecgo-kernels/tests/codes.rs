@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vecgo_kernels::{
-    CodeRows, Estimate, FACTOR_BYTES, Factors, Kernels, LINE, Level, pack, packed_distance,
+    Bits, CodeRows, Estimate, FACTOR_BYTES, Factors, Kernels, LINE, Level, pack, packed_distance,
     prefetch,
 };
 
@@ -28,58 +28,60 @@ static AVAILABLE: LazyLock<Vec<Kernels>> = LazyLock::new(|| {
     Level::ALL.into_iter().filter_map(kernels).collect()
 });
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Codes {
-    Nibbles,
-    Bytes,
+/// Query bytes that whole rows of codes are for.
+fn unit(bits: Bits) -> usize {
+    if bits == Bits::Eight { LINE } else { 2 * LINE }
 }
 
-impl Codes {
-    /// Bytes of a row for so many of a query.
-    fn stride(self, query: usize) -> usize {
-        if self == Codes::Nibbles { query / 2 } else { query }
+/// The code at a place of a row, as the documentation of [`Bits`] has it.
+fn code_at(bits: Bits, row: &[u8], place: usize) -> i64 {
+    let (first, place) = (place / 128 * 128, place % 128);
+    // Of codes of so many bits, 128 of which begin at a byte.
+    let field = |count: usize, start: usize| {
+        let (n, b) = (place / (16 * count), place % (16 * count));
+        i64::from(row[start + b]) >> (count * n) & ((1 << count) - 1)
+    };
+    match bits {
+        Bits::Eight => i64::from(row[first + place]),
+        Bits::Three => {
+            let start = first / 128 * 48;
+            2 * field(2, start) + field(1, start + 32)
+        }
+        _ => field(bits.count().into(), first / 8 * usize::from(bits.count())),
     }
+}
 
-    /// The dot product, as the documentation of the kernels has it.
-    fn dot(self, query: &[i8], row: &[u8]) -> i32 {
-        let product = |code: u8, at: usize| i64::from(code) * i64::from(query[at]);
-        let sum: i64 = match self {
-            Codes::Bytes => row.iter().enumerate().map(|(at, code)| product(*code, at)).sum(),
-            Codes::Nibbles => row
-                .iter()
-                .enumerate()
-                .map(|(b, codes)| {
-                    let at = 128 * (b / 64) + b % 64;
-                    product(codes & 15, at) + product(codes >> 4, at + 64)
-                })
-                .sum(),
-        };
-        i32::try_from(sum).expect("the longest query's sums fit")
-    }
+fn dot(bits: Bits, query: &[i8], row: &[u8]) -> i32 {
+    let product = |(at, value): (usize, &i8)| code_at(bits, row, at) * i64::from(*value);
+    let sum: i64 = query.iter().enumerate().map(product).sum();
+    i32::try_from(sum).expect("the longest query's sums fit")
+}
 
-    fn within(
-        self,
-        kernels: Kernels,
-        query: &[i8],
-        codes: CodeRows<'_>,
-        estimate: &Estimate<'_>,
-        rows: &[u32],
-    ) -> Vec<u64> {
-        let mut out = vec![u64::MAX; rows.len()];
-        let kept = match self {
-            Codes::Nibbles => kernels.nibbles_within(query, codes, estimate, rows, &mut out),
-            Codes::Bytes => kernels.bytes_within(query, codes, estimate, rows, &mut out),
-        };
-        out.truncate(kept);
-        out
-    }
+fn within(
+    bits: Bits,
+    kernels: Kernels,
+    query: &[i8],
+    codes: CodeRows<'_>,
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+) -> Vec<u64> {
+    let mut out = vec![u64::MAX; rows.len()];
+    let kept = kernels.within(bits, query, codes, estimate, rows, &mut out);
+    out.truncate(kept);
+    out
 }
 
 /// Every level must give the sums, and keep those rows, in their order, whose distance is below
 /// the bound, with any bound.
-fn check(codes: Codes, query: &[i8], bytes: &[u8], rows: &[u32], factors: Factors<'_>, scale: f32) {
-    let all = CodeRows::new(bytes, codes.stride(query.len())).expect("whole rows");
-    let sums: Vec<i32> = rows.iter().map(|row| codes.dot(query, all.row(*row))).collect();
+fn check(
+    bits: Bits,
+    query: &[i8],
+    all: CodeRows<'_>,
+    rows: &[u32],
+    factors: Factors<'_>,
+    scale: f32,
+) {
+    let sums: Vec<i32> = rows.iter().map(|row| dot(bits, query, all.row(*row))).collect();
     let middle = query.iter().map(|value| f32::from(*value)).sum::<f32>() * 7.5;
     let distances: Vec<u64> = rows
         .iter()
@@ -92,16 +94,14 @@ fn check(codes: Codes, query: &[i8], bytes: &[u8], rows: &[u32], factors: Factor
     let mut bounds = vec![0, u64::MAX, pack(0.0, 0), pack(f32::INFINITY, 0)];
     bounds.extend(distances.iter().step_by(5).flat_map(|d| [*d, d.saturating_add(1)]));
     for kernels in AVAILABLE.iter().copied() {
-        let what = format!("{kernels:?} {codes:?}, {} bytes, {rows:?}", query.len());
-        if codes == Codes::Nibbles {
-            let mut out = vec![i32::MIN; rows.len()];
-            kernels.nibble_dots(query, all, rows, &mut out);
-            assert_eq!(out, sums, "{what}");
-        }
+        let what = format!("{kernels:?} {bits:?}, {} bytes, {rows:?}", query.len());
+        let mut out = vec![i32::MIN; rows.len()];
+        kernels.dots(bits, query, all, rows, &mut out);
+        assert_eq!(out, sums, "{what}");
         for bound in &bounds {
             let estimate = Estimate { factors, scale, middle, bound: *bound };
             let expected: Vec<u64> = distances.iter().copied().filter(|d| d < bound).collect();
-            assert_eq!(codes.within(kernels, query, all, &estimate, rows), expected, "{what}");
+            assert_eq!(within(bits, kernels, query, all, &estimate, rows), expected, "{what}");
         }
     }
 }
@@ -121,7 +121,8 @@ fn factor() -> impl Strategy<Value = f32> {
 /// Codes, a query, and rows to score: some again and again, the last one among them.
 #[derive(Clone, Debug)]
 struct Case {
-    codes: Codes,
+    bits: Bits,
+    stride: usize,
     query: Vec<i8>,
     bytes: Vec<u8>,
     rows: Vec<u32>,
@@ -130,10 +131,12 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let shape = (prop_oneof![Just(Codes::Nibbles), Just(Codes::Bytes)], 1..6_usize, 1..40_usize);
-    shape.prop_flat_map(|(codes, lines, count)| {
-        let stride = lines * LINE;
-        let query = if codes == Codes::Nibbles { 2 * stride } else { stride };
+    // Rows may be longer than their codes, by factors or by any number of bytes.
+    let more = prop_oneof![Just(0), Just(FACTOR_BYTES), 0..100_usize];
+    let shape = (prop::sample::select(&Bits::ALL[..]), 1..6_usize, more, 1..40_usize);
+    shape.prop_flat_map(|(bits, units, more, count)| {
+        let query = units * unit(bits);
+        let stride = bits.bytes_of(query) + more;
         let picks = vec(prop_oneof![5 => any::<Index>().prop_map(Some), 1 => Just(None)], 0..70);
         let rows = picks.prop_map(move |picks| {
             let row = |pick: Option<Index>| pick.map_or(count - 1, |pick| pick.index(count)) as u32;
@@ -142,7 +145,8 @@ fn case() -> impl Strategy<Value = Case> {
         let (query, bytes) = (vec(value(), query), vec(code(), stride * count));
         (query, bytes, rows, vec(factor(), 2 * count), -2.0_f32..2.0).prop_map(
             move |(query, bytes, rows, factors, scale)| Case {
-                codes,
+                bits,
+                stride,
                 query,
                 bytes,
                 rows,
@@ -162,12 +166,13 @@ proptest! {
     fn factors_apart(case in case()) {
         let factors = to_bytes(&case.factors);
         let factors = Factors::apart(&factors).expect("whole");
-        check(case.codes, &case.query, &case.bytes, &case.rows, factors, case.scale);
+        let codes = CodeRows::new(&case.bytes, case.stride).expect("whole rows");
+        check(case.bits, &case.query, codes, &case.rows, factors, case.scale);
     }
 
     #[test]
     fn factors_in_rows(mut case in case()) {
-        let stride = case.codes.stride(case.query.len());
+        let stride = case.stride;
         let factors = to_bytes(&case.factors);
         for (row, of_row) in case.bytes.chunks_exact_mut(stride).zip(factors.chunks(FACTOR_BYTES)) {
             row[stride - FACTOR_BYTES..].copy_from_slice(of_row);
@@ -177,7 +182,7 @@ proptest! {
             prop_assert_eq!(Factors::in_rows(codes).of(row), of_row);
         }
         let factors = Factors::in_rows(codes);
-        check(case.codes, &case.query, &case.bytes, &case.rows, factors, case.scale);
+        check(case.bits, &case.query, codes, &case.rows, factors, case.scale);
     }
 
     #[test]
@@ -239,6 +244,27 @@ proptest! {
     }
 
     #[test]
+    fn the_first_of_the_nearest_points(
+        (point, columns) in (0..20_usize).prop_flat_map(|dim| {
+            // Few values, so that some are as near as others.
+            let value = || prop_oneof![(0..3_i8).prop_map(f32::from), -9.0_f32..9.0, Just(1e30)];
+            (vec(value(), dim), vec(value(), dim * 256))
+        }),
+    ) {
+        let distance = |number: usize| {
+            let others = columns.iter().skip(number).step_by(256);
+            point.iter().zip(others).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b))
+        };
+        let least = (0..256).map(distance).fold(f32::INFINITY, f32::min);
+        let first = (0..256).position(|number| distance(number) == least).unwrap_or(0);
+        for kernels in AVAILABLE.iter() {
+            let (number, found) = kernels.nearest_of_256(&point, &columns);
+            prop_assert_eq!(usize::from(number), first, "{:?}", kernels);
+            prop_assert_eq!(found.to_bits(), least.to_bits(), "{:?}", kernels);
+        }
+    }
+
+    #[test]
     fn transform_is_the_sum_that_defines_it(
         values in (0..9_u32).prop_flat_map(|log| vec(-10.0_f32..10.0, 1 << log)),
     ) {
@@ -268,14 +294,16 @@ proptest! {
 
 #[test]
 fn extremes() {
-    for (codes, longest) in [(Codes::Nibbles, 1 << 16), (Codes::Bytes, 1 << 16)] {
-        for length in [128, 256, 4096, longest] {
+    for bits in Bits::ALL {
+        for length in [128, 256, 4096, 1 << 16] {
             for value in [i8::MIN, -127, -1, 0, i8::MAX] {
                 for code in [0, 0x0f, 0xf0, 255] {
-                    let bytes = vec![code; 5 * codes.stride(length)];
+                    let stride = bits.bytes_of(length);
+                    let bytes = vec![code; 5 * stride];
+                    let codes = CodeRows::new(&bytes, stride).expect("whole rows");
                     let factors = to_bytes(&[1.0; 10]);
                     let factors = Factors::apart(&factors).expect("whole");
-                    check(codes, &vec![value; length], &bytes, &[4, 0, 4, 3, 1], factors, 0.5);
+                    check(bits, &vec![value; length], codes, &[4, 0, 4, 3, 1], factors, 0.5);
                 }
             }
         }
@@ -285,41 +313,45 @@ fn extremes() {
 #[test]
 fn every_number_of_rows() {
     let count = 70;
-    let bytes: Vec<u8> = (0..count * LINE).map(|at| (at * at / 7) as u8).collect();
     let floats: Vec<f32> = (0..2 * count).map(|at| at as f32).collect();
     let factors = to_bytes(&floats);
     let rows: Vec<u32> = (0..count as u32).rev().collect();
-    for codes in [Codes::Nibbles, Codes::Bytes] {
-        let length = if codes == Codes::Nibbles { 2 * LINE } else { LINE };
-        let query: Vec<i8> =
-            (0..length).map(|at| (at as u8).wrapping_mul(83).cast_signed()).collect();
+    for bits in Bits::ALL {
+        let stride = bits.bytes_of(unit(bits));
+        let bytes: Vec<u8> = (0..count * stride).map(|at| (at * at / 7) as u8).collect();
+        let codes = CodeRows::new(&bytes, stride).expect("whole rows");
+        let value = |at| (at as u8).wrapping_mul(83).cast_signed();
+        let query: Vec<i8> = (0..unit(bits)).map(value).collect();
         for number in 0..=count {
             let factors = Factors::apart(&factors).expect("whole");
-            check(codes, &query, &bytes, &rows[..number], factors, 0.01);
+            check(bits, &query, codes, &rows[..number], factors, 0.01);
         }
     }
 }
 
 #[test]
 fn every_bit_of_a_code_belongs_to_one_value() {
-    for codes in [Codes::Nibbles, Codes::Bytes] {
+    for bits in Bits::ALL {
         let length = 2 * 2 * LINE;
-        let stride = codes.stride(length);
+        let stride = bits.bytes_of(length);
+        let mut seen = vec![0; length];
         for bit in 0..8 * stride {
             let mut row = vec![0; stride];
             row[bit / 8] = 1 << (bit % 8);
+            (0..length).for_each(|at| seen[at] += code_at(bits, &row, at));
             let query: Vec<i8> = (0..length).map(|at| ((at % 251) as u8).cast_signed()).collect();
             let all = CodeRows::new(&row, stride).expect("a row");
-            let expected = codes.dot(&query, &row);
+            let expected = dot(bits, &query, &row);
             // So that the distance is the dot product.
             let factors = to_bytes(&[0.0, 1.0]);
             let factors = Factors::apart(&factors).expect("whole");
             let estimate = Estimate { factors, scale: -1.0, middle: 0.0, bound: u64::MAX };
             for kernels in AVAILABLE.iter().copied() {
-                let found = codes.within(kernels, &query, all, &estimate, &[0]);
+                let found = within(bits, kernels, &query, all, &estimate, &[0]);
                 assert_eq!(found, [pack(expected as f32, 0)], "{kernels:?} {bit}");
             }
         }
+        assert_eq!(seen, vec![(1 << bits.count()) - 1; length], "{bits:?}");
     }
 }
 
@@ -347,7 +379,6 @@ fn zeros_infinities_and_signs_in_order() {
 #[test]
 fn whole_rows_or_none() {
     assert!(CodeRows::new(&[0; 128], 0).is_none());
-    assert!(CodeRows::new(&[0; 96], 96).is_none());
     assert!(CodeRows::new(&[0; 100], 64).is_none());
     let none = CodeRows::new(&[], 64).expect("no rows");
     assert_eq!((none.count(), none.stride()), (0, 64));
@@ -356,7 +387,7 @@ fn whole_rows_or_none() {
     Factors::in_rows(none).prefetch(u32::MAX);
     prefetch::<u32>(&[], usize::MAX);
     for kernels in AVAILABLE.iter() {
-        kernels.nibble_dots(&[1; 128], none, &[], &mut []);
+        kernels.dots(Bits::Four, &[1; 128], none, &[], &mut []);
     }
 }
 
@@ -370,28 +401,43 @@ fn what_does_not_fit_panics() {
     let (codes, factors) = (codes.expect("four rows"), factors.expect("four factors"));
     let long = CodeRows::new(&bytes, 1 << 17).expect("two rows");
     for kernels in AVAILABLE.iter() {
-        panics(&|| kernels.nibble_dots(&[0; 64], codes, &[0], &mut [0]));
-        panics(&|| kernels.nibble_dots(&[0; 128], codes, &[0, 4], &mut [0; 2]));
-        panics(&|| kernels.nibble_dots(&[0; 128], codes, &[u32::MAX], &mut [0]));
-        panics(&|| kernels.nibble_dots(&[0; 128], codes, &[0], &mut [0; 2]));
-        panics(&|| kernels.nibble_dots(&[0; 128], codes, &[0, 1], &mut [0]));
-        panics(&|| kernels.nibble_dots(&vec![0; 1 << 18], long, &[0], &mut [0]));
-        let estimate = |factors| Estimate { factors, scale: 1.0, middle: 0.0, bound: 0 };
-        let (good, few) = (estimate(factors), Factors::apart(&bytes[..24]).expect("three"));
-        let few = estimate(few);
-        panics(&|| _ = kernels.bytes_within(&[0; 64], codes, &few, &[0], &mut [0]));
-        panics(&|| _ = kernels.nibbles_within(&[0; 128], codes, &few, &[0], &mut [0]));
-        panics(&|| _ = kernels.bytes_within(&[0; 128], codes, &good, &[0], &mut [0]));
-        let two = estimate(Factors::apart(&bytes[..16]).expect("two"));
-        panics(&|| _ = kernels.bytes_within(&vec![0; 1 << 17], long, &two, &[0], &mut [0]));
-        panics(&|| _ = kernels.nibbles_within(&[0; 64], codes, &good, &[0], &mut [0]));
-        panics(&|| _ = kernels.bytes_within(&[0; 64], codes, &good, &[4], &mut [0]));
-        panics(&|| _ = kernels.nibbles_within(&[0; 128], codes, &good, &[0], &mut []));
+        let dots = |bits, query: usize, codes, rows: &[u32], places| {
+            panics(&|| kernels.dots(bits, &vec![0; query], codes, rows, &mut vec![0; places]));
+        };
+        dots(Bits::Four, 64, codes, &[0], 1);
+        dots(Bits::Four, 256, codes, &[0], 1);
+        dots(Bits::Three, 192, codes, &[0], 1);
+        dots(Bits::Two, 384, codes, &[0], 1);
+        dots(Bits::One, 640, codes, &[0], 1);
+        dots(Bits::Eight, 32, codes, &[0], 1);
+        dots(Bits::Eight, 128, codes, &[0], 1);
+        dots(Bits::Four, 128, codes, &[0, 4], 2);
+        dots(Bits::Four, 128, codes, &[u32::MAX], 1);
+        dots(Bits::Four, 128, codes, &[0], 2);
+        dots(Bits::Four, 128, codes, &[0, 1], 1);
+        dots(Bits::Four, 1 << 17, long, &[0], 1);
+        let within = |bits, query: usize, factors: &[u8], rows: &[u32], places| {
+            let factors = Factors::apart(factors).expect("whole");
+            let estimate = Estimate { factors, scale: 1.0, middle: 0.0, bound: 0 };
+            let (query, mut out) = (vec![0; query], vec![0; places]);
+            let call = std::panic::AssertUnwindSafe(|| {
+                kernels.within(bits, &query, codes, &estimate, rows, &mut out)
+            });
+            std::panic::catch_unwind(call).expect_err("must panic");
+        };
+        for (bits, query) in [(Bits::One, 128), (Bits::Four, 128), (Bits::Eight, 64)] {
+            within(bits, query, &bytes[..24], &[0], 1);
+            within(bits, query, &bytes[..32], &[4], 1);
+            within(bits, query, &bytes[..32], &[0], 0);
+            within(bits, 8 * query, &bytes[..32], &[0], 1);
+        }
         panics(&|| _ = kernels.insert_sorted(&mut [], 1));
         panics(&|| _ = kernels.round_to_bytes(&[1.0; 3], 1.0, &mut [0; 2]));
+        panics(&|| _ = kernels.nearest_of_256(&[1.0; 2], &[0.0; 511]));
         panics(&|| kernels.hadamard(&mut []));
         panics(&|| kernels.hadamard(&mut [0.0; 12]));
     }
     panics(&|| _ = codes.row(4));
+    panics(&|| _ = Factors::in_rows(CodeRows::new(&[0; 8], 4).expect("two rows")));
     panics(&|| _ = factors.of(4));
 }

@@ -1,4 +1,4 @@
-use vecgo_kernels::LINE;
+use vecgo_kernels::Bits;
 
 use crate::UNIT;
 
@@ -9,18 +9,75 @@ const CELLS: f32 = 256.0;
 /// it; narrower the whole code, whose error is mostly what lies beyond (measured on all data sets
 /// at 2.4 to 4).
 const REACH: f32 = 3.0;
-/// The middle of the grid.
-const MIDDLE: f32 = 127.5;
+
+/// Standard deviation of the error that codes of so many bits, 1 to 8, leave in a coordinate, as a part of
+/// the coordinates' own, if those are distributed normally: the width of a cell over the square root of
+/// 12, or nearly; with one bit what the sign leaves, with eight mostly what lies beyond the grid.
+#[must_use]
+pub fn error_of(bits: u8) -> f32 {
+    const ERRORS: [f32; 9] = [1.0, 0.755, 0.367, 0.197, 0.108, 0.056, 0.031, 0.021, 0.017];
+    ERRORS.get(usize::from(bits)).copied().unwrap_or(0.0)
+}
+
+/// How the cells of a coordinate, 8 bits each, become codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planes {
+    /// Bits that are read first.
+    pub upper: Bits,
+    /// Bits that are read besides of what is looked at again.
+    pub lower: Option<Bits>,
+}
+
+impl Planes {
+    /// The whole cells, read at once.
+    pub const WHOLE: Planes = Planes { upper: Bits::Eight, lower: None };
+    /// The upper halves of the cells.
+    pub const SHORT: Planes = Planes { upper: Bits::Four, lower: None };
+
+    /// Codes of 1 to 8 bits: up to four are read first.
+    #[must_use]
+    pub fn of(bits: u8) -> Option<Planes> {
+        match bits {
+            1..=4 => Some(Planes { upper: Bits::of(bits)?, lower: None }),
+            5..=8 => Some(Planes { upper: Bits::Four, lower: Some(Bits::of(bits - 4)?) }),
+            _ => None,
+        }
+    }
+
+    /// Bits of both.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        self.upper.count() + self.lower.map_or(0, Bits::count)
+    }
+
+    /// The code of a cell that is read first. Fewer than four bits have wider cells than the grid's
+    /// halves and quarters: of those that divide a normal distribution evenly, they come closest to
+    /// it (Max 1960).
+    #[inline(always)]
+    fn upper<const BITS: u8>(cell: u8) -> u8 {
+        // Where the first begins, so that the middle of the grid is between two; width; the last.
+        let (first, width, last) = match BITS {
+            1 => (0, 128, 1),
+            2 => (128 - 2 * 43, 43, 3),
+            3 => (128 - 4 * 25, 25, 7),
+            4 => (0, 16, 15),
+            _ => (0, 1, 255),
+        };
+        (cell.saturating_sub(first) / width).min(last)
+    }
+}
 
 /// What a code knows of its point beside the grid cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CodeFactors {
     /// Squared length of the point.
     pub squared: f32,
-    /// A dot product with the cells' upper four bits, less the middle, times this estimates the
+    /// A dot product with the codes that are read first, less their middle, times this estimates the
     /// dot product with the point.
     pub upper: f32,
-    /// The same for all eight bits.
+    /// The same for the codes of both planes.
+    pub both: f32,
+    /// The same for the whole cells.
     pub full: f32,
     /// Standard deviation of what the estimate by `upper` is off by, for a query of length one in
     /// a random direction (Gao and Long, SIGMOD 2024, theorem 3.2).
@@ -32,7 +89,7 @@ pub struct CodeFactors {
 ///
 /// A point so far out that its squared length is no finite `f32` is as far as can be from all
 /// others, so that no estimate is NaN.
-pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
+pub fn encode(point: &[f32], width: usize, planes: Planes, cells: &mut [u8]) -> CodeFactors {
     let squared = squared_length(point);
     if squared <= 0.0 || !squared.is_finite() {
         cells.fill(128);
@@ -40,9 +97,42 @@ pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
             if squared <= 0.0 { (0.0, 0.0) } else { (f32::MAX, f32::INFINITY) };
         return CodeFactors { squared, upper_deviation, ..CodeFactors::default() };
     }
+    let factors = match planes.upper {
+        Bits::One => cells_of::<1>(point, squared, width, cells),
+        Bits::Two => cells_of::<2>(point, squared, width, cells),
+        Bits::Three => cells_of::<3>(point, squared, width, cells),
+        Bits::Four => cells_of::<4>(point, squared, width, cells),
+        Bits::Eight => cells_of::<8>(point, squared, width, cells),
+    };
+    let both = match planes.lower {
+        None => factors.upper,
+        Some(Bits::Four) => factors.full,
+        Some(_) => {
+            let (shift, middle) = (8 - planes.bits(), middle(planes.bits()));
+            let code = |cell: &u8| f32::from(cell >> shift) - middle;
+            let dots = point.chunks_exact(LANES).zip(cells.chunks_exact(LANES));
+            let mut sums = [0.0; LANES];
+            for (point, cells) in dots {
+                for (sum, (value, cell)) in sums.iter_mut().zip(point.iter().zip(cells)) {
+                    *sum += value * code(cell);
+                }
+            }
+            factor(squared, sums.iter().sum())
+        }
+    };
+    CodeFactors { both, ..factors }
+}
+
+fn cells_of<const UPPER: u8>(
+    point: &[f32],
+    squared: f32,
+    width: usize,
+    cells: &mut [u8],
+) -> CodeFactors {
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let spread = (squared / width as f32).sqrt();
     let per_cell = CELLS / (2.0 * REACH * spread);
+    let (middle, middle_upper) = (middle(8), middle(UPPER));
     let (mut full, mut upper) = ([0.0f32; LANES], [0.0f32; LANES]);
     let mut upper_squared = [0.0f32; LANES];
     for (point, cells) in point.chunks_exact(LANES).zip(cells.chunks_exact_mut(LANES)) {
@@ -54,31 +144,37 @@ pub fn encode(point: &[f32], width: usize, cells: &mut [u8]) -> CodeFactors {
             )]
             let cell = (point[lane] * per_cell + 128.0).clamp(0.0, 255.0) as u8;
             cells[lane] = cell;
-            full[lane] += point[lane] * (f32::from(cell) - MIDDLE);
-            let upper_cell = f32::from(cell >> 4) - MIDDLE_UPPER;
+            full[lane] += point[lane] * (f32::from(cell) - middle);
+            let upper_cell = f32::from(Planes::upper::<UPPER>(cell)) - middle_upper;
             upper[lane] += point[lane] * upper_cell;
             upper_squared[lane] += upper_cell * upper_cell;
         }
     }
     let sum = |lanes: [f32; LANES]| lanes.iter().sum::<f32>();
-    let factor = |sum: f32| if sum > 0.0 { squared / sum } else { 0.0 };
     let (full, upper) = (sum(full), sum(upper));
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let others = (width.max(2) - 1) as f32;
     // What of the code is at right angles to the point is all that misleads.
     let beside = (sum(upper_squared) - upper * (upper / squared)).max(0.0).sqrt();
-    let off = if upper > 0.0 { factor(upper) * beside } else { squared.sqrt() };
+    let off = if upper > 0.0 { factor(squared, upper) * beside } else { squared.sqrt() };
     CodeFactors {
         squared,
-        upper: factor(upper),
-        full: factor(full),
+        upper: factor(squared, upper),
+        full: factor(squared, full),
         upper_deviation: off / others.sqrt(),
+        ..CodeFactors::default()
     }
 }
 
-/// The middle of the upper four bits' grid.
-pub(crate) const MIDDLE_UPPER: f32 = 7.5;
-pub(crate) const MIDDLE_FULL: f32 = MIDDLE;
+/// What makes a dot product with the code of the point itself its squared length.
+fn factor(squared: f32, dot: f32) -> f32 {
+    if dot > 0.0 { squared / dot } else { 0.0 }
+}
+
+/// The middle of a grid of so many bits.
+pub(crate) fn middle(bits: u8) -> f32 {
+    f32::from((1u16 << bits) - 1) / 2.0
+}
 
 const LANES: usize = 16;
 
@@ -92,16 +188,57 @@ fn squared_length(point: &[f32]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Splits cells, whole [`UNIT`](crate::UNIT)s, into their upper and their lower four bits, each half
-/// as long, laid out as [`vecgo_kernels::Kernels::nibble_dots`] reads them. Several rows may lie end
-/// to end.
-pub fn split(cells: &[u8], upper: &mut [u8], lower: &mut [u8]) {
-    let lines = upper.chunks_exact_mut(LINE).zip(lower.chunks_exact_mut(LINE));
-    for (cells, (upper, lower)) in cells.chunks_exact(UNIT).zip(lines) {
-        let (first, second) = cells.split_at(LINE);
-        for place in 0..LINE {
-            upper[place] = first[place] >> 4 | second[place] & 0xf0;
-            lower[place] = first[place] & 15 | second[place] << 4;
+/// The codes of cells, whole [`UNIT`](crate::UNIT)s, as they lie in a row of the plane that is read
+/// first; see [`Bits`].
+///
+/// # Panics
+///
+/// If there is not exactly room for the codes.
+pub fn upper_codes(planes: Planes, cells: &[u8], out: &mut [u8]) {
+    match planes.upper {
+        Bits::One => pack::<1>(cells, out, Planes::upper::<1>),
+        Bits::Two => pack::<2>(cells, out, Planes::upper::<2>),
+        Bits::Three => pack_three(cells, out, Planes::upper::<3>),
+        Bits::Four => pack::<4>(cells, out, Planes::upper::<4>),
+        Bits::Eight => out.copy_from_slice(cells),
+    }
+}
+
+/// The same of the plane that is read besides, if there is one; else none are written.
+///
+/// # Panics
+///
+/// If there is not exactly room for the codes.
+pub fn lower_codes(planes: Planes, cells: &[u8], out: &mut [u8]) {
+    match planes.lower {
+        None => {}
+        Some(Bits::One) => pack::<1>(cells, out, |cell| cell >> 3 & 1),
+        Some(Bits::Two) => pack::<2>(cells, out, |cell| cell >> 2 & 3),
+        Some(Bits::Three) => pack_three(cells, out, |cell| cell >> 1 & 7),
+        Some(Bits::Four) => pack::<4>(cells, out, |cell| cell & 15),
+        Some(Bits::Eight) => out.copy_from_slice(cells),
+    }
+}
+
+fn pack<const BITS: usize>(cells: &[u8], out: &mut [u8], code: impl Fn(u8) -> u8) {
+    let bytes = UNIT / 8 * BITS;
+    assert_eq!(cells.len() / UNIT * bytes, out.len(), "room for all codes");
+    for (cells, out) in cells.chunks_exact(UNIT).zip(out.chunks_exact_mut(bytes)) {
+        out.fill(0);
+        for (field, cells) in cells.chunks_exact(bytes).enumerate() {
+            for (byte, cell) in out.iter_mut().zip(cells) {
+                *byte |= code(*cell) << (BITS * field);
+            }
         }
+    }
+}
+
+fn pack_three(cells: &[u8], out: &mut [u8], code: impl Fn(u8) -> u8) {
+    const BYTES: usize = UNIT / 8 * 3;
+    assert_eq!(cells.len() / UNIT * BYTES, out.len(), "room for all codes");
+    for (cells, out) in cells.chunks_exact(UNIT).zip(out.chunks_exact_mut(BYTES)) {
+        let (upper, last) = out.split_at_mut(UNIT / 4);
+        pack::<2>(cells, upper, |cell| code(cell) >> 1);
+        pack::<1>(cells, last, |cell| code(cell) & 1);
     }
 }

@@ -5,16 +5,20 @@
 //! its share. [`encode`] writes such a point in 8 bits a coordinate, after RaBitQ (Gao and others,
 //! SIGMOD 2024 and 2025): the grid fits the point's own length, and a factor makes the estimate of
 //! a dot product right on average. The upper four bits of each code are a code of their own, read
-//! while a graph is walked; the lower four are read only for what is scored again.
+//! while a graph is walked; those below are read only for what is scored again. Shorter codes, down to
+//! a bit, have grids of their own ([`Planes`]). A [`Codebook`] makes codes of any number of bytes, by
+//! product quantization of the vectors themselves.
 
 #![forbid(unsafe_code)]
 
 mod code;
+mod product;
 mod query;
 mod rotation;
 mod space;
 
-pub use code::{CodeFactors, encode, split};
+pub use code::{CodeFactors, Planes, encode, error_of, lower_codes, upper_codes};
+pub use product::{CENTROIDS, Codebook, Loss, TrainedPart, TrainingRows, coordinates_of};
 pub use query::CodeQuery;
 pub use rotation::{Rotation, split_mix};
 pub use space::{Kind, Space};

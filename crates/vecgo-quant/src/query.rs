@@ -1,7 +1,8 @@
-use vecgo_kernels::Kernels;
+use vecgo_kernels::{CodeRows, Kernels};
 
 use crate::CodeFactors;
-use crate::code::{MIDDLE_FULL, MIDDLE_UPPER};
+use crate::code::middle;
+use crate::product::{CENTROIDS, Codebook, within};
 
 /// A query's point as codes are scored against it: rounded to 8 bits a coordinate.
 #[derive(Clone, Debug, Default)]
@@ -10,8 +11,10 @@ pub struct CodeQuery {
     squared: f32,
     /// What one step of `values` is worth, twice.
     scale: f32,
-    /// Dot product of the values with the middle of the upper bits' grid, and of the whole grid.
-    middle: (f32, f32),
+    /// Of all values.
+    sum: f32,
+    /// Of each part, where codes are of parts.
+    tables: Vec<[f32; CENTROIDS]>,
 }
 
 impl CodeQuery {
@@ -24,7 +27,7 @@ impl CodeQuery {
         let sum = kernels.round_to_bytes(point, per_step, &mut self.values);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let sum = sum as f32;
-        self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
+        self.sum = sum;
         #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
         let squared = kernels.exact_dot(point, point) as f32;
         (self.squared, self.scale) =
@@ -40,9 +43,27 @@ impl CodeQuery {
         let sum: i32 = self.values.iter().map(|value| i32::from(*value)).sum();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let sum = sum as f32;
-        self.middle = (sum * MIDDLE_UPPER, sum * MIDDLE_FULL);
+        self.sum = sum;
         self.scale = 2.0 * factors.full;
         self.squared = factors.squared;
+    }
+
+    /// Makes the tables by which codes of a codebook are scored, of the vector whose point was
+    /// [`set`](CodeQuery::set).
+    pub fn set_tables(&mut self, kernels: Kernels, codebook: &Codebook, vector: &[f32]) {
+        codebook.tables(kernels, vector, self.squared, &mut self.tables);
+    }
+
+    /// The rows of codes of the codebook whose squared distance, less the query's own squared length, is
+    /// estimated to be below a bound, both packed as [`vecgo_kernels::pack`] does; as many as are
+    /// returned, at the start of `out`.
+    ///
+    /// # Panics
+    ///
+    /// If one of `rows` is not there, if `out` is not as long as `rows`, or if codes are of another
+    /// number of parts.
+    pub fn within(&self, codes: CodeRows<'_>, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
+        within(&self.tables, codes, rows, bound, out)
     }
 
     /// The coordinates as the kernels take them.
@@ -58,18 +79,11 @@ impl CodeQuery {
         self.scale
     }
 
-    /// Dot product of the values with the middle of the upper four bits' grid.
+    /// Dot product of the values with the middle of the grid of so many bits, 1 to 8.
     #[inline]
     #[must_use]
-    pub fn middle_upper(&self) -> f32 {
-        self.middle.0
-    }
-
-    /// Dot product of the values with the middle of the whole grid.
-    #[inline]
-    #[must_use]
-    pub fn middle_full(&self) -> f32 {
-        self.middle.1
+    pub fn middle(&self, bits: u8) -> f32 {
+        self.sum * middle(bits)
     }
 
     /// Squared length of the query's point.

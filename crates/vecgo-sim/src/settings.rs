@@ -124,7 +124,13 @@ impl Indexed {
         let quantization = match number % 8 {
             4 => Quantization::None,
             5 => Quantization::Sq8,
-            6 => Quantization::RaBitQ { bits: 4 },
+            6 => Quantization::RaBitQ {
+                bits: match number / 256 % 8 {
+                    bits @ (1..=3 | 5..=7) => u8::try_from(bits).unwrap_or_default(),
+                    _ => 4,
+                },
+            },
+            7 if number / 256 % 4 == 3 => Quantization::Pq { parts: 1 },
             7 => Quantization::RaBitQ { bits: 8 },
             _ => return None,
         };

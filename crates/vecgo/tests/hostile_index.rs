@@ -96,9 +96,10 @@ fn rewrite(root: &Path, kind: SectionKind, change: impl Fn(&mut Vec<u8>)) -> boo
     true
 }
 
-fn quantizations() -> [Quantization; 4] {
+fn quantizations() -> [Quantization; 6] {
     let rabitq = |bits| Quantization::RaBitQ { bits };
-    [Quantization::None, Quantization::Sq8, rabitq(4), rabitq(8)]
+    let pq = Quantization::Pq { parts: 3 };
+    [Quantization::None, Quantization::Sq8, rabitq(2), rabitq(4), rabitq(8), pq]
 }
 
 /// What a search says once a section was changed, in all collections that have it.
@@ -291,8 +292,11 @@ fn codes() {
 /// Whatever the codes are, what is found is there, once, at its own distance.
 #[test]
 fn codes_and_factors_of_any_bits() {
-    use SectionKind::{FullCodes, FullFactors, LowerCodes, LowerFactors, UpperCodes, UpperFactors};
-    let kinds = [UpperCodes, UpperFactors, LowerCodes, LowerFactors, FullCodes, FullFactors];
+    use SectionKind::{
+        FullCodes, FullFactors, LowerCodes, LowerFactors, PartCodes, UpperCodes, UpperFactors,
+    };
+    let kinds =
+        [UpperCodes, UpperFactors, LowerCodes, LowerFactors, FullCodes, FullFactors, PartCodes];
     for (kind, byte) in kinds.into_iter().flat_map(|kind| BYTES.map(|byte| (kind, byte))) {
         for index in [Index::graph(), Index::ivf()] {
             for quantization in quantizations() {

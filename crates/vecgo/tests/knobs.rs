@@ -108,14 +108,13 @@ fn configurations_that_cannot_be() {
         (flat().with_index(index(32, 5000)), ["ef_construction is 5000", "8 to 4096"]),
         (flat().with_quantization(Quantization::Sq8), ["`sq8`", "index `flat`"]),
         (graph(Quantization::None).with_index(Index::disk()), ["`disk`", "other than none"]),
-        (graph(Quantization::RaBitQ { bits: 0 }), ["rabitq:0", "rabitq:4"]),
+        (graph(Quantization::RaBitQ { bits: 0 }), ["rabitq:0", "rabitq:8"]),
+        (graph(Quantization::Pq { parts: 0 }), ["pq:0", "pq:255"]),
+        (graph(Quantization::Pq { parts: 200 }), ["m of pq is 200", "expected 1 to"]),
     ] {
         is_refused(db.create("docs", config).wait(), &words);
         is_refused(db.open_or_create("docs", config).wait(), &words);
     }
-    let later = graph(Quantization::RaBitQ { bits: 1 });
-    let error = db.create("docs", later).wait().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(db.collections().wait().unwrap().is_empty());
 }
 

@@ -36,6 +36,9 @@ fn configs() -> impl Iterator<Item = Config> {
         (Index::ivf(), rabitq(8)),
         (Index::ivf(), Quantization::None),
         (Index::disk(), rabitq(4)),
+        (Index::disk(), rabitq(1)),
+        (Index::ivf(), rabitq(6)),
+        (small, Quantization::Pq { parts: 20 }),
     ]
     .into_iter()
     .flat_map(|(index, codes)| {

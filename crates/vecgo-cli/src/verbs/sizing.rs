@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vecgo::{Config, Index, Record, Records};
+use vecgo::{Config, Index, Quantization, Record, Records};
 
 use super::collections::described;
 use super::configure::indexed;
@@ -19,6 +19,10 @@ use crate::output::{Output, bytes};
 const MEASURED_ROWS: u64 = 20_000;
 /// And bytes of their vectors at most.
 const MEASURED_BYTES: u64 = 256 << 20;
+/// Rows of which the centroids of product quantization are found, at most.
+const TRAINING_ROWS: u64 = 65_536;
+/// How much of the time that product quantization takes goes into that, if all are.
+const TRAINING: f64 = 0.95;
 /// How much longer a row takes each time that there are twice as many.
 const GROWTH: f64 = 0.09;
 /// What an import takes by what its last index does: smaller ones are made on the way. With this four sets
@@ -68,13 +72,32 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
 fn import_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
     let row = config.dim() as u64 * 4;
     let measured = rows.min(MEASURED_BYTES / row).clamp(1, MEASURED_ROWS);
+    let times = |rows: u64| rows.max(1) as f64 / measured as f64;
+    let of_all = |took: Duration| {
+        let times = times(rows);
+        took.mul_f64(IMPORT * times * (1.0 + GROWTH * times.log2()))
+    };
+    let took = compact_time(config, measured)?;
+    if !matches!(config.quantization(), Quantization::Pq { .. }) {
+        return Ok(of_all(took));
+    }
+    // Centroids are found of some rows, however many there are.
+    let others = config.with_quantization(Quantization::RaBitQ { bits: 8 });
+    let others = compact_time(&others, measured)?;
+    let codes = took.saturating_sub(others);
+    let trained = codes.mul_f64(TRAINING * times(rows.min(TRAINING_ROWS)));
+    Ok(of_all(others) + trained + codes.mul_f64((1.0 - TRAINING) * times(rows)))
+}
+
+/// How long it takes to make the index of so many rows.
+fn compact_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
     let db = vecgo::open("memory://").auto_compact(false).index_rows(1).wait()?;
     let docs = db.open_or_create("sizing", *config).wait()?;
     let mut random = Clustered::new(config.dim());
     let batch = (docs.largest_batch() / 2 / config.dim() / 4).clamp(1, 1000);
-    for first in (0..measured).step_by(batch) {
-        let rows = first..measured.min(first + batch as u64);
-        let records = rows.map(|id| Record::new(id, random.vector()));
+    for first in (0..rows).step_by(batch) {
+        let ids = first..rows.min(first + batch as u64);
+        let records = ids.map(|id| Record::new(id, random.vector()));
         docs.upsert(records).wait()?;
     }
     docs.flush().wait()?;
@@ -82,8 +105,7 @@ fn import_time(config: &Config, rows: u64) -> Result<Duration, Failure> {
     docs.compact().wait()?;
     let took = start.elapsed();
     docs.close().wait()?;
-    let times = rows.max(1) as f64 / measured as f64;
-    Ok(took.mul_f64(IMPORT * times * (1.0 + GROWTH * times.log2())))
+    Ok(took)
 }
 
 /// Vectors in clusters, as those of texts and pictures are.

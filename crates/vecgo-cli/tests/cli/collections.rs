@@ -52,6 +52,8 @@ fn an_index_and_a_quantization() {
         ("d", "--index graph --quantization none", "graph", Some((32, 200)), "none"),
         ("e", "--m 4 --quantization sq8", "graph", Some((4, 200)), "sq8"),
         ("f", "--index flat", "flat", None, "none"),
+        ("g", "--quantization binary", "graph", Some((32, 200)), "rabitq:1"),
+        ("h", "--quantization pq:2", "graph", Some((32, 200)), "pq:2"),
     ] {
         let told = create(name, flags);
         assert!(told.contains(&format!("index {index}")), "{told}");
@@ -75,13 +77,6 @@ fn an_index_and_a_quantization() {
 #[test]
 fn what_is_not_available_yet_is_unsupported() {
     let place = Place::new();
-    for (flags, words) in [
-        ("--quantization pq:16", ["quantization `pq:16`", "expected none"]),
-        ("--quantization rabitq:2", ["quantization `rabitq:2`", "expected none"]),
-        ("--quantization binary", ["quantization `binary`", "expected none"]),
-    ] {
-        place.refuses(&format!("create db --dim 3 --metric l2 {flags}"), "Unsupported", &words);
-    }
     for uri in ["s3://bucket/prefix", "gs://bucket", "az://container"] {
         place.refuses(&format!("create {uri} --dim 3 --metric l2"), "Unsupported", &["://"]);
     }

@@ -8,7 +8,7 @@ use vecgo_index::{NO_EDGE, Threads};
 use vecgo_io::{Charge, SpawnExt, Use};
 
 use crate::collection::Shared;
-use crate::index::{Graph, Old, make};
+use crate::index::{Graph, Old, codebook_bytes, make};
 use crate::recall::{Given, Sample, sample_bytes};
 use crate::segment::{
     Arrangement, LiveSegment, NewSegment, Rows, Segment, SegmentRows, Stop, build,
@@ -114,6 +114,7 @@ pub(crate) fn memory_of_rows(
     // Texts are held as they are read, and once more in a section.
     let texts = texts.saturating_mul(2);
     let held = rows.saturating_mul(row_bytes(config)).saturating_add(sample_bytes(config, rows));
+    let held = held.saturating_add(codebook_bytes(config));
     held.saturating_add(texts).saturating_add(found)
 }
 
@@ -201,15 +202,20 @@ impl Merge {
         }
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn memory(&self) -> u64 {
+        let inputs = self.inputs.iter().zip(&self.dead);
+        inputs.map(|(live, dead)| memory_of(&live.segment, dead.len(), &self.config)).sum()
+    }
+
     async fn take_memory(&self) -> Result<Charge> {
-        let config = &self.config;
-        let inputs =
-            || self.inputs.iter().zip(&self.dead).map(|(live, dead)| (&*live.segment, dead.len()));
-        let rows: u64 =
-            inputs().map(|(segment, dead)| u64::from(segment.rows()).saturating_sub(dead)).sum();
-        let bytes = inputs().map(|(segment, dead)| memory_of(segment, dead, config)).sum();
-        let taken = self.shared.env.memory.take(Use::Merges, bytes).await;
-        taken.map_err(|error| Error::from(error).context(format!("to merge {rows} rows")))
+        let taken = self.shared.env.memory.take(Use::Merges, self.memory()).await;
+        taken.map_err(|error| {
+            let live = self.inputs.iter().zip(&self.dead);
+            let live =
+                live.map(|(live, dead)| u64::from(live.segment.rows()).saturating_sub(dead.len()));
+            Error::from(error).context(format!("to merge {} rows", live.sum::<u64>()))
+        })
     }
 
     /// Decides in which order the rows stand and makes the sections that follow from their vectors,

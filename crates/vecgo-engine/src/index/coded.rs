@@ -1,9 +1,11 @@
-use vecgo_format::{FormatError, SectionKind};
-use vecgo_index::{Codes, Width};
-use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, PageBuf};
-use vecgo_quant::Space;
+use vecgo_format::{FormatError, Quantization, SectionKind};
+use vecgo_index::{Codes, Form};
+use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, PageBuf};
+use vecgo_quant::{Codebook, Loss, Space, error_of};
 
+use super::codebook::read_codebook;
 use super::kind;
+use super::layout::{Layout, planes_of};
 use crate::segment::Segment;
 use crate::{Error, Result};
 
@@ -12,8 +14,10 @@ use crate::{Error, Result};
 pub(super) struct Coded {
     /// What searches read first.
     pub(super) walked: Plane,
-    /// The lower four bits, where that is the upper four only.
+    /// The bits below, where those are not all.
     pub(super) lower: Option<Plane>,
+    /// What codes are of, where those are of parts.
+    pub(super) codebook: Option<Codebook>,
 }
 
 /// Codes of all rows, with their factors.
@@ -23,8 +27,27 @@ pub(super) struct Plane {
     /// Absent if they are in the rows.
     factors: Option<PageBuf<u8>>,
     stride: usize,
-    width: Width,
+    kind: PlaneKind,
 }
+
+/// Codes of places.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) rows: CodeRows<'a>,
+    pub(super) bits: Bits,
+    pub(super) factors: Factors<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum PlaneKind {
+    Places(Bits),
+    Parts(Loss),
+}
+
+/// Of rows whose codes leave out more than this, so many times as many are kept while what is near is
+/// looked for. With that searches find 0.95 of ten by codes of one and two bits, too, on every set of
+/// vectors that we have.
+const KEPT_MORE: [(f32, usize); 2] = [(0.4, 8), (0.3, 2)];
 
 pub(super) fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: "index of a segment", offset: 0, detail }
@@ -33,60 +56,93 @@ pub(super) fn invalid(detail: String) -> FormatError {
 impl Coded {
     /// Reads, verifies and checks them, if there are codes.
     pub(super) async fn load(segment: &Segment, space: &Space) -> Result<Option<Self>> {
-        let places = space.places();
-        if segment.has(SectionKind::FullCodes) {
-            let kinds = (SectionKind::FullCodes, SectionKind::FullFactors);
-            let walked = Plane::load(segment, kinds, space, places, Width::Eight).await?;
-            return Ok(Some(Self { walked, lower: None }));
+        let quantization = segment.config().quantization();
+        if let Quantization::Pq { parts } = quantization {
+            let codebook = read_codebook(segment, space, parts.into()).await?;
+            let stride = codebook.parts();
+            let length = (segment.rows() as usize).saturating_mul(stride);
+            let codes = read_bytes(segment, SectionKind::PartCodes, length).await?;
+            let kind = PlaneKind::Parts(codebook.loss());
+            let walked = Plane { codes, factors: None, stride, kind };
+            return Ok(Some(Self { walked, lower: None, codebook: Some(codebook) }));
         }
-        if !segment.has(SectionKind::UpperCodes) {
-            return Ok(None);
-        }
-        let kinds = (SectionKind::UpperCodes, SectionKind::UpperFactors);
-        let walked = Plane::load(segment, kinds, space, places / 2, Width::Four).await?;
-        let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
-        let lower = match segment.has(kinds.0) {
-            true => Some(Plane::load(segment, kinds, space, places / 2, Width::Four).await?),
-            false => None,
+        let Some(planes) = planes_of(quantization) else { return Ok(None) };
+        let kinds = match planes.upper {
+            Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
+            _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
         };
-        Ok(Some(Self { walked, lower }))
+        let walked = Plane::load(segment, kinds, Layout::of(planes.upper, space)).await?;
+        let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
+        let lower = match planes.lower {
+            Some(bits) => Some(Plane::load(segment, kinds, Layout::of(bits, space)).await?),
+            None => None,
+        };
+        Ok(Some(Self { walked, lower, codebook: None }))
+    }
+
+    /// How many times as many candidates are kept as of codes that tell rows apart well.
+    pub(super) fn times_kept(&self) -> usize {
+        let error = match self.walked.kind {
+            PlaneKind::Places(bits) => error_of(bits.count()),
+            PlaneKind::Parts(loss) => loss.error,
+        };
+        let more = KEPT_MORE.into_iter().find(|(least, _)| error > *least);
+        more.map_or(1, |(_, times)| times)
     }
 }
 
 impl Plane {
-    pub(super) async fn load(
+    async fn load(
         segment: &Segment,
         (codes, beside): (SectionKind, SectionKind),
-        space: &Space,
-        stride: usize,
-        width: Width,
+        layout: Layout,
     ) -> Result<Self> {
+        let Layout { bits, stride, in_rows } = layout;
         let rows = segment.rows() as usize;
         let codes = read_bytes(segment, codes, rows.saturating_mul(stride)).await?;
-        let factors = match space.has_room() {
+        let factors = match in_rows {
             true => None,
             false => Some(read_bytes(segment, beside, rows.saturating_mul(FACTOR_BYTES)).await?),
         };
-        Ok(Self { codes, factors, stride, width })
+        Ok(Self { codes, factors, stride, kind: PlaneKind::Places(bits) })
     }
 
     pub(super) fn codes(&self) -> Result<Codes<'_>> {
-        codes(&self.codes, self.factors.as_deref(), self.stride, self.width)
+        if let PlaneKind::Parts(loss) = self.kind {
+            return Ok(Codes { rows: self.rows()?, form: Form::Parts(loss) });
+        }
+        let Places { rows, bits, factors } = self.places()?;
+        Ok(Codes::of_places(rows, bits, factors))
+    }
+
+    pub(super) fn places(&self) -> Result<Places<'_>> {
+        let broken = || Error::internal("codes that are not of places");
+        let PlaneKind::Places(bits) = self.kind else { return Err(broken()) };
+        let rows = self.rows()?;
+        let factors = match self.factors.as_deref() {
+            Some(factors) => Factors::apart(factors).ok_or_else(broken)?,
+            None => Factors::in_rows(rows),
+        };
+        Ok(Places { rows, bits, factors })
+    }
+
+    fn rows(&self) -> Result<CodeRows<'_>> {
+        let broken = || Error::internal("codes that are not whole rows");
+        CodeRows::new(&self.codes, self.stride).ok_or_else(broken)
     }
 
     /// Some rows, which are there, one after the other.
     pub(super) fn copy_rows(&self, rows: &[u32]) -> Result<Self> {
         let from = self.codes()?;
         let mut codes = PageBuf::<u8>::zeroed(rows.len() * self.stride)?;
-        let mut factors = PageBuf::<u8>::zeroed(rows.len() * FACTOR_BYTES)?;
-        let places =
-            codes.chunks_exact_mut(self.stride).zip(factors.chunks_exact_mut(FACTOR_BYTES));
-        for (row, (code, factor)) in rows.iter().zip(places) {
+        for (row, code) in rows.iter().zip(codes.chunks_exact_mut(self.stride)) {
             code.copy_from_slice(from.rows.row(*row));
-            let both = from.factors.of(*row).map(f32::to_ne_bytes);
-            factor.copy_from_slice(both.as_flattened());
         }
-        Ok(Self { codes, factors: Some(factors), stride: self.stride, width: self.width })
+        let factors = match &self.factors {
+            Some(_) => Some(copy_factors(from, rows)?),
+            None => None,
+        };
+        Ok(Self { codes, factors, stride: self.stride, kind: self.kind })
     }
 
     /// The centres of so many clusters.
@@ -95,7 +151,12 @@ impl Plane {
         let codes = read_bytes(segment, SectionKind::Centres, length).await?;
         let length = count.saturating_mul(FACTOR_BYTES);
         let factors = read_bytes(segment, SectionKind::CentreFactors, length).await?;
-        Ok(Self { codes, factors: Some(factors), stride: places, width: Width::Eight })
+        Ok(Self {
+            codes,
+            factors: Some(factors),
+            stride: places,
+            kind: PlaneKind::Places(Bits::Eight),
+        })
     }
 
     /// Bytes of a row.
@@ -104,19 +165,14 @@ impl Plane {
     }
 }
 
-fn codes<'a>(
-    bytes: &'a [u8],
-    factors: Option<&'a [u8]>,
-    stride: usize,
-    width: Width,
-) -> Result<Codes<'a>> {
-    let broken = || Error::internal("codes that are not whole rows");
-    let rows = CodeRows::new(bytes, stride).ok_or_else(broken)?;
-    let factors = match factors {
-        Some(factors) => Factors::apart(factors).ok_or_else(broken)?,
-        None => Factors::in_rows(rows),
-    };
-    Ok(Codes { rows, factors, width })
+fn copy_factors(from: Codes<'_>, rows: &[u32]) -> Result<PageBuf<u8>> {
+    let mut copy = PageBuf::<u8>::zeroed(rows.len() * FACTOR_BYTES)?;
+    if let Form::Places { factors, .. } = from.form {
+        for (row, place) in rows.iter().zip(copy.chunks_exact_mut(FACTOR_BYTES)) {
+            place.copy_from_slice(factors.of(*row).map(f32::to_ne_bytes).as_flattened());
+        }
+    }
+    Ok(copy)
 }
 
 pub(super) async fn read_space(segment: &Segment) -> Result<Space> {

@@ -1,8 +1,9 @@
 use vecgo_format::{Config, Index, Quantization};
 use vecgo_kernels::FACTOR_BYTES;
-use vecgo_quant::Space;
+use vecgo_quant::{CENTROIDS, Space};
 
 use super::kind;
+use super::layout::{Layout, planes_of};
 
 /// Rows of a cluster of a graph, about.
 const CLUSTER_ROWS: usize = 256;
@@ -38,15 +39,16 @@ pub(crate) fn index_bytes(config: &Config, rows: u64) -> u64 {
         }
         Index::Ivf { .. } => clusters.saturating_mul(places + factors),
     };
-    // One plane of codes, or two, each with factors in its rows or beside them.
-    let (planes, places_in_a_byte) = match config.quantization() {
-        Quantization::None => (0, 1),
-        Quantization::Sq8 => (1, 1),
-        Quantization::RaBitQ { bits: 8 } => (2, 2),
-        Quantization::RaBitQ { .. } => (1, 2),
+    let planes = planes_of(config.quantization()).map(|planes| [Some(planes.upper), planes.lower]);
+    let planes = planes.into_iter().flatten().flatten();
+    let row = planes.map(|bits| Layout::of(bits, &space).row_bytes() as u64).sum();
+    let codes = match config.quantization() {
+        Quantization::Pq { parts } => {
+            let centroids = (config.dim() * CENTROIDS * 4) as u64;
+            rows.saturating_mul(parts.into()).saturating_add(8 + centroids)
+        }
+        _ => rows.saturating_mul(row),
     };
-    let beside = if space.has_room() { 0 } else { factors };
-    let codes = rows.saturating_mul(planes * (places / places_in_a_byte + beside));
     let clusters = clusters.saturating_mul(8);
     let parts = [through, codes, clusters, 12 + places * 4];
     parts.into_iter().fold(0, u64::saturating_add)

@@ -1,12 +1,13 @@
 use vecgo_format::{Config, Index, Quantization, SectionKind};
 use vecgo_index::{
-    BuildParams, Cancelled, ClusterParams, Clusters, Codes, Edges, NO_EDGE, OldGraph, Points,
-    Threads, Width, build, cluster,
+    BuildParams, Cancelled, ClusterParams, Clusters, Edges, NO_EDGE, OldGraph, Points, Threads,
+    build, cluster,
 };
-use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
-use vecgo_quant::{CodeFactors, Space, encode, split};
+use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
+use vecgo_quant::{CodeFactors, Planes, Space, encode, lower_codes, upper_codes};
 
 use super::kind;
+use super::layout::{Layout, planes_of};
 use super::lengths::{MOST_ENTRIES, clusters_of};
 use super::progress::Watched;
 use crate::collection::Shared;
@@ -23,14 +24,14 @@ const ALPHA: f32 = 1.05;
 const PASSES: usize = 2;
 
 /// What becomes of the rows while an index is made.
-struct Making<'a> {
-    config: &'a Config,
-    kernels: Kernels,
-    threads: Threads,
-    stop: &'a Stop,
+pub(super) struct Making<'a> {
+    pub(super) config: &'a Config,
+    pub(super) kernels: Kernels,
+    pub(super) threads: Threads,
+    pub(super) stop: &'a Stop,
     /// Of a graph.
     progress: Option<Watched<'a>>,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 /// The codes of all rows in some order.
@@ -78,8 +79,11 @@ pub(crate) fn make(
     let clusters = making.cluster(&space, &encoded)?;
     let encoded = making.arrange(encoded, &clusters.order, space.places())?;
     let Clusters { order, starts, nearest, centres } = clusters;
-    let order = Order::Permuted(order);
     let mut extra = vec![section(SectionKind::Space, space_bytes(&space, seed))];
+    if let Quantization::Pq { parts } = config.quantization() {
+        extra.extend(making.part_codes(&space, parts.into(), vectors, &order)?);
+    }
+    let order = Order::Permuted(order);
     extra.push(section(SectionKind::Clusters, words(&[starts, nearest.clone()].concat())));
     match config.index() {
         Index::Ivf { .. } => {
@@ -95,11 +99,13 @@ pub(crate) fn make(
         }
         Index::Flat => return Err(Error::internal("an index of a collection that has none")),
     }
-    extra.extend(code_sections(config.quantization(), &space, encoded));
+    if let Some(planes) = planes_of(config.quantization()) {
+        extra.extend(code_sections(planes, &space, encoded));
+    }
     Ok(Arrangement { order, extra })
 }
 
-fn section(kind: SectionKind, bytes: Vec<u8>) -> ExtraSection {
+pub(super) fn section(kind: SectionKind, bytes: Vec<u8>) -> ExtraSection {
     ExtraSection { kind, required: true, bytes }
 }
 
@@ -135,6 +141,7 @@ impl Making<'_> {
     fn encode(&self, space: &Space, vectors: &[f32]) -> Result<Encoded> {
         const TASK_ROWS: usize = 1024;
         let (dim, places) = (self.config.dim(), space.places());
+        let planes = planes_of(self.config.quantization()).unwrap_or(Planes::WHOLE);
         let rows = vectors.len() / dim;
         let mut cells = PageBuf::<u8>::zeroed(rows.saturating_mul(places))?;
         let mut factors = vec![CodeFactors::default(); rows];
@@ -152,7 +159,7 @@ impl Making<'_> {
             let rows = vectors.chunks_exact(dim).zip(cells.chunks_exact_mut(places));
             for ((vector, cells), factors) in rows.zip(factors.iter_mut()) {
                 space.row(self.kernels, vector, &mut point);
-                *factors = encode(&point, space.width(), cells);
+                *factors = encode(&point, space.width(), planes, cells);
             }
         });
         drop(tasks);
@@ -218,7 +225,7 @@ impl Encoded {
         let broken = || Error::internal("codes that are not whole rows");
         let rows = CodeRows::new(&self.cells, space.places()).ok_or_else(broken)?;
         let factors = Factors::apart(&self.full).ok_or_else(broken)?;
-        Ok(Points { codes: Codes { rows, factors, width: Width::Eight }, width: space.width() })
+        Ok(Points { rows, factors, width: space.width() })
     }
 }
 
@@ -229,46 +236,45 @@ fn column(factors: &[CodeFactors], factor: impl Fn(&CodeFactors) -> f32) -> Vec<
 }
 
 /// The codes as searches read them.
-fn code_sections(quantization: Quantization, space: &Space, from: Encoded) -> Vec<ExtraSection> {
-    let Encoded { cells, factors, full } = from;
-    let upper_factors = column(&factors, |factors| factors.upper);
+fn code_sections(planes: Planes, space: &Space, from: Encoded) -> Vec<ExtraSection> {
+    let Encoded { cells, factors, .. } = from;
     let places = space.places();
-    if quantization == Quantization::None {
-        return Vec::new();
-    }
-    if quantization == Quantization::Sq8 {
-        let kinds = (SectionKind::FullCodes, SectionKind::FullFactors);
-        return plane(kinds, space, places, cells.to_vec(), full);
-    }
-    let mut upper = vec![0; cells.len() / 2];
-    let mut lower = vec![0; cells.len() / 2];
-    let halves = upper.chunks_exact_mut(places / 2).zip(lower.chunks_exact_mut(places / 2));
-    for (cells, (upper, lower)) in cells.chunks_exact(places).zip(halves) {
-        split(cells, upper, lower);
-    }
-    drop(cells);
-    let kinds = (SectionKind::UpperCodes, SectionKind::UpperFactors);
-    let mut sections = plane(kinds, space, places / 2, upper, upper_factors);
-    if quantization == (Quantization::RaBitQ { bits: 8 }) {
+    let kinds = match planes.upper {
+        Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
+        _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
+    };
+    let upper = column(&factors, |factors| factors.upper);
+    let pack = |cells: &[u8], out: &mut [u8]| upper_codes(planes, cells, out);
+    let mut sections = plane(kinds, Layout::of(planes.upper, space), (&cells, places), upper, pack);
+    if let Some(bits) = planes.lower {
         let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
-        sections.extend(plane(kinds, space, places / 2, lower, full));
+        let both = column(&factors, |factors| factors.both);
+        let pack = |cells: &[u8], out: &mut [u8]| lower_codes(planes, cells, out);
+        sections.extend(plane(kinds, Layout::of(bits, space), (&cells, places), both, pack));
     }
     sections
 }
 
-/// Rows of codes, with their factors at their ends if there is room, else beside them.
+/// Rows of codes, with their factors at their ends or beside them.
 fn plane(
     (codes, beside): (SectionKind, SectionKind),
-    space: &Space,
-    stride: usize,
-    mut bytes: Vec<u8>,
+    layout: Layout,
+    (cells, places): (&[u8], usize),
     factors: Vec<u8>,
+    pack: impl Fn(&[u8], &mut [u8]),
 ) -> Vec<ExtraSection> {
-    if !space.has_room() {
-        return vec![section(codes, bytes), section(beside, factors)];
+    let Layout { bits, stride, in_rows } = layout;
+    let mut bytes = vec![0; cells.len() / places * stride];
+    let rows = bytes.chunks_exact_mut(stride).zip(factors.chunks_exact(FACTOR_BYTES));
+    for (cells, (row, factors)) in cells.chunks_exact(places).zip(rows) {
+        pack(cells, &mut row[..bits.bytes_of(places)]);
+        if in_rows {
+            row[stride - FACTOR_BYTES..].copy_from_slice(factors);
+        }
     }
-    for (row, factors) in bytes.chunks_exact_mut(stride).zip(factors.chunks_exact(FACTOR_BYTES)) {
-        row[stride - FACTOR_BYTES..].copy_from_slice(factors);
+    let mut sections = vec![section(codes, bytes)];
+    if !in_rows {
+        sections.push(section(beside, factors));
     }
-    vec![section(codes, bytes)]
+    sections
 }

@@ -5,8 +5,10 @@
 
 mod by_vectors;
 mod clusters;
+mod codebook;
 mod coded;
 mod graph;
+mod layout;
 mod lengths;
 mod make;
 mod part;
@@ -18,6 +20,7 @@ mod walkers;
 
 pub(crate) use by_vectors::ByVectors;
 pub(crate) use clusters::Clusters;
+pub(crate) use codebook::codebook_bytes;
 pub(crate) use graph::Graph;
 pub(crate) use lengths::index_bytes;
 pub(crate) use make::{Old, make};

@@ -34,7 +34,7 @@ pub(crate) enum Through {
 
 impl IndexPart {
     /// The sections that it may be made of.
-    pub(crate) const SECTIONS: [SectionKind; 11] = [
+    pub(crate) const SECTIONS: [SectionKind; 13] = [
         SectionKind::Edges,
         SectionKind::Entries,
         SectionKind::Clusters,
@@ -46,6 +46,8 @@ impl IndexPart {
         SectionKind::UpperFactors,
         SectionKind::LowerCodes,
         SectionKind::LowerFactors,
+        SectionKind::PartCodes,
+        SectionKind::Codebook,
     ];
 
     /// Reads, verifies and checks it.
@@ -65,6 +67,11 @@ impl IndexPart {
 
     pub(crate) fn row_count(&self) -> usize {
         self.rows as usize
+    }
+
+    /// How many times as many candidates a search keeps as it would by codes that tell rows apart well.
+    pub(crate) fn times_kept(&self) -> usize {
+        self.coded.as_ref().map_or(1, Coded::times_kept)
     }
 
     /// How many clusters there are to search, if that is what a search goes through.

@@ -1,20 +1,16 @@
-use vecgo_index::{Codes, Neighbour, Width};
+use vecgo_index::Neighbour;
 use vecgo_kernels::{Estimate, Kernels};
+use vecgo_quant::error_of;
 
-use super::coded::Coded;
+use super::coded::{Coded, Places};
 use super::walk::Walker;
 use crate::Result;
 
 /// Candidates looked at again by all bits at a time.
 const CHUNK: usize = 16;
-/// An estimate by four bits is off by more than so many standard deviations once in a thousand
+/// An estimate by the bits that are read first is off by more than so many standard deviations once in a thousand
 /// times.
 const DEVIATIONS: f32 = 3.0;
-/// Standard deviation of the error that four bits leave in a coordinate, as a part of the
-/// coordinates' own: a cell of 6 / 16 deviations over the square root of 12.
-const UPPER_ERROR: f32 = 0.108;
-/// The same for eight bits: most of it is what lies beyond the grid.
-const FULL_ERROR: f32 = 0.017;
 /// A row may be among the best if it would be with its estimate, and that of the last of them,
 /// better or worse by so many standard deviations.
 const RERANK_DEVIATIONS: f32 = 1.5;
@@ -42,24 +38,26 @@ impl Walker {
         };
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
         let dims = width as f32;
-        // What a part of a row's coordinates is in an estimate, by the row's length.
-        let spread = 2.0 * (self.query.squared() / dims).sqrt();
+        let spread = 2.0 / dims.sqrt();
         let walked = coded.walked.codes()?;
-        let margin = match &coded.lower {
-            Some(lower) => {
-                let margin = deviations * spread * FULL_ERROR;
-                let upper_margin = DEVIATIONS * spread * UPPER_ERROR;
-                self.by_all_bits(kernels, (walked, lower.codes()?), best, margin, upper_margin);
-                margin
-            }
-            None if walked.width == Width::Four => deviations * spread * UPPER_ERROR,
-            None => deviations * spread * FULL_ERROR,
-        };
+        let mut error = walked.error();
+        if let Some(lower) = &coded.lower {
+            let (upper, lower) = (coded.walked.places()?, lower.places()?);
+            let spread = spread * self.query.squared().sqrt();
+            let upper_margin = DEVIATIONS * spread * error;
+            error = error_of(upper.bits.count() + lower.bits.count());
+            let margin = deviations * spread * error;
+            self.by_all_bits(kernels, (upper, lower), best, margin, upper_margin);
+        }
+        let margin = deviations * spread * error;
         match (rerank, self.found.get(best - 1)) {
             (Rerank::MayBeAmong(_), Some(last)) => {
-                let margin = |row: u32| margin * walked.factors.of(row)[0].sqrt();
-                let limit = last.distance() + margin(last.row());
-                self.found.retain(|found| found.distance() - margin(found.row()) <= limit);
+                let query = &self.query;
+                let margin = |found: &Neighbour| {
+                    margin * walked.lengths(query, found.distance(), walked.squared(found.row()))
+                };
+                let limit = last.distance() + margin(last);
+                self.found.retain(|found| found.distance() - margin(found) <= limit);
             }
             _ => self.found.truncate(best),
         }
@@ -72,7 +70,7 @@ impl Walker {
     fn by_all_bits(
         &mut self,
         kernels: Kernels,
-        (upper, lower): (Codes<'_>, Codes<'_>),
+        (upper, lower): (Places<'_>, Places<'_>),
         best: usize,
         margin: f32,
         upper_margin: f32,
@@ -80,7 +78,7 @@ impl Walker {
         let estimate = Estimate {
             factors: lower.factors,
             scale: self.query.scale(),
-            middle: self.query.middle_full(),
+            middle: self.query.middle(upper.bits.count() + lower.bits.count()),
             bound: u64::MAX,
         };
         let mut done = 0;
@@ -97,10 +95,11 @@ impl Walker {
             let values = self.query.values();
             self.upper.resize(self.rows.len(), 0);
             self.lower.resize(self.rows.len(), 0);
-            kernels.nibble_dots(values, upper.rows, &self.rows, &mut self.upper);
-            kernels.nibble_dots(values, lower.rows, &self.rows, &mut self.lower);
+            kernels.dots(upper.bits, values, upper.rows, &self.rows, &mut self.upper);
+            kernels.dots(lower.bits, values, lower.rows, &self.rows, &mut self.lower);
             for (place, row) in (done..end).zip(&self.rows) {
-                let dot = 16 * self.upper[place - done] + self.lower[place - done];
+                let upper = self.upper[place - done] << lower.bits.count();
+                let dot = upper + self.lower[place - done];
                 self.found[place] = Neighbour::new(estimate.distance(dot, *row), *row);
             }
             done = end;

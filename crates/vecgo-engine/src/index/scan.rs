@@ -94,7 +94,7 @@ impl Walker {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
         };
-        self.set_query(kernels, &part.space, vector);
+        self.set_query(kernels, part, vector);
         let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
         let mut left = only.left();
         let take = |rows: &mut Vec<u32>| {
@@ -123,7 +123,7 @@ impl Walker {
         (probe, by_vectors): (Probe<'_>, Option<&ByVectors<'_>>),
         lives: Option<impl Fn(u32) -> bool>,
     ) -> Result<&[Neighbour]> {
-        self.set_query(kernels, &part.space, vector);
+        self.set_query(kernels, part, vector);
         self.choose_clusters(kernels, clusters, probe)?;
         let rows = self.chosen.iter().map(|cluster| clusters.rows(cluster.row()));
         let end = u32::try_from(part.row_count()).unwrap_or(u32::MAX);

@@ -70,10 +70,11 @@ impl Effort {
     }
 
     /// Candidates that a scan keeps.
-    pub(super) fn keep(self) -> usize {
+    pub(super) fn keep(self, part: &IndexPart) -> usize {
+        let kept = self.ef.saturating_mul(part.times_kept());
         match self.rerank {
-            Rerank::Best(rows) => rows.max(self.ef),
-            Rerank::MayBeAmong(_) => self.ef,
+            Rerank::Best(rows) => rows.max(kept),
+            Rerank::MayBeAmong(_) => kept,
         }
     }
 

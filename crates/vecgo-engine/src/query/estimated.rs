@@ -151,7 +151,8 @@ impl Snapshot {
         let part = part.ok_or_else(|| Error::internal("a segment's index is not loaded"))?;
         let (few, otherwise) = match part.through() {
             Through::Graph(graph) => {
-                let few = seen.matched().map(|only| effort.sooner_scanned(graph, only, 1));
+                let times = part.times_kept();
+                let few = seen.matched().map(|only| effort.sooner_scanned(graph, only, times));
                 (few, Way::Walk(part, graph))
             }
             Through::Clusters(clusters) => {
@@ -182,7 +183,7 @@ impl Snapshot {
             rows.extend(matched.set.iter().filter(|row| seen.has(*row)));
             return Ok(());
         }
-        let how = (effort.keep(), effort.rerank);
+        let how = (effort.keep(part), effort.rerank);
         let dead = (live.dead.count_at(self.sequence) > 0).then_some(|row| !seen.has(row));
         let found = walker.scan(self.shared.kernels, part, query, how, &matched.set, dead)?;
         rows.clear();
@@ -219,13 +220,15 @@ impl Snapshot {
             0 => all,
             _ => rows.saturating_mul(all) / live_rows,
         };
-        let mut ef = with_dead(effort.ef);
+        let times = part.times_kept();
+        let mut ef = with_dead(effort.ef.saturating_mul(times));
         let mut wanted = with_dead(effort.wanted());
         let lives = |row| (dead == 0 && seen.matched().is_none()) || seen.has(row);
         loop {
             let reach = |start| {
                 let away = start == Start::Away;
-                let few = |only: &MatchedRows| effort.sooner_scanned(graph, only, AWAY + 1);
+                let few =
+                    |only: &MatchedRows| effort.sooner_scanned(graph, only, times * (AWAY + 1));
                 if away && seen.matched().is_some_and(few) {
                     return None;
                 }
@@ -233,7 +236,7 @@ impl Snapshot {
                 let by_vectors = part.needs_vectors();
                 let farther =
                     seen.matched().map_or(1.0, |only| farther(start, by_vectors, only.count, all));
-                let slack = (ef < all).then(|| slack(ef) * farther);
+                let slack = (ef < all).then(|| slack(ef / times) * farther);
                 Some(Reach { ef: ef.min(all), wanted, slack })
             };
             let found = match part.needs_vectors() {

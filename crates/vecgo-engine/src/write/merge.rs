@@ -49,6 +49,8 @@ struct Running {
     gives_way: bool,
     /// Rows dead at this write are left out.
     sequence: u64,
+    /// About how many bytes it needs.
+    memory: u64,
     stop: Stop,
     /// Who asked for this one.
     waiters: Vec<Waiter>,
@@ -178,7 +180,8 @@ impl Writer {
             stop: stop.clone(),
         };
         let began = self.shared.env.clock.monotonic();
-        let running = Running { inputs, number, began, gives_way, sequence, stop, waiters };
+        let memory = merge.memory();
+        let running = Running { inputs, number, began, gives_way, sequence, memory, stop, waiters };
         self.merges.running = Some(running);
         self.beside(Ended::Merge, merge.run(gives_way));
     }
@@ -205,6 +208,8 @@ impl Writer {
             // It was told to stop: to be begun again, and then nobody waits for it; or because the
             // collection is closed, which whoever waits learns.
             Err(_) if running.stop.check().is_err() => self.merges.hurries = true,
+            // Others keep so much by now that there is a smaller one at best, which is to be planned.
+            Err(_) if running.waiters.is_empty() && self.lacks_memory(&running) => {}
             // The inputs are still named: the policy tries again.
             Err(error) => {
                 self.merges.backoff.failed(now, LONGEST_PAUSE);
@@ -213,6 +218,10 @@ impl Writer {
                 answer(running.waiters, &Err(error));
             }
         }
+    }
+
+    fn lacks_memory(&self, merge: &Running) -> bool {
+        merge.memory > self.shared.env.memory.attainable(Use::Merges)
     }
 
     async fn install_merge(&mut self, running: &Running, output: Option<Output>) -> Result<u64> {

@@ -46,11 +46,17 @@ pub enum Quantization {
     None,
     /// A byte a dimension, between the least and the greatest value.
     Sq8,
-    /// A random rotation, then so many bits a dimension (RaBitQ); `int4` is a familiar name of it with
-    /// four.
+    /// A random rotation, then so many bits a dimension (RaBitQ); `int4` and `binary` are familiar names of
+    /// it with four and one.
     RaBitQ {
-        /// Bits a dimension, 4 or 8.
+        /// Bits a dimension, 1 to 8.
         bits: u8,
+    },
+    /// Product quantization: the dimensions are cut into parts, and each is a byte, the number of the
+    /// nearest of 256 centroids.
+    Pq {
+        /// Bytes a row, 1 to 255, and no more than there are dimensions.
+        parts: u8,
     },
 }
 
@@ -153,7 +159,7 @@ impl FromStr for Index {
 }
 
 const QUANTIZATION: &str = "quantization";
-const QUANTIZATIONS: &str = "none, sq8, rabitq:4 or rabitq:8";
+const QUANTIZATIONS: &str = "none, sq8, int4, binary, rabitq:1 to rabitq:8 or pq:1 to pq:255";
 
 impl Quantization {
     /// Whether a search can ask how many candidates are scored again by their vectors.
@@ -164,11 +170,13 @@ impl Quantization {
     pub(super) fn check(self) -> Result<(), ConfigError> {
         let (what, expected, found) = (QUANTIZATION, QUANTIZATIONS, self.to_string());
         match self {
-            Quantization::None | Quantization::Sq8 | Quantization::RaBitQ { bits: 4 | 8 } => Ok(()),
-            Quantization::RaBitQ { bits: 1..=7 } => {
-                Err(ConfigError::NotYet { what, expected, found })
+            Quantization::None
+            | Quantization::Sq8
+            | Quantization::RaBitQ { bits: 1..=8 }
+            | Quantization::Pq { parts: 1.. } => Ok(()),
+            Quantization::RaBitQ { .. } | Quantization::Pq { .. } => {
+                Err(ConfigError::Name { what, expected, found })
             }
-            Quantization::RaBitQ { .. } => Err(ConfigError::Name { what, expected, found }),
         }
     }
 }
@@ -179,6 +187,7 @@ impl fmt::Display for Quantization {
             Quantization::None => f.write_str("none"),
             Quantization::Sq8 => f.write_str("sq8"),
             Quantization::RaBitQ { bits } => write!(f, "rabitq:{bits}"),
+            Quantization::Pq { parts } => write!(f, "pq:{parts}"),
         }
     }
 }
@@ -188,22 +197,16 @@ impl FromStr for Quantization {
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         let (what, expected, found) = (QUANTIZATION, QUANTIZATIONS, name.to_owned());
-        match name.split_once(':') {
-            None if name == "none" => Ok(Quantization::None),
-            None if name == "sq8" => Ok(Quantization::Sq8),
-            None if name == "int4" => Ok(Quantization::RaBitQ { bits: 4 }),
-            None if name == "binary" => Err(ConfigError::NotYet { what, expected, found }),
-            Some(("pq", subspaces)) if subspaces.parse::<u32>().is_ok_and(|m| m > 0) => {
-                Err(ConfigError::NotYet { what, expected, found })
-            }
-            Some(("rabitq", bits)) => match bits.parse() {
-                Ok(bits) => {
-                    let quantization = Quantization::RaBitQ { bits };
-                    quantization.check().map(|()| quantization)
-                }
-                Err(_) => Err(ConfigError::Name { what, expected, found }),
-            },
-            _ => Err(ConfigError::Name { what, expected, found }),
-        }
+        let named = match name.split_once(':') {
+            None if name == "none" => Some(Quantization::None),
+            None if name == "sq8" => Some(Quantization::Sq8),
+            None if name == "int4" => Some(Quantization::RaBitQ { bits: 4 }),
+            None if name == "binary" => Some(Quantization::RaBitQ { bits: 1 }),
+            Some(("rabitq", bits)) => bits.parse().ok().map(|bits| Quantization::RaBitQ { bits }),
+            Some(("pq", parts)) => parts.parse().ok().map(|parts| Quantization::Pq { parts }),
+            _ => None,
+        };
+        let quantization = named.ok_or(ConfigError::Name { what, expected, found })?;
+        quantization.check().map(|()| quantization)
     }
 }

@@ -57,16 +57,6 @@ pub enum ConfigError {
         /// The name given.
         found: String,
     },
-    /// A name that a later version will honour.
-    #[error("{what} `{found}` is not in this version; expected {expected}")]
-    NotYet {
-        /// What was named.
-        what: &'static str,
-        /// The names that work now.
-        expected: &'static str,
-        /// The name given.
-        found: String,
-    },
     /// A number that is too small or too large.
     #[error("{what} is {found}; expected {least} to {most}")]
     Range {
@@ -186,6 +176,17 @@ impl Config {
         }
         self.index.check()?;
         self.quantization.check()?;
+        if let Quantization::Pq { parts } = self.quantization
+            && usize::from(parts) > self.dim()
+        {
+            let most = self.dim;
+            return Err(ConfigError::Range {
+                what: "m of pq",
+                found: parts.into(),
+                least: 1,
+                most,
+            });
+        }
         match (self.index, self.quantization) {
             (index @ Index::Disk { .. }, Quantization::None) => {
                 Err(ConfigError::NeedsCodes { index })
@@ -218,6 +219,7 @@ impl Config {
             Quantization::None => (0, 0),
             Quantization::Sq8 => (1, 0),
             Quantization::RaBitQ { bits } => (2, bits),
+            Quantization::Pq { parts } => (3, parts),
         };
         out.u8(quantization);
         out.u8(bits);
@@ -247,9 +249,12 @@ impl Config {
             (0, 0) => Quantization::None,
             (1, 0) => Quantization::Sq8,
             (2, bits) => Quantization::RaBitQ { bits },
+            (3, parts) => Quantization::Pq { parts },
             (tag, bits) => {
                 let found = format!("quantization {tag}, bits {bits}");
-                return Err(bytes.invalid(format!("{found}; expected 0 to 2, bits only for 2")));
+                return Err(
+                    bytes.invalid(format!("{found}; expected 0 to 3, bits only for 2 and 3"))
+                );
             }
         };
         let stored = bytes.u16()?;

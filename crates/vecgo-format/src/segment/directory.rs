@@ -33,12 +33,11 @@ pub enum SectionKind {
     Payloads,
     /// How vectors become points: seed, squared length of the longest vector, mean.
     Space,
-    /// The upper four bits of each row's code, and its factors where there is room.
+    /// The bits of each row's code that are read first, four at most, and its factors where there is room.
     UpperCodes,
-    /// What makes distances of dot products with the upper four bits. Absent if they are in the
-    /// rows.
+    /// What makes distances of dot products with those bits. Absent if they are in the rows.
     UpperFactors,
-    /// The lower four bits.
+    /// The bits below those.
     LowerCodes,
     /// The same for the whole code.
     LowerFactors,
@@ -61,12 +60,16 @@ pub enum SectionKind {
     Fields,
     /// The values of each field in order, and their rows.
     FieldData,
+    /// A byte of each row for each part of its vector.
+    PartCodes,
+    /// The centroids of each part.
+    Codebook,
     /// A section of a later version that can be ignored.
     Other(u16),
 }
 
 impl SectionKind {
-    const KNOWN: [(u16, SectionKind); 24] = [
+    const KNOWN: [(u16, SectionKind); 26] = [
         (1, SectionKind::Vectors),
         (2, SectionKind::Norms),
         (3, SectionKind::Ids),
@@ -91,6 +94,8 @@ impl SectionKind {
         (22, SectionKind::Clusters),
         (23, SectionKind::Centres),
         (24, SectionKind::CentreFactors),
+        (25, SectionKind::PartCodes),
+        (26, SectionKind::Codebook),
     ];
 
     fn code(self) -> u16 {
@@ -282,7 +287,9 @@ impl Directory {
             (SectionKind::Centres, matches!(index, Index::Ivf { .. })),
             (SectionKind::FullCodes, quantization == Quantization::Sq8),
             (SectionKind::UpperCodes, is_rabitq),
-            (SectionKind::LowerCodes, quantization == Quantization::RaBitQ { bits: 8 }),
+            (SectionKind::PartCodes, matches!(quantization, Quantization::Pq { .. })),
+            (SectionKind::Codebook, matches!(quantization, Quantization::Pq { .. })),
+            (SectionKind::LowerCodes, matches!(quantization, Quantization::RaBitQ { bits: 5.. })),
         ] {
             let (found, expected) = (self.section(kind).is_some(), is_there && expected);
             if found != expected {

@@ -34,14 +34,15 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let quantization = prop_oneof![
         Just(Quantization::None),
         Just(Quantization::Sq8),
-        prop_oneof![Just(4), Just(8)].prop_map(|bits| Quantization::RaBitQ { bits }),
+        (1..=8u8).prop_map(|bits| Quantization::RaBitQ { bits }),
+        (1..=255u8).prop_map(|parts| Quantization::Pq { parts }),
     ];
+    let coded = quantization.clone().prop_filter("codes", |codes| *codes != Quantization::None);
     let ivf = (0u32..=MAX_CLUSTERS, quantization.clone()).prop_map(|(clusters, codes)| {
         (Index::Ivf { n_clusters: NonZeroU32::new(clusters) }, codes)
     });
     let graph = (4u16..=128, 8u16..=4096, quantization)
         .prop_map(|(m, ef_construction, codes)| (Index::Graph { m, ef_construction }, codes));
-    let coded = prop_oneof![Just(Quantization::Sq8), Just(Quantization::RaBitQ { bits: 4 })];
     let disk = (4u16..=128, 8u16..=4096, coded)
         .prop_map(|(m, ef_construction, codes)| (Index::Disk { m, ef_construction }, codes));
     let index = prop_oneof![Just((Index::Flat, Quantization::None)), ivf, graph, disk];
@@ -49,10 +50,20 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let target = prop_oneof![Just(None), target];
     (prop_oneof![1..=MAX_DIM, Just(1), Just(MAX_DIM)], metric, index, target).prop_map(
         |(dim, metric, (index, codes), target)| {
-            let config = Config::new(dim, metric).with_index(index).with_quantization(codes);
-            config.with_recall_target(target)
+            let config = Config::new(dim, metric).with_index(index);
+            config.with_quantization(fitting(codes, dim)).with_recall_target(target)
         },
     )
+}
+
+/// With no more parts than dimensions.
+fn fitting(codes: Quantization, dim: usize) -> Quantization {
+    match codes {
+        Quantization::Pq { parts } => {
+            Quantization::Pq { parts: parts.min(u8::try_from(dim).unwrap_or(u8::MAX)) }
+        }
+        other => other,
+    }
 }
 
 pub(crate) fn schema() -> impl Strategy<Value = Schema> {
@@ -103,7 +114,8 @@ const OPTIONAL: [&[SectionKind]; 5] = [
 /// What the index and codes of a configuration are kept in.
 pub(crate) fn index_of(config: &Config) -> Vec<SectionKind> {
     use SectionKind::{
-        CentreFactors, Centres, Clusters, Edges, Entries, FullCodes, LowerCodes, Space, UpperCodes,
+        CentreFactors, Centres, Clusters, Codebook, Edges, Entries, FullCodes, LowerCodes,
+        PartCodes, Space, UpperCodes,
     };
     let mut kinds = match config.index() {
         Index::Flat => return Vec::new(),
@@ -113,8 +125,9 @@ pub(crate) fn index_of(config: &Config) -> Vec<SectionKind> {
     kinds.extend(match config.quantization() {
         Quantization::None => &[][..],
         Quantization::Sq8 => &[FullCodes],
-        Quantization::RaBitQ { bits: 8 } => &[UpperCodes, LowerCodes],
+        Quantization::RaBitQ { bits: 5.. } => &[UpperCodes, LowerCodes],
         Quantization::RaBitQ { .. } => &[UpperCodes],
+        Quantization::Pq { .. } => &[PartCodes, Codebook],
     });
     kinds
 }
@@ -127,7 +140,8 @@ pub(crate) fn directory() -> impl Strategy<Value = (Directory, u64)> {
 
 /// Of these vectors, written under an index like that.
 fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directory, u64)> {
-    let config = vectors.with_index(like.index()).with_quantization(like.quantization());
+    let codes = fitting(like.quantization(), vectors.dim());
+    let config = vectors.with_index(like.index()).with_quantization(codes);
     let config = config.of_segments();
     let (dim, norms) = (config.dim() as u64, config.metric() == Metric::Cosine);
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());

@@ -47,6 +47,7 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
         ("none", 0) => Quantization::None,
         ("sq8", 0) => Quantization::Sq8,
         ("rabitq", bits) => Quantization::RaBitQ { bits },
+        ("pq", parts) => Quantization::Pq { parts },
         other => panic!("quantization {other:?}"),
     };
     let target = match walk.u16("recall target") {
@@ -486,11 +487,13 @@ pub(crate) fn section_kinds() -> BTreeMap<u16, SectionKind> {
         "Clusters" => SectionKind::Clusters,
         "Centres" => SectionKind::Centres,
         "CentreFactors" => SectionKind::CentreFactors,
+        "PartCodes" => SectionKind::PartCodes,
+        "Codebook" => SectionKind::Codebook,
         other => panic!("section {other}"),
     };
     let rows = table("| kind | name |");
     let kinds = rows.iter().map(|row| (row[0].parse().unwrap(), kind(row[1]))).collect();
-    assert_eq!(rows.len(), 24);
+    assert_eq!(rows.len(), 26);
     kinds
 }
 

@@ -1,7 +1,7 @@
-use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors};
-use vecgo_quant::encode;
+use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors};
+use vecgo_quant::{Planes, encode};
 
-use crate::graph::{Codes, Points, Width};
+use crate::graph::{Codes, Points};
 
 /// Centres as codes of eight bits that rows can be compared with, and queries.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Centres {
 impl Centres {
     /// None yet, of the space that some points are in.
     pub(super) fn among(points: Points<'_>) -> Self {
-        let (places, width) = (points.codes.rows.stride(), points.width);
+        let (places, width) = (points.rows.stride(), points.width);
         Self { cells: Vec::new(), factors: Vec::new(), places, width }
     }
 
@@ -27,14 +27,14 @@ impl Centres {
 
     pub(super) fn codes(&self) -> Option<Codes<'_>> {
         let rows = CodeRows::new(&self.cells, self.places)?;
-        Some(Codes { rows, factors: Factors::apart(&self.factors)?, width: Width::Eight })
+        Some(Codes::of_places(rows, Bits::Eight, Factors::apart(&self.factors)?))
     }
 
     /// Adds one at a mean.
     pub(super) fn push(&mut self, mean: &[f32]) {
         let start = self.cells.len();
         self.cells.resize(start + self.places, 0);
-        let factors = encode(mean, self.width, &mut self.cells[start..]);
+        let factors = encode(mean, self.width, Planes::WHOLE, &mut self.cells[start..]);
         self.factors.extend(factors.squared.to_le_bytes());
         self.factors.extend(factors.full.to_le_bytes());
     }

@@ -87,7 +87,7 @@ impl Divider<'_> {
         nearest: &[(u32, f32)],
         centres: &Centres,
     ) -> Result<Centres, Cancelled> {
-        let places = self.points.codes.rows.stride();
+        let places = self.points.rows.stride();
         let mut counts = vec![0u32; centres.count()];
         let mut sums = vec![0.0f32; centres.count().saturating_mul(places)];
         for (rows, nearest) in rows.chunks(TASK_ROWS).zip(nearest.chunks(TASK_ROWS)) {
@@ -117,7 +117,7 @@ impl Divider<'_> {
 
     /// Lloyd's algorithm over a sample.
     fn centres(&self, rows: &[u32], parts: usize, seed: u64) -> Result<Centres, Cancelled> {
-        let places = self.points.codes.rows.stride();
+        let places = self.points.rows.stride();
         let picks = shuffled(rows.len(), seed);
         let sample = picks.iter().take(parts.saturating_mul(SAMPLE));
         let sample: Vec<u32> = sample.map(|place| rows[*place as usize]).collect();
@@ -138,7 +138,7 @@ impl Divider<'_> {
     /// Adds a row's point to a sum.
     fn add(&self, row: u32, sum: &mut [f32]) {
         let factor = self.points.factors(row).full;
-        for (sum, cell) in sum.iter_mut().zip(self.points.codes.rows.row(row)) {
+        for (sum, cell) in sum.iter_mut().zip(self.points.rows.row(row)) {
             *sum += factor * (f32::from(*cell) - 127.5);
         }
     }
@@ -197,7 +197,7 @@ impl Divider<'_> {
                 }
                 for (row, out) in rows.iter().zip(out) {
                     let factors = self.points.factors(*row);
-                    looking.query.set_cells(self.points.codes.rows.row(*row), factors);
+                    looking.query.set_cells(self.points.rows.row(*row), factors);
                     let nearest = look(looking);
                     *out = (nearest.row(), nearest.distance() + factors.squared);
                 }

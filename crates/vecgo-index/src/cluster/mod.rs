@@ -57,7 +57,7 @@ pub fn cluster(
     go_on: &(dyn Fn() -> bool + Sync),
 ) -> Result<Clusters, Cancelled> {
     let ClusterParams { clusters, rounds, seed } = params;
-    let count = points.codes.rows.count();
+    let count = points.rows.count();
     let clusters = clusters.clamp(1, count.max(1));
     let all: Vec<u32> = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
     let divider = Divider { kernels, points, parallel, go_on };

@@ -67,7 +67,7 @@ pub(super) fn adopt(
     params: BuildParams,
     go_on: &mut dyn FnMut(usize) -> bool,
 ) -> Result<(), Cancelled> {
-    let olds = old.inverse(job.points.codes.rows.count());
+    let olds = old.inverse(job.points.rows.count());
     let mut tasks = edges
         .chunks_mut(TASK_ROWS * slack)
         .zip(olds.chunks(TASK_ROWS))

@@ -1,4 +1,4 @@
-use vecgo_kernels::Kernels;
+use vecgo_kernels::{Bits, CodeRows, Factors, Kernels};
 use vecgo_quant::CodeFactors;
 
 use super::adopt::{OldGraph, adopt};
@@ -16,15 +16,21 @@ use crate::parallel::Workers;
 /// What a graph is built over: all eight bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a> {
-    /// Codes of [`super::Width::Eight`], at most `u32::MAX` rows.
-    pub codes: Codes<'a>,
+    /// Codes of a byte for each place, at most `u32::MAX` rows.
+    pub rows: CodeRows<'a>,
+    /// Squared length and factor of each row.
+    pub factors: Factors<'a>,
     /// Coordinates of a point, of which there are at most as many as a row has codes.
     pub width: usize,
 }
 
-impl Points<'_> {
+impl<'a> Points<'a> {
+    pub(crate) fn codes(&self) -> Codes<'a> {
+        Codes::of_places(self.rows, Bits::Eight, self.factors)
+    }
+
     pub(crate) fn factors(&self, row: u32) -> CodeFactors {
-        let [squared, full] = self.codes.factors.of(row);
+        let [squared, full] = self.factors.of(row);
         CodeFactors { squared, full, ..CodeFactors::default() }
     }
 }
@@ -74,7 +80,7 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// Rows between two reports of progress: one in a hundred, but work for every thread.
     pub(super) fn step(&self) -> usize {
-        let one_percent = self.points.codes.rows.count() / 100;
+        let one_percent = self.points.rows.count() / 100;
         one_percent.min(MOST_STEP).max(TASK_ROWS * self.parallel.threads().max(1))
     }
 }
@@ -103,7 +109,7 @@ pub fn build(
     parallel: &dyn Parallel,
     mut progress: impl FnMut(usize) -> bool,
 ) -> Result<Built, Cancelled> {
-    let count = points.codes.rows.count();
+    let count = points.rows.count();
     let passes = if old.is_some() { 1 } else { params.passes.max(1) };
     let params = BuildParams { degree: params.degree.max(1), passes, ..params };
     let job = Job { kernels, points, parallel, workers: Workers::default() };
@@ -151,7 +157,7 @@ struct Growth<'a> {
 
 impl<'a> Growth<'a> {
     fn new(job: &'a Job<'a>, twins: &Twins, entries: &[u32], params: BuildParams) -> Self {
-        let count = job.points.codes.rows.count();
+        let count = job.points.rows.count();
         let mut order = shuffled(count, params.seed);
         order.retain(|row| twins.is_first(*row));
         let mut is_entry = vec![false; count];

@@ -48,7 +48,7 @@ pub(super) fn insert(
 impl Worker {
     /// Begins work on a row, which becomes the query.
     fn begin(&mut self, points: &Points<'_>, row: u32) {
-        self.query.set_cells(points.codes.rows.row(row), points.factors(row));
+        self.query.set_cells(points.rows.row(row), points.factors(row));
         self.candidates.clear();
     }
 
@@ -66,7 +66,7 @@ impl Worker {
         let nearest = &mut self.starts;
         for starts in starts.chunks(CHUNK) {
             let packed = &mut self.packed;
-            job.points.codes.distances(
+            job.points.codes().distances(
                 job.kernels,
                 &self.query,
                 starts,
@@ -81,7 +81,7 @@ impl Worker {
         self.scratch.walk(
             job.kernels,
             graph,
-            (job.points.codes, &self.query),
+            (job.points.codes(), &self.query),
             (&self.starts, None),
             Reach::of(ef),
         )
@@ -122,7 +122,7 @@ impl Worker {
     fn score(&mut self, job: &Job<'_>, list: &[u32]) {
         let candidates = &mut self.candidates;
         for list in list.chunks(CHUNK) {
-            job.points.codes.distances(
+            job.points.codes().distances(
                 job.kernels,
                 &self.query,
                 list,

@@ -36,11 +36,11 @@ impl Pruner {
             }
             let limit = candidate.distance() + squared;
             let row = candidate.row();
-            self.query.set_cells(points.codes.rows.row(row), points.factors(row));
+            self.query.set_cells(points.rows.row(row), points.factors(row));
             let own = self.query.squared();
             let mut occluded = false;
             for kept in self.kept.chunks(CHUNK) {
-                points.codes.distances(
+                points.codes().distances(
                     job.kernels,
                     &self.query,
                     kept,

@@ -1,32 +1,88 @@
-use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels, pack};
-use vecgo_quant::CodeQuery;
+use vecgo_kernels::{Bits, CodeRows, Estimate, Factors, Kernels, pack};
+use vecgo_quant::{CodeQuery, Loss, error_of};
 
 use super::Edges;
 use super::pool::{Neighbour, Pool};
 use super::through::{AllRows, Through, Wanted};
 use super::visited::Visited;
 
-/// Bits of a code that a walk reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// The upper four.
-    Four,
-    /// All eight.
-    Eight,
-}
-
 /// Codes that distances are estimated from.
 #[derive(Clone, Copy, Debug)]
 pub struct Codes<'a> {
     /// The codes.
     pub rows: CodeRows<'a>,
-    /// Squared length and factor of each row: of the upper bits or of all, as `width` says.
-    pub factors: Factors<'a>,
-    /// What the codes are.
-    pub width: Width,
+    /// What they are.
+    pub form: Form<'a>,
 }
 
-impl Codes<'_> {
+/// What a row of codes consists of.
+#[derive(Clone, Copy, Debug)]
+pub enum Form<'a> {
+    /// A code for each place of a point.
+    Places {
+        /// Of each.
+        bits: Bits,
+        /// Squared length and factor of each row.
+        factors: Factors<'a>,
+    },
+    /// The codes of a codebook, for whose tables the query was made.
+    Parts(Loss),
+}
+
+impl<'a> Codes<'a> {
+    /// A code for each place.
+    #[must_use]
+    pub fn of_places(rows: CodeRows<'a>, bits: Bits, factors: Factors<'a>) -> Codes<'a> {
+        Codes { rows, form: Form::Places { bits, factors } }
+    }
+
+    /// Standard deviation of what they leave out of a coordinate, as a part of the coordinates' own.
+    #[must_use]
+    pub fn error(&self) -> f32 {
+        match self.form {
+            Form::Places { bits, .. } => error_of(bits.count()),
+            Form::Parts(loss) => loss.error,
+        }
+    }
+
+    /// An estimate is off by so much times [`error`](Codes::error), on average, and times two over the
+    /// root of the number of coordinates: `distance` is the estimate, and `squared` the squared length of
+    /// the row's point.
+    #[must_use]
+    pub fn lengths(&self, query: &CodeQuery, distance: f32, squared: f32) -> f32 {
+        match self.form {
+            Form::Places { .. } => (query.squared() * squared).sqrt(),
+            // A dot product with what lies between the query and the row, not with the query, where
+            // that is less.
+            Form::Parts(loss) => {
+                let between = (distance + query.squared()).min(query.squared());
+                between.max(0.0).sqrt() * loss.length
+            }
+        }
+    }
+
+    /// The squared length of a row's point, as far as it matters to [`lengths`](Codes::lengths).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[must_use]
+    pub fn squared(&self, row: u32) -> f32 {
+        match self.form {
+            Form::Places { factors, .. } => factors.of(row)[0],
+            Form::Parts(_) => 0.0,
+        }
+    }
+
+    /// Asks for a row, if it is there.
+    #[inline(always)]
+    pub fn prefetch(&self, row: u32) {
+        self.rows.prefetch(row);
+        if let Form::Places { factors, .. } = self.form {
+            factors.prefetch(row);
+        }
+    }
+
     /// The rows whose estimated squared distance, less the query's own squared length, is below a
     /// bound, both packed as [`vecgo_kernels::pack`] does; as many as are returned, at the start
     /// of `out`.
@@ -44,17 +100,12 @@ impl Codes<'_> {
         bound: u64,
         out: &mut [u64],
     ) -> usize {
-        let (factors, scale) = (self.factors, query.scale());
-        match self.width {
-            Width::Four => {
-                let estimate = Estimate { factors, scale, middle: query.middle_upper(), bound };
-                kernels.nibbles_within(query.values(), self.rows, &estimate, rows, out)
-            }
-            Width::Eight => {
-                let estimate = Estimate { factors, scale, middle: query.middle_full(), bound };
-                kernels.bytes_within(query.values(), self.rows, &estimate, rows, out)
-            }
-        }
+        let Form::Places { bits, factors } = self.form else {
+            return query.within(self.rows, rows, bound, out);
+        };
+        let (scale, middle) = (query.scale(), query.middle(bits.count()));
+        let estimate = Estimate { factors, scale, middle, bound };
+        kernels.within(bits, query.values(), self.rows, &estimate, rows, out)
     }
 
     /// Estimates for all of `rows`, in their order: of squared distances, less the query's own
@@ -122,6 +173,10 @@ pub trait Near {
 /// estimates by four bits.
 const LEAST_TOLD: f32 = 0.125;
 
+/// Where codes leave out more, what is near may be estimated to be as much farther as estimates are off by
+/// on average.
+const MOST_LEFT_OUT: f32 = 0.3;
+
 /// Nearness by codes.
 #[derive(Clone, Copy, Debug)]
 pub struct ByCodes<'a> {
@@ -140,8 +195,7 @@ impl Near for ByCodes<'_> {
 
     #[inline(always)]
     fn prefetch(&self, row: u32) {
-        self.codes.rows.prefetch(row);
-        self.codes.factors.prefetch(row);
+        self.codes.prefetch(row);
     }
 
     #[inline(always)]
@@ -149,7 +203,16 @@ impl Near for ByCodes<'_> {
         // Estimates lack the query's own squared length, and tell nothing of distances that are
         // small beside it.
         let own = self.query.squared();
-        distance + part * (distance + own).max(own * LEAST_TOLD)
+        let error = self.codes.error();
+        #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+        let off = match error > MOST_LEFT_OUT {
+            true => {
+                let lengths = self.codes.lengths(self.query, distance, own);
+                2.0 * error * lengths / (self.query.values().len() as f32).sqrt()
+            }
+            false => 0.0,
+        };
+        distance + part * (distance + own).max(own * LEAST_TOLD) + off
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ pub(super) fn trim(
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Vec<u32>, Cancelled> {
     let degree = params.degree;
-    let mut trimmed = vec![NO_EDGE; job.points.codes.rows.count() * degree];
+    let mut trimmed = vec![NO_EDGE; job.points.rows.count() * degree];
     let mut tasks = trimmed.chunks_mut(TASK_ROWS * degree).zip((0u32..).step_by(TASK_ROWS));
     loop {
         let now: Vec<_> = tasks.by_ref().take(job.step().div_ceil(TASK_ROWS)).collect();

@@ -24,7 +24,7 @@ pub(super) struct Twins {
 impl Twins {
     /// Finds all groups. The first of a group is an entry if one of them is.
     pub(super) fn find(job: &Job<'_>, entries: &[u32]) -> Twins {
-        let count = u32::try_from(job.points.codes.rows.count()).unwrap_or(NO_EDGE);
+        let count = u32::try_from(job.points.rows.count()).unwrap_or(NO_EDGE);
         let tasks = (0..count).step_by(TASK_ROWS as usize).map(|first| {
             let end = first.saturating_add(TASK_ROWS).min(count);
             first..end
@@ -107,15 +107,15 @@ fn places(edges: &mut [u32], row: u32, degree: usize) -> Option<&mut [u32]> {
 
 /// Whether two rows have the same codes and factors.
 fn same(job: &Job<'_>, a: u32, b: u32) -> bool {
-    let codes = job.points.codes;
-    let bits = |row| codes.factors.of(row).map(f32::to_bits);
-    codes.rows.row(a) == codes.rows.row(b) && bits(a) == bits(b)
+    let points = job.points;
+    let bits = |row| points.factors.of(row).map(f32::to_bits);
+    points.rows.row(a) == points.rows.row(b) && bits(a) == bits(b)
 }
 
 /// A number that rows with the same codes share, and others hardly ever.
 fn hash(job: &Job<'_>, row: u32) -> u64 {
     const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, _) = job.points.codes.rows.row(row).as_chunks();
+    let (words, _) = job.points.rows.row(row).as_chunks();
     words.iter().fold(0, |hash: u64, word| {
         (hash ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME).rotate_left(29)
     })

@@ -4,10 +4,10 @@
 
 use vecgo_index::{
     BuildParams, ClusterParams, Clusters, Codes, Edges, NO_EDGE, Neighbour, OldGraph, Points,
-    Reach, Scratch, Serial, Width, build, cluster,
+    Reach, Scratch, Serial, build, cluster,
 };
-use vecgo_kernels::{CodeRows, Factors, Kernels};
-use vecgo_quant::{CodeQuery, Kind, Space, encode, split};
+use vecgo_kernels::{Bits, CodeRows, Factors, Kernels};
+use vecgo_quant::{CodeQuery, Kind, Planes, Space, encode, upper_codes};
 
 /// The SplitMix64 generator.
 pub(crate) struct Random(pub(crate) u64);
@@ -63,12 +63,11 @@ impl Set {
         let (mut cells, mut upper) = (Vec::new(), Vec::new());
         let (mut factors, mut upper_factors) = (Vec::new(), Vec::new());
         let mut point = vec![0.0; places];
-        let (mut of_row, mut low) = (vec![0; places], vec![0; places / 2]);
-        let mut high = low.clone();
+        let (mut of_row, mut high) = (vec![0; places], vec![0; places / 2]);
         for row in rows() {
             space.row(kernels, row, &mut point);
-            let of = encode(&point, space.width(), &mut of_row);
-            split(&of_row, &mut high, &mut low);
+            let of = encode(&point, space.width(), Planes::SHORT, &mut of_row);
+            upper_codes(Planes::SHORT, &of_row, &mut high);
             cells.extend_from_slice(&of_row);
             upper.extend_from_slice(&high);
             for value in [of.squared, of.full] {
@@ -92,13 +91,12 @@ impl Set {
     pub(crate) fn points(&self) -> Points<'_> {
         let rows = CodeRows::new(&self.cells, self.space.places()).unwrap();
         let factors = Factors::apart(&self.factors).unwrap();
-        let codes = Codes { rows, factors, width: Width::Eight };
-        Points { codes, width: self.space.width() }
+        Points { rows, factors, width: self.space.width() }
     }
 
     pub(crate) fn four(&self) -> Codes<'_> {
         let rows = CodeRows::new(&self.upper, self.space.places() / 2).unwrap();
-        Codes { rows, factors: Factors::apart(&self.upper_factors).unwrap(), width: Width::Four }
+        Codes::of_places(rows, Bits::Four, Factors::apart(&self.upper_factors).unwrap())
     }
 
     pub(crate) fn cluster(&self, clusters: usize, rounds: usize, seed: u64) -> Clusters {

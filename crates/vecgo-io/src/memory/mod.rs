@@ -195,7 +195,8 @@ impl Memory {
     /// Takes so much, once it is there.
     ///
     /// # Errors
-    /// [`OutOfMemory`] if it is not there after the longest wait, or can never be.
+    /// [`OutOfMemory`] if it is not there after the longest wait, or can never be: for a merge, while
+    /// others keep what they have, for which it makes nobody give anything back.
     pub async fn take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Result<Charge, OutOfMemory> {
         if let Some(charge) = self.try_take(used_for, bytes) {
             return Ok(charge);
@@ -212,6 +213,8 @@ impl Memory {
             // What a merge made room with would be more to merge.
             if used_for != Use::Merges {
                 self.press();
+            } else if bytes > self.attainable(used_for) {
+                return Err(self.exhausted(bytes));
             }
             if wait.until(freed).await.is_none() {
                 return Err(self.exhausted(bytes));

@@ -97,6 +97,30 @@ fn who_waits_gets_what_is_given_back() {
     assert_eq!(memory.stats().queries, 0);
 }
 
+/// A smaller merge may be possible.
+#[test]
+fn a_merge_does_not_wait_for_what_others_keep_by_now() {
+    let memory = memory(800, 0, u64::MAX);
+    let table = memory.try_take(Use::Memtables, 300).unwrap();
+    assert_eq!(memory.attainable(Use::Merges), 600);
+    let waits = memory.take(Use::Merges, 500);
+    let keeps = async {
+        let kept = memory.try_take(Use::Kept, 100).unwrap();
+        drop(table);
+        futures_lite::future::yield_now().await;
+        drop(memory.try_take(Use::Queries, 100).unwrap());
+        kept
+    };
+    let (taken, kept) = block_on(zip(waits, keeps));
+    assert_eq!(taken.unwrap().bytes(), 500);
+    let table = memory.try_take(Use::Memtables, 300).unwrap();
+    let more = memory.try_take(Use::Segments, 50);
+    let waits = memory.take(Use::Merges, 500);
+    let gives = async { drop(table) };
+    let (taken, ()) = block_on(zip(waits, gives));
+    assert_eq!(taken.unwrap_err().bytes, 500, "{kept:?} {more:?} are kept");
+}
+
 #[test]
 fn a_wait_ends_and_says_who_has_it() {
     let memory = memory(100 << 20, 10 << 20, 20);

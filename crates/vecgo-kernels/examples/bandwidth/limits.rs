@@ -5,7 +5,9 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 
-use vecgo_kernels::{CodeRows, Estimate, FACTOR_BYTES, Factors, Kernels, LINE, PageBuf, prefetch};
+use vecgo_kernels::{
+    Bits, CodeRows, Estimate, FACTOR_BYTES, Factors, Kernels, LINE, PageBuf, prefetch,
+};
 
 use super::{median, seconds};
 
@@ -45,7 +47,7 @@ pub(crate) fn print() -> Result<(), Box<dyn Error>> {
             });
     }
     let (cpu, flags) = cpu();
-    let [nibbles, bytes] = [codes(&kernels, true)?, codes(&kernels, false)?];
+    let [nibbles, bytes] = [codes(&kernels, Bits::Four)?, codes(&kernels, Bits::Eight)?];
     println!(
         "{{\"cpu\": {cpu:?}, \"flags\": {flags:?}, \"kernels\": \"{}\", \"line_ns\": {:.1}, \
          \"lines_per_s\": {:.0}, \"stream_bytes_per_s\": {:.0}, \"nibble_row_ns\": {{{nibbles}}}, \
@@ -101,7 +103,7 @@ fn gather(table: &[f32], lines: &[u32]) {
 }
 
 /// Nanoseconds to score a row of codes that is in the first cache, by dimensions.
-fn codes(kernels: &Kernels, nibbles: bool) -> Result<String, Box<dyn Error>> {
+fn codes(kernels: &Kernels, bits: Bits) -> Result<String, Box<dyn Error>> {
     let rows: Vec<u32> = (0..ROWS).collect();
     let factors = vec![0; rows.len() * FACTOR_BYTES];
     let factors = Factors::apart(&factors).ok_or("factors are not whole")?;
@@ -110,22 +112,15 @@ fn codes(kernels: &Kernels, nibbles: bool) -> Result<String, Box<dyn Error>> {
     let mut rates = Vec::new();
     for dim in DIMS {
         let query = vec![3_i8; dim];
-        let stride = if nibbles { dim / 2 } else { dim };
+        let stride = bits.bytes_of(dim);
         let bytes = PageBuf::<u8>::zeroed(stride * rows.len())?;
         let codes = CodeRows::new(&bytes, stride).ok_or("rows are not whole lines")?;
-        let kernel = if nibbles { Kernels::nibbles_within } else { Kernels::bytes_within };
         let mut times = [0.0; PASSES];
         for time in &mut times {
             *time = seconds(|| {
                 for _ in 0..REPEATS {
-                    black_box(kernel(
-                        kernels,
-                        black_box(&query),
-                        codes,
-                        &estimate,
-                        &rows,
-                        &mut out,
-                    ));
+                    let query = black_box(&query);
+                    black_box(kernels.within(bits, query, codes, &estimate, &rows, &mut out));
                 }
             });
         }

@@ -1,56 +1,103 @@
 //! The code kernels for AVX2.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32,
-    _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16,
-    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute_ps,
-    _mm256_permute2f128_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps,
-    _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps,
+    __m128i, __m256i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi16,
+    _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi256_si128,
+    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_fmadd_ps,
+    _mm256_hadd_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute_ps, _mm256_permute2f128_ps,
+    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
+    _mm256_srli_epi16, _mm256_srlv_epi32, _mm256_storeu_ps,
 };
 
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
+use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, scoring, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round };
+    CodeTable { dots: DOTS, within: WITHIN, hadamard, round, nearest };
 
 /// Bytes in a register.
 const BYTES: usize = 32;
 
 /// # Safety
 ///
-/// Each row must be half as long as the query.
+/// Each row must hold a code for each byte of the query.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
-    let (low_nibbles, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let ones = _mm256_set1_epi16(1);
     let mut sums = [_mm256_setzero_si256(); TOGETHER];
-    for (line, query) in query.chunks_exact(NIBBLES).enumerate() {
-        let query = query.as_ptr();
+    for (unit, query) in query.chunks_exact(UNIT).enumerate() {
         // SAFETY: a chunk of the query has four registers' worth, and the caller vouches for
-        // a line of each row.
+        // a unit of each row.
         unsafe {
-            let low = [load(query), load(query.add(BYTES))];
-            let high = [load(query.add(2 * BYTES)), load(query.add(3 * BYTES))];
+            let query: [__m256i; 4] =
+                std::array::from_fn(|part| load(query.as_ptr().add(part * BYTES)));
             for (sum, row) in sums.iter_mut().zip(rows) {
                 // A pair of products is at most 15 * 128 * 2 in size, and four of them fit 16
                 // bits.
-                let mut line_sum = _mm256_setzero_si256();
-                for half in 0..2 {
-                    let codes = load(row.add(line * LINE + half * BYTES));
-                    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), low_nibbles);
-                    let lower = _mm256_and_si256(codes, low_nibbles);
-                    let pair = _mm256_add_epi16(
-                        _mm256_maddubs_epi16(lower, low[half]),
-                        _mm256_maddubs_epi16(upper, high[half]),
-                    );
-                    line_sum = _mm256_add_epi16(line_sum, pair);
+                let codes = unpack::<BITS>(row.add(unit * BITS * (UNIT / 8)));
+                let mut unit_sum = _mm256_maddubs_epi16(codes[0], query[0]);
+                for (codes, query) in codes.into_iter().zip(query).skip(1) {
+                    unit_sum = _mm256_add_epi16(unit_sum, _mm256_maddubs_epi16(codes, query));
                 }
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(line_sum, ones));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(unit_sum, ones));
             }
         }
     }
     reduce(sums)
+}
+
+/// The codes of a unit, a byte each, in the order of their places; see [`Bits`](super::Bits).
+///
+/// # Safety
+///
+/// The unit must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn unpack<const BITS: usize>(unit: *const u8) -> [__m256i; 4] {
+    let least = _mm256_set1_epi8(if BITS == 4 { 15 } else { (1 << BITS) - 1 });
+    // SAFETY: passed on from the caller: a unit is 16 bytes for each bit.
+    unsafe {
+        match BITS {
+            1 => {
+                let both = _mm256_broadcastsi128_si256(_mm_loadu_si128(unit.cast()));
+                let both = _mm256_srlv_epi32(both, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+                fields_of_two_bits(both).map(|field| _mm256_and_si256(field, least))
+            }
+            2 => {
+                let fields = fields_of_two_bits(load(unit));
+                fields.map(|field| _mm256_and_si256(field, least))
+            }
+            3 => {
+                let (upper, last) = (unpack::<2>(unit), unpack::<1>(unit.add(BYTES)));
+                std::array::from_fn(|part| {
+                    let upper = _mm256_add_epi8(upper[part], upper[part]);
+                    _mm256_add_epi8(upper, last[part])
+                })
+            }
+            _ => {
+                let halves = [load(unit), load(unit.add(BYTES))];
+                let [a, b] = halves.map(|half| _mm256_and_si256(half, least));
+                let [c, d] = halves.map(|half| {
+                    let shifted = _mm256_srli_epi16::<4>(half);
+                    _mm256_and_si256(shifted, least)
+                });
+                [a, b, c, d]
+            }
+        }
+    }
+}
+
+/// Brings each two bits of all bytes to their lower end; what is above them is of others.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn fields_of_two_bits(bytes: __m256i) -> [__m256i; 4] {
+    [
+        bytes,
+        _mm256_srli_epi16::<2>(bytes),
+        _mm256_srli_epi16::<4>(bytes),
+        _mm256_srli_epi16::<6>(bytes),
+    ]
 }
 
 /// # Safety
@@ -79,6 +126,11 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
 #[target_feature(enable = "avx2,fma")]
 fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
     super::round(values, scale, out)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn nearest(point: &[f32], columns: &[f32]) -> (u8, f32) {
+    super::nearest(point, columns)
 }
 
 /// Blocks of a register are transformed within it: each lane adds or takes away its partner.

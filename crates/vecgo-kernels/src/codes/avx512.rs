@@ -1,46 +1,80 @@
 //! The code kernels for AVX-512 with VNNI.
 
 use std::arch::x86_64::{
-    __m512i, _mm_add_epi32, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256,
-    _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
-    _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
-    _mm512_permute_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512,
-    _mm512_shuffle_f32x4, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi32, _mm256_castsi256_si128,
+    _mm256_extracti128_si256, _mm256_loadu_si256, _mm512_add_epi8, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_broadcast_i64x4, _mm512_castsi512_si256,
+    _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_permute_ps, _mm512_set1_epi8, _mm512_set1_ps,
+    _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_srli_epi16,
+    _mm512_srlv_epi32, _mm512_storeu_ps, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::avx2::to_array;
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
+use super::{CodeTable, Estimate, LINE, TOGETHER, UNIT, by_fours, keep, scoring, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round };
+    CodeTable { dots: DOTS, within: WITHIN, hadamard, round, nearest };
 
 /// # Safety
 ///
-/// Each row must be half as long as the query.
+/// Each row must hold a code for each byte of the query.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
-    let low_nibbles = _mm512_set1_epi8(15);
+unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
     let mut lower = [_mm512_setzero_si512(); TOGETHER];
     let mut upper = lower;
-    for (line, query) in query.chunks_exact(NIBBLES).enumerate() {
-        // SAFETY: a chunk of the query has two lines, and the caller vouches for a line of
+    for (unit, query) in query.chunks_exact(UNIT).enumerate() {
+        // SAFETY: a chunk of the query has two lines, and the caller vouches for a unit of
         // each row.
         unsafe {
             let low = _mm512_loadu_si512(query.as_ptr().cast());
             let high = _mm512_loadu_si512(query.as_ptr().add(LINE).cast());
             for (i, row) in rows.into_iter().enumerate() {
-                let codes = _mm512_loadu_si512(row.add(line * LINE).cast());
-                let shifted = _mm512_srli_epi16::<4>(codes);
-                let (first, second) =
-                    (_mm512_and_si512(codes, low_nibbles), _mm512_and_si512(shifted, low_nibbles));
+                let [first, second] = unpack::<BITS>(row.add(unit * BITS * (UNIT / 8)));
                 lower[i] = _mm512_dpbusd_epi32(lower[i], first, low);
                 upper[i] = _mm512_dpbusd_epi32(upper[i], second, high);
             }
         }
     }
     reduce(std::array::from_fn(|i| _mm512_add_epi32(lower[i], upper[i])))
+}
+
+/// The codes of a unit, a byte each, in the order of their places; see [`Bits`](super::Bits).
+///
+/// # Safety
+///
+/// The unit must be readable.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn unpack<const BITS: usize>(unit: *const u8) -> [__m512i; 2] {
+    // SAFETY: passed on from the caller: a unit is 16 bytes for each bit.
+    let fields = unsafe {
+        match BITS {
+            1 => {
+                let four = _mm512_broadcast_i32x4(_mm_loadu_si128(unit.cast()));
+                let by = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+                _mm512_srlv_epi32(four, by)
+            }
+            2 => {
+                let both = _mm512_broadcast_i64x4(_mm256_loadu_si256(unit.cast()));
+                let by = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2);
+                _mm512_srlv_epi32(both, by)
+            }
+            3 => {
+                let (upper, last) = (unpack::<2>(unit), unpack::<1>(unit.add(LINE / 2)));
+                return std::array::from_fn(|half| {
+                    let upper = _mm512_add_epi8(upper[half], upper[half]);
+                    _mm512_add_epi8(upper, last[half])
+                });
+            }
+            _ => _mm512_loadu_si512(unit.cast()),
+        }
+    };
+    let least = _mm512_set1_epi8(if BITS == 4 { 15 } else { (1 << BITS) - 1 });
+    let second = _mm512_srli_epi16::<4>(fields);
+    [_mm512_and_si512(fields, least), _mm512_and_si512(second, least)]
 }
 
 /// # Safety
@@ -66,6 +100,11 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
 fn round(values: &[f32], scale: f32, out: &mut [i8]) -> i32 {
     super::round(values, scale, out)
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+fn nearest(point: &[f32], columns: &[f32]) -> (u8, f32) {
+    super::nearest(point, columns)
 }
 
 /// Blocks of a register are transformed within it: each lane adds or takes away its partner.

@@ -1,9 +1,14 @@
 //! The reference: what the other levels must equal.
 
-use super::{CodeTable, Estimate, LINE, NIBBLES, TOGETHER, by_fours, keep, scoring, store};
+use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, scoring, store};
 
-pub(crate) static TABLE: CodeTable =
-    CodeTable { nibble_dots, nibbles_within, bytes_within, hadamard, round: super::round };
+pub(crate) static TABLE: CodeTable = CodeTable {
+    dots: DOTS,
+    within: WITHIN,
+    hadamard,
+    round: super::round,
+    nearest: super::nearest,
+};
 
 fn hadamard(values: &mut [f32]) {
     super::hadamard(values, 1);
@@ -13,26 +18,35 @@ fn hadamard(values: &mut [f32]) {
 
 /// # Safety
 ///
-/// Each row must be half as long as the query.
+/// Each row must hold a code for each byte of the query.
 #[inline(always)]
-unsafe fn nibbles(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+    let bytes = BITS * (UNIT / 8);
     rows.map(|row| {
         // SAFETY: the caller vouches for the row.
-        let row = unsafe { std::slice::from_raw_parts(row, query.len() / 2) };
-        let lines = row.chunks_exact(LINE).zip(query.chunks_exact(NIBBLES));
-        lines
-            .map(|(codes, query)| {
-                let (low, high) = query.split_at(LINE);
-                let pairs = codes.iter().zip(low.iter().zip(high));
-                pairs
-                    .map(|(code, (low, high))| {
-                        i32::from(code & 15) * i32::from(*low)
-                            + i32::from(code >> 4) * i32::from(*high)
-                    })
-                    .sum::<i32>()
+        let row = unsafe { std::slice::from_raw_parts(row, query.len() / UNIT * bytes) };
+        let units = row.chunks_exact(bytes).zip(query.chunks_exact(UNIT));
+        units
+            .map(|(unit, query)| match BITS {
+                3 => {
+                    let (upper, last) = unit.split_at(UNIT / 4);
+                    2 * fields::<2>(upper, query) + fields::<1>(last, query)
+                }
+                _ => fields::<BITS>(unit, query),
             })
             .sum()
     })
+}
+
+/// Dot product of a unit of codes with as much of a query.
+#[inline(always)]
+fn fields<const BITS: usize>(unit: &[u8], query: &[i8]) -> i32 {
+    let parts = query.chunks_exact(unit.len()).enumerate();
+    let sum = |(n, query): (usize, &[i8])| -> i32 {
+        let code = |byte: &u8| i32::from(byte >> (BITS * n) & ((1 << BITS) - 1));
+        unit.iter().zip(query).map(|(byte, value)| code(byte) * i32::from(*value)).sum()
+    };
+    parts.map(sum).sum()
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! Where codes lie, and what goes with them.
 
-use super::{LINE, MAX_QUERY, prefetch, prefetch_range};
+use super::{Bits, LINE, MAX_QUERY, UNIT, prefetch, prefetch_range};
 
 /// Rows of codes, end to end.
 #[derive(Clone, Copy, Debug)]
@@ -11,10 +11,11 @@ pub struct CodeRows<'a> {
 }
 
 impl<'a> CodeRows<'a> {
-    /// Rows of `stride` bytes each; `None` unless `stride` is whole lines and `bytes` whole rows.
+    /// Rows of `stride` bytes each; `None` unless `bytes` are whole rows. If `stride` is whole lines, and
+    /// `bytes` begin with one, a row costs no more of them than it has to.
     #[must_use]
     pub fn new(bytes: &'a [u8], stride: usize) -> Option<CodeRows<'a>> {
-        let whole = stride > 0 && stride.is_multiple_of(LINE) && bytes.len().is_multiple_of(stride);
+        let whole = stride > 0 && bytes.len().is_multiple_of(stride);
         whole.then(|| CodeRows { bytes, stride, count: bytes.len() / stride })
     }
 
@@ -43,12 +44,18 @@ impl<'a> CodeRows<'a> {
     /// Asks for the lines of a row, if it is there.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
-        prefetch_range(self.bytes, row as usize * self.stride, self.stride);
+        let start = row as usize * self.stride;
+        prefetch_range(self.bytes, start, self.stride);
+        if !self.stride.is_multiple_of(LINE) {
+            prefetch(self.bytes, start + self.stride - 1);
+        }
     }
 
     #[inline(always)]
-    pub(super) fn check(&self, query: usize, rows: &[u32], places: usize) {
-        assert!(query <= MAX_QUERY, "a query of {query} bytes");
+    pub(super) fn check(&self, bits: Bits, query: usize, rows: &[u32], places: usize) {
+        let whole = if bits == Bits::Eight { LINE } else { UNIT };
+        assert!(query.is_multiple_of(whole) && query <= MAX_QUERY, "a query of {query} bytes");
+        assert!(bits.bytes_of(query) <= self.stride, "a code for each of {query} bytes");
         assert_eq!(rows.len(), places, "one place for each row");
         let most = rows.iter().fold(0, |most, row| most.max(*row));
         assert!(rows.is_empty() || (most as usize) < self.count, "row {most} of {}", self.count);
@@ -79,8 +86,13 @@ impl<'a> Factors<'a> {
     }
 
     /// Factors in the last bytes of each row of codes.
+    ///
+    /// # Panics
+    ///
+    /// If rows are shorter than that.
     #[must_use]
     pub fn in_rows(codes: CodeRows<'a>) -> Factors<'a> {
+        assert!(codes.stride >= FACTOR_BYTES, "rows of {} bytes", codes.stride);
         let offset = codes.stride - FACTOR_BYTES;
         Factors { bytes: codes.bytes, offset, step: codes.stride, count: codes.count }
     }

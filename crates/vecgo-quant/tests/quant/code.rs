@@ -4,11 +4,14 @@
 #![allow(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use crate::random::{Random, dot, length, squared_distance};
-use vecgo_kernels::{CodeRows, Estimate, Factors, Kernels, packed_distance};
-use vecgo_quant::{CodeFactors, CodeQuery, Kind, Space, encode, split};
+use vecgo_kernels::{Bits, CodeRows, Estimate, Factors, Kernels, packed_distance};
+use vecgo_quant::{
+    CodeFactors, CodeQuery, Kind, Planes, Space, encode, error_of, lower_codes, upper_codes,
+};
 
 /// Codes of rows.
 struct Codes {
+    planes: Planes,
     cells: Vec<u8>,
     upper: Vec<u8>,
     lower: Vec<u8>,
@@ -17,48 +20,84 @@ struct Codes {
 }
 
 impl Codes {
+    /// Of eight bits.
     fn new<'a>(space: &Space, rows: impl Iterator<Item = &'a [f32]>) -> Codes {
-        let places = space.places();
-        let (mut cells, mut factors) = (Vec::new(), Vec::new());
-        let (mut point, mut of_row) = (vec![0.0; places], vec![0; places]);
-        for row in rows {
-            space.row(Kernels::best(), row, &mut point);
-            factors.push(encode(&point, space.width(), &mut of_row));
-            cells.extend_from_slice(&of_row);
-        }
-        let (mut upper, mut lower) = (vec![0; cells.len() / 2], vec![0; cells.len() / 2]);
-        split(&cells, &mut upper, &mut lower);
-        Codes { cells, upper, lower, factors, places }
+        Codes::of(8, space, rows)
     }
 
-    /// Estimated squared distances to all rows, by the upper four bits and by all eight.
+    fn of<'a>(bits: u8, space: &Space, rows: impl Iterator<Item = &'a [f32]>) -> Codes {
+        let planes = Planes::of(bits).expect("bits");
+        let places = space.places();
+        let length = |bits: Option<Bits>| bits.map_or(0, |bits| bits.bytes_of(places));
+        let (mut point, mut of_row) = (vec![0.0; places], vec![0; places]);
+        let mut codes = Codes {
+            planes,
+            cells: Vec::new(),
+            upper: Vec::new(),
+            lower: Vec::new(),
+            factors: Vec::new(),
+            places,
+        };
+        for row in rows {
+            space.row(Kernels::best(), row, &mut point);
+            codes.factors.push(encode(&point, space.width(), planes, &mut of_row));
+            codes.cells.extend_from_slice(&of_row);
+            let mut upper = vec![0; length(Some(planes.upper))];
+            upper_codes(planes, &of_row, &mut upper);
+            codes.upper.extend(upper);
+            let mut lower = vec![0; length(planes.lower)];
+            lower_codes(planes, &of_row, &mut lower);
+            codes.lower.extend(lower);
+        }
+        codes
+    }
+
+    /// Estimated squared distances to all rows, by the bits that are read first and by whole cells.
     fn estimates(&self, query: &CodeQuery) -> (Vec<f64>, Vec<f64>) {
         let kernels = Kernels::best();
         let rows: Vec<u32> = (0..self.factors.len() as u32).collect();
-        let column = |second: fn(&CodeFactors) -> f32| -> Vec<u8> {
-            let pairs = self.factors.iter().flat_map(|of| [of.squared, second(of)]);
-            pairs.flat_map(f32::to_ne_bytes).collect()
-        };
-        let (four, eight) = (column(|of| of.upper), column(|of| of.full));
-        let estimate = |factors, middle| {
-            let factors = Factors::apart(factors).expect("whole");
-            Estimate { factors, scale: query.scale(), middle, bound: u64::MAX }
-        };
-        let mut out = vec![0; rows.len()];
-        let distances = |out: &[u64]| {
+        let estimate = |bits: Bits, bytes: &[u8], second: fn(&CodeFactors) -> f32| {
+            let factors = self.column(second);
+            let factors = Factors::apart(&factors).expect("whole");
+            let middle = query.middle(bits.count());
+            let how = Estimate { factors, scale: query.scale(), middle, bound: u64::MAX };
+            let codes = CodeRows::new(bytes, bits.bytes_of(self.places)).expect("whole rows");
+            let mut out = vec![0; rows.len()];
+            let kept = kernels.within(bits, query.values(), codes, &how, &rows, &mut out);
+            assert_eq!(kept, rows.len(), "no estimate is NaN");
             let distance = |packed: &u64| f64::from(packed_distance(*packed) + query.squared());
             out.iter().map(distance).collect::<Vec<f64>>()
         };
-        let codes = CodeRows::new(&self.upper, self.places / 2).expect("whole rows");
-        let by_four = estimate(&four, query.middle_upper());
-        let kept = kernels.nibbles_within(query.values(), codes, &by_four, &rows, &mut out);
-        assert_eq!(kept, rows.len(), "no estimate is NaN");
-        let by_four = distances(&out);
-        let codes = CodeRows::new(&self.cells, self.places).expect("whole rows");
-        let by_eight = estimate(&eight, query.middle_full());
-        let kept = kernels.bytes_within(query.values(), codes, &by_eight, &rows, &mut out);
-        assert_eq!(kept, rows.len(), "no estimate is NaN");
-        (by_four, distances(&out))
+        let first = estimate(self.planes.upper, &self.upper, |of| of.upper);
+        (first, estimate(Bits::Eight, &self.cells, |of| of.full))
+    }
+
+    /// Estimated by the bits of both planes.
+    fn by_both(&self, query: &CodeQuery) -> Vec<f64> {
+        let kernels = Kernels::best();
+        let rows: Vec<u32> = (0..self.factors.len() as u32).collect();
+        let dots = |bits: Bits, bytes: &[u8]| {
+            let codes = CodeRows::new(bytes, bits.bytes_of(self.places)).expect("whole rows");
+            let mut out = vec![0; rows.len()];
+            kernels.dots(bits, query.values(), codes, &rows, &mut out);
+            out
+        };
+        let mut sums = dots(self.planes.upper, &self.upper);
+        if let Some(bits) = self.planes.lower {
+            let lower = dots(bits, &self.lower);
+            sums.iter_mut().zip(lower).for_each(|(sum, dot)| *sum = (*sum << bits.count()) + dot);
+        }
+        let factors = self.column(|of| of.both);
+        let factors = Factors::apart(&factors).expect("whole");
+        let (scale, middle) = (query.scale(), query.middle(self.planes.bits()));
+        let how = Estimate { factors, scale, middle, bound: u64::MAX };
+        let estimates = rows.iter().zip(sums).map(|(row, sum)| how.distance(sum, *row));
+        estimates.map(|distance| f64::from(distance + query.squared())).collect()
+    }
+
+    fn column(&self, second: fn(&CodeFactors) -> f32) -> Vec<u8> {
+        let pairs = self.factors.iter().flat_map(|of| [of.squared, second(of)]);
+        pairs.flat_map(f32::to_ne_bytes).collect()
     }
 }
 
@@ -110,6 +149,43 @@ fn errors_have_no_bias_and_shrink_with_the_width() {
     }
 }
 
+/// As far off as is told of so many bits, and as told of each row of those that are read first; over
+/// the same pairs each bit makes it less.
+#[test]
+fn each_bit_makes_errors_less() {
+    let mut random = Random(25);
+    for dim in [112, 300] {
+        let rows: Vec<Vec<f32>> = (0..60).map(|_| random.vector(dim)).collect();
+        let queries: Vec<Vec<f32>> = (0..60).map(|_| random.vector(dim)).collect();
+        let space = Space::new(Kind::L2, dim, 3, Vec::new(), 0.0);
+        let mut last = f64::INFINITY;
+        for bits in 1..=8 {
+            let codes = Codes::of(bits, &space, rows.iter().map(Vec::as_slice));
+            let (mut errors, mut by_first) = (Vec::new(), Vec::new());
+            for query in &queries {
+                let of = query_of(&space, query).0;
+                let (first, _) = codes.estimates(&of);
+                let both = codes.by_both(&of);
+                for (number, row) in rows.iter().enumerate() {
+                    let truth = squared_distance(row, query);
+                    let size = 2.0 * length(query) * length(row) / (space.width() as f64).sqrt();
+                    errors.push((both[number] - truth) / size);
+                    let told = f64::from(codes.factors[number].upper_deviation);
+                    by_first.push((first[number] - truth) / (2.0 * length(query) * told));
+                }
+            }
+            let (bias, size) = moments(&errors);
+            let told = f64::from(error_of(bits));
+            // What the query is rounded to adds to the error of eight bits.
+            assert!((0.85..1.25).contains(&(size / told)), "{bits} of {dim}: {size} for {told}");
+            assert!(bias.abs() < 0.1 * size && size < last, "{bits} of {dim}: {bias}, {size}");
+            let (_, of_told) = moments(&by_first);
+            assert!((0.9..1.1).contains(&of_told), "{bits} of {dim}: {of_told}");
+            last = size;
+        }
+    }
+}
+
 /// What a code says of its own error is what it turns out to be, over many queries.
 #[test]
 fn deviations_are_as_told() {
@@ -133,8 +209,8 @@ fn deviations_are_as_told() {
         assert!(beyond <= 3, "{dim}: {beyond} of {} beyond four deviations", errors.len());
     }
     let mut cells = [0; 128];
-    assert_eq!(encode(&[0.0; 128], 112, &mut cells).upper_deviation, 0.0);
-    assert_eq!(encode(&[1e20; 128], 112, &mut cells).upper_deviation, f32::INFINITY);
+    assert_eq!(encode(&[0.0; 128], 112, Planes::SHORT, &mut cells).upper_deviation, 0.0);
+    assert_eq!(encode(&[1e20; 128], 112, Planes::SHORT, &mut cells).upper_deviation, f32::INFINITY);
 }
 
 /// A row's own cells for a query: the builder's case.
@@ -218,21 +294,49 @@ fn ranks_are_those_of_the_metric() {
 }
 
 #[test]
-fn halves_of_a_code_add_up_to_it() {
+fn planes_of_a_code_add_up_to_it() {
     let mut random = Random(8);
     let kernels = Kernels::best();
-    for places in [128, 256, 384, 1024] {
+    for (places, bits) in
+        [128, 256, 384, 1024].into_iter().flat_map(|p| (5..=8).map(move |b| (p, b)))
+    {
         let vector = random.vector(places - 16);
         let space = Space::new(Kind::L2, places - 16, 2, Vec::new(), 0.0);
-        let codes = Codes::new(&space, [vector.as_slice()].into_iter());
+        let codes = Codes::of(bits, &space, [vector.as_slice()].into_iter());
         let query: Vec<i8> = (0..places).map(|_| random.next() as i8).collect();
-        let (mut upper, mut lower) = ([0], [0]);
-        let half = |bytes| CodeRows::new(bytes, places / 2).expect("a row");
-        kernels.nibble_dots(&query, half(&codes.upper), &[0], &mut upper);
-        kernels.nibble_dots(&query, half(&codes.lower), &[0], &mut lower);
+        let dot = |bits: Bits, bytes: &[u8]| {
+            let mut out = [0];
+            let row = CodeRows::new(bytes, bits.bytes_of(places)).expect("a row");
+            kernels.dots(bits, &query, row, &[0], &mut out);
+            out[0]
+        };
+        let lower = codes.planes.lower.expect("more than four bits");
         let pairs = codes.cells.iter().zip(&query);
-        let full: i32 = pairs.map(|(cell, value)| i32::from(*cell) * i32::from(*value)).sum();
-        assert_eq!(16 * upper[0] + lower[0], full);
+        let code = |cell: u8| i32::from(cell >> (8 - bits));
+        let both: i32 = pairs.map(|(cell, value)| code(*cell) * i32::from(*value)).sum();
+        let upper = dot(Bits::Four, &codes.upper);
+        assert_eq!((upper << lower.count()) + dot(lower, &codes.lower), both, "{bits}");
+    }
+}
+
+/// In the middle of its cell, or as near as can be, each code is nearest to what it stands for.
+#[test]
+fn short_codes_divide_the_cells_evenly() {
+    let cells: Vec<u8> = (0..=255).cycle().take(128 * 2).collect();
+    for (bits, width) in [(1, 128), (2, 43), (3, 25), (4, 16)] {
+        let planes = Planes::of(bits).expect("bits");
+        let mut row = vec![0; planes.upper.bytes_of(cells.len())];
+        upper_codes(planes, &cells, &mut row);
+        for (place, cell) in cells.iter().enumerate() {
+            let mut query = vec![0; cells.len()];
+            query[place] = 1;
+            let mut out = [0];
+            let codes = CodeRows::new(&row, row.len()).expect("a row");
+            Kernels::best().dots(planes.upper, &query, codes, &[0], &mut out);
+            let half = 1 << (bits - 1);
+            let expected = (i32::from(*cell) - 128).div_euclid(width) + half;
+            assert_eq!(out[0], expected.clamp(0, 2 * half - 1), "{bits} bits of {cell}");
+        }
     }
 }
 

@@ -101,13 +101,15 @@ impl Said {
 }
 
 /// What a collection may be changed to.
-pub(crate) const CONFIGS: [(Index, Quantization); 6] = [
+pub(crate) const CONFIGS: [(Index, Quantization); 8] = [
     (Index::Flat, Quantization::None),
     (Index::graph(), Quantization::RaBitQ { bits: 8 }),
     (Index::Graph { m: 4, ef_construction: 20 }, Quantization::None),
     (Index::ivf(), Quantization::Sq8),
     (Index::disk(), Quantization::RaBitQ { bits: 4 }),
     (Index::disk(), Quantization::Sq8),
+    (Index::graph(), Quantization::RaBitQ { bits: 1 }),
+    (Index::ivf(), Quantization::Pq { parts: 1 }),
 ];
 
 /// Schemas that every record meets.

@@ -9,6 +9,7 @@
 )]
 
 mod any_index;
+mod codes;
 mod configure;
 mod fixture;
 mod graph;
