@@ -249,6 +249,21 @@ fn indexed_directory() -> Directory {
     Directory { rows: 4, config, sections: place(&sections) }
 }
 
+fn parts_directory() -> Directory {
+    let config = Config::new(DIM, Metric::L2).with_quantization(Quantization::Pq { parts: 2 });
+    let index = [
+        SectionKind::Space,
+        SectionKind::Clusters,
+        SectionKind::Edges,
+        SectionKind::Entries,
+        SectionKind::PartCodes,
+        SectionKind::Codebook,
+    ];
+    let plain = plain_directory().sections.into_iter().map(|plain| (plain.kind, plain.length));
+    let sections: Vec<_> = plain.chain(index.map(|kind| (kind, 4 * 2))).collect();
+    Directory { rows: 4, config, sections: place(&sections) }
+}
+
 /// Sections of these lengths one behind the other, then their tables.
 fn place(lengths: &[(SectionKind, u64)]) -> Vec<Section> {
     let mut at = 64;
@@ -274,13 +289,15 @@ fn place(lengths: &[(SectionKind, u64)]) -> Vec<Section> {
     sections
 }
 
-fn directories() -> [Named; 3] {
+fn directories() -> [Named; 5] {
     let object =
         |directory: &Directory| [&(1u64 << 20).to_le_bytes(), &*directory.encode()].concat();
     let (plain, full) = (plain_directory(), full_directory());
     [
         ("directory", "seed-plain", object(&plain)),
         ("directory", "seed-full", object(&full)),
+        ("directory", "seed-indexed", object(&indexed_directory())),
+        ("directory", "seed-parts", object(&parts_directory())),
         ("directory", "seed-trailer", full.trailer()),
     ]
 }

@@ -187,7 +187,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, value_name = "N")]
     pub(crate) n_clusters: Option<NonZeroU32>,
     /// Codes that an index is searched by: none, sq8, rabitq:1 (or binary) to rabitq:8, int4 (rabitq:4),
-    /// pq:1 to pq:255, the bytes of a row (default rabitq:8, of disk rabitq:4).
+    /// pq:1 to pq:255, the bytes of a record, no more than dimensions (default rabitq:8, of disk rabitq:4).
     #[arg(long)]
     pub(crate) quantization: Option<String>,
 }

@@ -4,7 +4,7 @@
 use vecgo_format::{Config, Index, Metric, Quantization};
 
 use crate::compact::memory_of_rows;
-use crate::index::index_bytes;
+use crate::index::{codebook_bytes, index_bytes};
 use crate::{Options, Result};
 
 /// Records to be sized, with bytes of each on average.
@@ -103,7 +103,8 @@ impl Sizing {
             vectors: held,
             lookup,
             memtables,
-            merge: memory_of_rows(config, rows, texts, [documents, fields]),
+            merge: memory_of_rows(config, rows, texts, [documents, fields])
+                .saturating_add(codebook_bytes(config)),
             disk,
             disk_peak: disk.saturating_mul(2).saturating_add(memtables),
         })

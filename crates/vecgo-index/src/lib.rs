@@ -19,7 +19,7 @@ mod parallel;
 pub use cluster::{Centres, ClusterParams, Clusters, cluster};
 
 pub use graph::{
-    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, Form, Hidden, NO_EDGE, Near, Neighbour,
-    OldGraph, Points, Reach, Scratch, Wanted, build,
+    BuildParams, Built, ByCodes, Cancelled, Codes, Edges, Form, Hidden, MUCH_LEFT_OUT, NO_EDGE,
+    Near, Neighbour, OldGraph, Points, Reach, Scratch, Wanted, build,
 };
 pub use parallel::{Parallel, Serial, Threads};

@@ -27,8 +27,8 @@ use crate::Kernels;
 
 /// Bytes of a cache line.
 pub const LINE: usize = 64;
-/// Codes of less than a byte come so many at a time.
-const UNIT: usize = 128;
+/// Codes of less than a byte come so many at a time: a cache line of those of four bits.
+pub const UNIT: usize = 128;
 /// Most bytes of a query whose dot product with any codes fits 32 bits.
 const MAX_QUERY: usize = 65_664;
 

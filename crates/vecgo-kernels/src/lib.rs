@@ -45,7 +45,7 @@ mod avx512;
 use std::fmt;
 
 pub use codes::{
-    Bits, CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, pack, packed_distance, prefetch,
+    Bits, CodeRows, Estimate, FACTOR_BYTES, Factors, LINE, UNIT, pack, packed_distance, prefetch,
     prefetch_range,
 };
 pub use exact::with_floats;

@@ -22,10 +22,8 @@ pub fn error_of(bits: u8) -> f32 {
 /// How the cells of a coordinate, 8 bits each, become codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planes {
-    /// Bits that are read first.
-    pub upper: Bits,
-    /// Bits that are read besides of what is looked at again.
-    pub lower: Option<Bits>,
+    upper: Bits,
+    lower: Option<Bits>,
 }
 
 impl Planes {
@@ -44,6 +42,18 @@ impl Planes {
         }
     }
 
+    /// Bits that are read first.
+    #[must_use]
+    pub fn upper(self) -> Bits {
+        self.upper
+    }
+
+    /// Bits that are read besides of what is looked at again.
+    #[must_use]
+    pub fn lower(self) -> Option<Bits> {
+        self.lower
+    }
+
     /// Bits of both.
     #[must_use]
     pub fn bits(self) -> u8 {
@@ -54,7 +64,7 @@ impl Planes {
     /// halves and quarters: of those that divide a normal distribution evenly, they come closest to
     /// it (Max 1960).
     #[inline(always)]
-    fn upper<const BITS: u8>(cell: u8) -> u8 {
+    fn upper_of<const BITS: u8>(cell: u8) -> u8 {
         // Where the first begins, so that the middle of the grid is between two; width; the last.
         let (first, width, last) = match BITS {
             1 => (0, 128, 1),
@@ -145,7 +155,7 @@ fn cells_of<const UPPER: u8>(
             let cell = (point[lane] * per_cell + 128.0).clamp(0.0, 255.0) as u8;
             cells[lane] = cell;
             full[lane] += point[lane] * (f32::from(cell) - middle);
-            let upper_cell = f32::from(Planes::upper::<UPPER>(cell)) - middle_upper;
+            let upper_cell = f32::from(Planes::upper_of::<UPPER>(cell)) - middle_upper;
             upper[lane] += point[lane] * upper_cell;
             upper_squared[lane] += upper_cell * upper_cell;
         }
@@ -154,7 +164,8 @@ fn cells_of<const UPPER: u8>(
     let (full, upper) = (sum(full), sum(upper));
     #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
     let others = (width.max(2) - 1) as f32;
-    // What of the code is at right angles to the point is all that misleads.
+    // What of the code is at right angles to the point is all that misleads; in places without a
+    // coordinate nothing does, which makes this a little more than it is.
     let beside = (sum(upper_squared) - upper * (upper / squared)).max(0.0).sqrt();
     let off = if upper > 0.0 { factor(squared, upper) * beside } else { squared.sqrt() };
     CodeFactors {
@@ -196,10 +207,10 @@ fn squared_length(point: &[f32]) -> f32 {
 /// If there is not exactly room for the codes.
 pub fn upper_codes(planes: Planes, cells: &[u8], out: &mut [u8]) {
     match planes.upper {
-        Bits::One => pack::<1>(cells, out, Planes::upper::<1>),
-        Bits::Two => pack::<2>(cells, out, Planes::upper::<2>),
-        Bits::Three => pack_three(cells, out, Planes::upper::<3>),
-        Bits::Four => pack::<4>(cells, out, Planes::upper::<4>),
+        Bits::One => pack::<1>(cells, out, Planes::upper_of::<1>),
+        Bits::Two => pack::<2>(cells, out, Planes::upper_of::<2>),
+        Bits::Three => pack_three(cells, out, Planes::upper_of::<3>),
+        Bits::Four => pack::<4>(cells, out, Planes::upper_of::<4>),
         Bits::Eight => out.copy_from_slice(cells),
     }
 }

@@ -2,16 +2,15 @@ use std::ops::Range;
 
 use vecgo_kernels::{CodeRows, Kernels, pack};
 
-use crate::{Kind, split_mix};
+use crate::Kind;
+use crate::train::TrainedPart;
 
 /// Centroids of a part: a code is a byte.
 pub const CENTROIDS: usize = 256;
-/// Rounds of k-means.
-const ROUNDS: usize = 25;
-/// No more of them once one makes the error less by no more than this part.
-const LEAST_GAIN: f64 = 5e-4;
+/// No [`Loss::length`] is more, so that products of it and of lengths are finite.
+const LONGEST: f32 = 1e18;
 /// A table holds no more than this, so that sums of entries are finite.
-const FARTHEST: f32 = 1e33;
+const FARTHEST: f32 = f32::MAX / CENTROIDS as f32;
 
 /// A product quantizer (Jégou and others, TPAMI 2011): vectors are cut into parts, and a code is the
 /// number of the nearest of 256 centroids for each part, found by k-means.
@@ -39,14 +38,6 @@ pub struct Loss {
     pub error: f32,
 }
 
-/// One part of a [`Codebook`].
-#[derive(Clone, Debug)]
-pub struct TrainedPart {
-    centroids: Vec<f32>,
-    /// Mean squared distances from the mean, and from the centroids.
-    squares: (f64, f64),
-}
-
 /// The coordinates of a part of a vector.
 #[must_use]
 pub fn coordinates_of(part: usize, parts: usize, dim: usize) -> Range<usize> {
@@ -54,140 +45,11 @@ pub fn coordinates_of(part: usize, parts: usize, dim: usize) -> Range<usize> {
 }
 
 /// What a vector is multiplied with before parts are taken from it.
-fn scale_of(kernels: Kernels, kind: Kind, vector: &[f32]) -> f32 {
+pub(crate) fn scale_of(kernels: Kernels, kind: Kind, vector: &[f32]) -> f32 {
     let squared = kernels.exact_dot(vector, vector);
     #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
     let inverse = || 1.0 / squared.sqrt() as f32;
     if kind == Kind::Angle && squared > 0.0 { inverse() } else { 1.0 }
-}
-
-/// Vectors that stand for all while centroids are found, each with what it is multiplied with.
-#[derive(Clone, Debug)]
-pub struct TrainingRows<'a>(Vec<(&'a [f32], f32)>);
-
-impl<'a> TrainingRows<'a> {
-    /// Those of some vectors that are within the range of `f32`.
-    pub fn new(
-        kernels: Kernels,
-        kind: Kind,
-        vectors: impl Iterator<Item = &'a [f32]>,
-    ) -> TrainingRows<'a> {
-        let rows = vectors.map(|vector| (vector, scale_of(kernels, kind, vector)));
-        let finite = |(vector, scale): &(&[f32], f32)| {
-            vector.iter().all(|value| (value * scale).is_finite())
-        };
-        TrainingRows(rows.filter(finite).collect())
-    }
-
-    /// Calls `each` with some coordinates of every row.
-    fn coordinates(&self, range: &Range<usize>, mut each: impl FnMut(&[f32])) {
-        let mut scaled = Vec::with_capacity(range.len());
-        for (vector, scale) in &self.0 {
-            scaled.clear();
-            scaled.extend(vector[range.clone()].iter().map(|value| value * scale));
-            each(&scaled);
-        }
-    }
-
-    /// The mean squared distance of some coordinates from their mean.
-    fn variance(&self, range: &Range<usize>) -> f64 {
-        let (mut sums, mut squares) = (vec![0.0; range.len()], 0.0);
-        self.coordinates(range, |row| {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-        });
-        let count = self.count();
-        self.coordinates(range, |row| {
-            let off = row.iter().zip(&sums).map(|(value, sum)| f64::from(*value) - sum / count);
-            squares += off.map(|off| off * off).sum::<f64>();
-        });
-        squares / count
-    }
-
-    fn count(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a sample")]
-        let count = self.0.len() as f64;
-        count
-    }
-}
-
-impl TrainedPart {
-    /// Finds centroids for the coordinates in `range`: the same for the same seed, on every CPU.
-    ///
-    /// # Panics
-    ///
-    /// If vectors have no such coordinates.
-    #[must_use]
-    pub fn train(
-        kernels: Kernels,
-        rows: &TrainingRows<'_>,
-        range: &Range<usize>,
-        seed: u64,
-    ) -> TrainedPart {
-        let mut state = seed;
-        let mut centroids = vec![0.0; range.len() * CENTROIDS];
-        if rows.0.is_empty() {
-            return TrainedPart { centroids, squares: (0.0, 0.0) };
-        }
-        let mut draw = |centroids: &mut [f32], number| {
-            #[expect(clippy::cast_possible_truncation, reason = "below their number")]
-            let (vector, scale) = rows.0[(split_mix(&mut state) % rows.0.len() as u64) as usize];
-            put(centroids, number, vector[range.clone()].iter().map(|value| value * scale));
-        };
-        (0..CENTROIDS).for_each(|number| draw(&mut centroids, number));
-        let mut last = f64::INFINITY;
-        for round in 0..=ROUNDS {
-            let Assigned { sums, counts, left } = assign(kernels, &centroids, rows, range);
-            let is_enough = last - left <= left * LEAST_GAIN;
-            last = left;
-            if round == ROUNDS || is_enough {
-                break;
-            }
-            for (number, (sum, count)) in sums.chunks_exact(range.len()).zip(counts).enumerate() {
-                // One that nothing is near to begins again elsewhere.
-                #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
-                match count > 0.0 {
-                    true => put(&mut centroids, number, sum.iter().map(|sum| (sum / count) as f32)),
-                    false => draw(&mut centroids, number),
-                }
-            }
-        }
-        TrainedPart { centroids, squares: (rows.variance(range), last) }
-    }
-}
-
-/// What is nearest to each centroid.
-struct Assigned {
-    /// Of the rows' coordinates.
-    sums: Vec<f64>,
-    counts: Vec<f64>,
-    /// Mean squared distance of rows from their centroids.
-    left: f64,
-}
-
-fn assign(
-    kernels: Kernels,
-    centroids: &[f32],
-    rows: &TrainingRows<'_>,
-    range: &Range<usize>,
-) -> Assigned {
-    let width = range.len();
-    let (mut sums, mut counts) = (vec![0.0; width * CENTROIDS], vec![0.0; CENTROIDS]);
-    let mut left = 0.0;
-    rows.coordinates(range, |row| {
-        let (number, squared) = kernels.nearest_of_256(row, centroids);
-        let number = usize::from(number);
-        left += f64::from(squared);
-        counts[number] += 1.0;
-        let sums = &mut sums[number * width..(number + 1) * width];
-        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-    });
-    Assigned { sums, counts, left: left / rows.count() }
-}
-
-fn put(centroids: &mut [f32], number: usize, row: impl Iterator<Item = f32>) {
-    for (all, value) in centroids.chunks_exact_mut(CENTROIDS).zip(row) {
-        all[number] = value;
-    }
 }
 
 impl Codebook {
@@ -201,11 +63,12 @@ impl Codebook {
         let centroids: Vec<f32> = parts.into_iter().flat_map(|part| part.centroids).collect();
         let error = if all > 0.0 { (left / all).sqrt().min(1.0) } else { 0.0 };
         #[expect(clippy::cast_possible_truncation, reason = "a measure")]
-        let loss = Loss { length: all.sqrt() as f32, error: error as f32 };
+        let loss = Loss { length: (all.sqrt() as f32).min(LONGEST), error: error as f32 };
         Codebook { kind, dim, parts: count, centroids, longest, loss }
     }
 
-    /// One that was trained before; `None` unless there are all centroids and they are numbers.
+    /// One that was trained before; `None` unless there are all centroids, they are numbers, and so is the
+    /// loss: an error of 0 to 1, a length of 0 to 1e18.
     #[must_use]
     pub fn new(
         (kind, dim, parts): (Kind, usize, usize),
@@ -214,9 +77,20 @@ impl Codebook {
         loss: Loss,
     ) -> Option<Codebook> {
         let whole = centroids.len() == dim * CENTROIDS && (1..=dim).contains(&parts);
-        let fits = whole
-            && centroids.iter().chain([&loss.length, &loss.error]).all(|number| number.is_finite());
+        let told = (0.0..=LONGEST).contains(&loss.length) && (0.0..=1.0).contains(&loss.error);
+        let fits = whole && told && centroids.iter().all(|number| number.is_finite());
         fits.then_some(Codebook { kind, dim, parts, centroids, longest, loss })
+    }
+
+    /// Dimensions of the vectors.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Whether distances are those of dot products.
+    pub(crate) fn is_of_dot(&self) -> bool {
+        self.kind == Kind::Dot
     }
 
     /// Bytes of a code.

@@ -15,6 +15,8 @@ pub struct CodeQuery {
     sum: f32,
     /// Of each part, where codes are of parts.
     tables: Vec<[f32; CENTROIDS]>,
+    /// Squared length of the vector, where those are of dot products.
+    of_dot: Option<f32>,
 }
 
 impl CodeQuery {
@@ -52,6 +54,18 @@ impl CodeQuery {
     /// [`set`](CodeQuery::set).
     pub fn set_tables(&mut self, kernels: Kernels, codebook: &Codebook, vector: &[f32]) {
         codebook.tables(kernels, vector, self.squared, &mut self.tables);
+        #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+        let squared = || kernels.exact_dot(vector, vector) as f32;
+        self.of_dot = codebook.is_of_dot().then(squared);
+    }
+
+    /// Length of what the tables make a dot product of with a row, which is wrong by what the row's code
+    /// leaves out: the query's vector itself, or what lies between it and a row at this distance, less
+    /// the query's own squared length.
+    #[must_use]
+    pub fn reach(&self, distance: f32) -> f32 {
+        let between = || (distance + self.squared).clamp(0.0, self.squared);
+        self.of_dot.unwrap_or_else(between).sqrt()
     }
 
     /// The rows of codes of the codebook whose squared distance, less the query's own squared length, is

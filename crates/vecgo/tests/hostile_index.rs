@@ -96,10 +96,11 @@ fn rewrite(root: &Path, kind: SectionKind, change: impl Fn(&mut Vec<u8>)) -> boo
     true
 }
 
-fn quantizations() -> [Quantization; 6] {
+fn quantizations() -> [Quantization; 8] {
     let rabitq = |bits| Quantization::RaBitQ { bits };
     let pq = Quantization::Pq { parts: 3 };
-    [Quantization::None, Quantization::Sq8, rabitq(2), rabitq(4), rabitq(8), pq]
+    let [none, sq8] = [Quantization::None, Quantization::Sq8];
+    [none, sq8, rabitq(1), rabitq(3), rabitq(4), rabitq(6), rabitq(8), pq]
 }
 
 /// What a search says once a section was changed, in all collections that have it.
@@ -279,13 +280,36 @@ fn space() {
 
 #[test]
 fn codes() {
-    let kinds = [SectionKind::UpperCodes, SectionKind::LowerCodes, SectionKind::FullCodes];
+    use SectionKind::{FullCodes, LowerCodes, PartCodes, UpperCodes};
+    let kinds = [UpperCodes, LowerCodes, FullCodes, PartCodes];
     for kind in kinds {
         let name = format!("{kind:?}");
         is_refused(kind, &name, Vec::clear);
         is_refused(kind, &name, |bytes| bytes.truncate(bytes.len() - 1));
         is_refused(kind, &name, |bytes| bytes.truncate(bytes.len() / 2));
         is_refused(kind, &name, |bytes| bytes.extend([0; 64]));
+    }
+}
+
+#[test]
+fn codebooks() {
+    let kind = SectionKind::Codebook;
+    is_refused(kind, "a codebook", Vec::clear);
+    is_refused(kind, "a codebook", |bytes| bytes.truncate(bytes.len() - 4));
+    is_refused(kind, "a codebook", |bytes| bytes.truncate(bytes.len() - 1));
+    is_refused(kind, "a codebook", |bytes| bytes.extend([0; 4]));
+    let put = |at: usize, value: f32| {
+        is_refused(kind, "a codebook", move |bytes| {
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        });
+    };
+    // Length, error, a centroid.
+    for (at, value) in [(0, -1.0), (0, 3e38), (4, -0.5), (4, 1.5)] {
+        put(at, value);
+    }
+    for at in [0, 4, 8, 400] {
+        put(at, f32::NAN);
+        put(at, f32::INFINITY);
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_lite::future::{or, pending};
 use roaring::RoaringBitmap;
-use vecgo_format::{Calibration, Config, Index, ObjectName, SectionKind, SegmentRef};
+use vecgo_format::{Calibration, Config, Index, ObjectName, Quantization, SectionKind, SegmentRef};
 use vecgo_index::{NO_EDGE, Threads};
 use vecgo_io::{Charge, SpawnExt, Use};
 
@@ -29,6 +29,10 @@ pub(crate) struct Merge {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) stop: Stop,
+    /// Somebody asked for this one: there is none that would do as well.
+    pub(crate) is_asked_for: bool,
+    /// Set once there is memory for it.
+    pub(crate) has_memory: Arc<AtomicBool>,
 }
 
 /// What a merge made.
@@ -86,8 +90,9 @@ impl Output {
 /// About how much memory a row takes while its segment is made of others.
 fn row_bytes(config: &Config) -> u64 {
     let dim = config.dim() as u64;
-    // Its vector; norm, id, place and where its document and payload are.
-    let read = dim * 4 + 128;
+    // What it is trained with, of product quantization; its vector; norm, id, place and where its document and payload are.
+    let trained = if matches!(config.quantization(), Quantization::Pq { .. }) { 32 } else { 0 };
+    let read = dim * 4 + 128 + trained;
     // Codes in two orders or two forms.
     let codes = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64) * 2;
     match config.index() {
@@ -114,7 +119,6 @@ pub(crate) fn memory_of_rows(
     // Texts are held as they are read, and once more in a section.
     let texts = texts.saturating_mul(2);
     let held = rows.saturating_mul(row_bytes(config)).saturating_add(sample_bytes(config, rows));
-    let held = held.saturating_add(codebook_bytes(config));
     held.saturating_add(texts).saturating_add(found)
 }
 
@@ -205,11 +209,16 @@ impl Merge {
     /// About how much memory it takes.
     pub(crate) fn memory(&self) -> u64 {
         let inputs = self.inputs.iter().zip(&self.dead);
-        inputs.map(|(live, dead)| memory_of(&live.segment, dead.len(), &self.config)).sum()
+        let inputs = inputs.map(|(live, dead)| memory_of(&live.segment, dead.len(), &self.config));
+        inputs.fold(codebook_bytes(&self.config), u64::saturating_add)
     }
 
     async fn take_memory(&self) -> Result<Charge> {
-        let taken = self.shared.env.memory.take(Use::Merges, self.memory()).await;
+        let (memory, bytes) = (&self.shared.env.memory, self.memory());
+        // Others keep so much by now that there is a smaller one at best.
+        let in_vain = || !self.is_asked_for && bytes > memory.attainable(Use::Merges);
+        let taken = memory.take_unless(Use::Merges, bytes, in_vain).await;
+        self.has_memory.store(taken.is_ok(), Ordering::SeqCst);
         taken.map_err(|error| {
             let live = self.inputs.iter().zip(&self.dead);
             let live =
@@ -358,6 +367,8 @@ mod tests {
                 number: 9,
                 epoch: 1,
                 stop: Stop::default(),
+                is_asked_for: false,
+                has_memory: Arc::default(),
             };
             let inputs: Vec<(&Segment, RoaringBitmap)> = merge
                 .inputs
@@ -423,6 +434,8 @@ mod tests {
                 number: 9,
                 epoch: 1,
                 stop: stop.clone(),
+                is_asked_for: false,
+                has_memory: Arc::default(),
             };
             let inputs: Vec<(&Segment, RoaringBitmap)> =
                 merge.inputs.iter().map(|l| (&*l.segment, RoaringBitmap::new())).collect();

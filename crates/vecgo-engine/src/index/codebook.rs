@@ -12,15 +12,11 @@ use crate::segment::{ExtraSection, Segment};
 /// Rows of which centroids are found.
 const TRAINING_ROWS: usize = 65_536;
 
-/// About how much memory it takes to find the centroids of a segment, as numbers and as bytes, beside
-/// what a row takes anyhow.
+/// About how much memory the centroids of a segment take while they are found, beside what its rows take.
 pub(crate) fn codebook_bytes(config: &Config) -> u64 {
-    const TRAINING_ROW: usize = 32;
     match config.quantization() {
-        Quantization::Pq { .. } => {
-            let centroids = config.dim().saturating_mul(CENTROIDS * 4);
-            (TRAINING_ROWS * TRAINING_ROW).saturating_add(centroids * 3) as u64
-        }
+        // As they are found, put together, and as bytes.
+        Quantization::Pq { .. } => 3 * config.dim().saturating_mul(CENTROIDS * 4) as u64,
         _ => 0,
     }
 }
@@ -49,12 +45,11 @@ impl Making<'_> {
         let rows = TrainingRows::new(self.kernels, kind, rows.step_by(step));
         let trained: Vec<_> = (0..parts).map(|_| Mutex::new(None)).collect();
         self.threads.run(parts, &|part| {
-            if self.stop.check().is_err() {
-                return;
-            }
             let (range, seed) =
                 (coordinates_of(part, parts, dim), self.seed.wrapping_add(part as u64));
-            *trained[part].lock() = Some(TrainedPart::train(self.kernels, &rows, &range, seed));
+            let go_on = || self.stop.check().is_ok();
+            let part_of = TrainedPart::train(self.kernels, &rows, &range, seed, &go_on);
+            *trained[part].lock() = Some(part_of);
         });
         self.stop.check()?;
         let trained = trained.into_iter().filter_map(Mutex::into_inner).collect();
@@ -93,15 +88,17 @@ pub(super) async fn read_codebook(
 ) -> Result<Codebook> {
     let bytes = segment.section_bytes(SectionKind::Codebook).await?;
     let config = segment.config();
-    let floats = vecgo_format::vector_of(bytes.as_bytes());
-    let codebook = match floats.as_slice() {
-        [length, error, centroids @ ..] if bytes.len().is_multiple_of(4) => {
+    let split = bytes.as_bytes().split_first_chunk::<4>().and_then(|(length, rest)| {
+        rest.split_first_chunk::<4>().map(|(error, centroids)| (length, error, centroids))
+    });
+    let codebook = split.filter(|(_, _, centroids)| centroids.len().is_multiple_of(4)).and_then(
+        |(length, error, centroids)| {
             let of = (kind(config), config.dim(), parts);
-            let loss = Loss { length: *length, error: *error };
-            Codebook::new(of, centroids.to_vec(), space.longest(), loss)
-        }
-        _ => None,
-    };
+            let [length, error] = [*length, *error].map(f32::from_le_bytes);
+            let centroids = vecgo_format::vector_of(centroids);
+            Codebook::new(of, centroids, space.longest(), Loss { length, error })
+        },
+    );
     codebook.ok_or_else(|| {
         let detail = format!("a codebook of {} bytes, or a number that is none", bytes.len());
         segment.damaged(invalid(detail))

@@ -1,5 +1,5 @@
 use vecgo_format::{FormatError, Quantization, SectionKind};
-use vecgo_index::{Codes, Form};
+use vecgo_index::{Codes, Form, MUCH_LEFT_OUT};
 use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, PageBuf};
 use vecgo_quant::{Codebook, Loss, Space, error_of};
 
@@ -41,13 +41,13 @@ pub(super) struct Places<'a> {
 #[derive(Debug, Clone, Copy)]
 enum PlaneKind {
     Places(Bits),
-    Parts(Loss),
+    Parts { loss: Loss, dim: usize },
 }
 
 /// Of rows whose codes leave out more than this, so many times as many are kept while what is near is
 /// looked for. With that searches find 0.95 of ten by codes of one and two bits, too, on every set of
 /// vectors that we have.
-const KEPT_MORE: [(f32, usize); 2] = [(0.4, 8), (0.3, 2)];
+const KEPT_MORE: [(f32, usize); 2] = [(0.4, 8), (MUCH_LEFT_OUT, 2)];
 
 pub(super) fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: "index of a segment", offset: 0, detail }
@@ -62,29 +62,40 @@ impl Coded {
             let stride = codebook.parts();
             let length = (segment.rows() as usize).saturating_mul(stride);
             let codes = read_bytes(segment, SectionKind::PartCodes, length).await?;
-            let kind = PlaneKind::Parts(codebook.loss());
+            let kind = PlaneKind::Parts { loss: codebook.loss(), dim: codebook.dim() };
             let walked = Plane { codes, factors: None, stride, kind };
             return Ok(Some(Self { walked, lower: None, codebook: Some(codebook) }));
         }
         let Some(planes) = planes_of(quantization) else { return Ok(None) };
-        let kinds = match planes.upper {
+        let kinds = match planes.upper() {
             Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
             _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
         };
-        let walked = Plane::load(segment, kinds, Layout::of(planes.upper, space)).await?;
+        let walked = Plane::load(segment, kinds, Layout::of(planes.upper(), space)).await?;
         let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
-        let lower = match planes.lower {
+        let lower = match planes.lower() {
             Some(bits) => Some(Plane::load(segment, kinds, Layout::of(bits, space)).await?),
             None => None,
         };
         Ok(Some(Self { walked, lower, codebook: None }))
     }
 
+    /// Coordinates over which what codes leave out is spread.
+    pub(super) fn coordinates(&self, space: &Space) -> usize {
+        self.codebook.as_ref().map_or(space.width(), Codebook::dim)
+    }
+
+    /// Bytes that are read to make a query's tables.
+    pub(super) fn table_bytes(&self) -> u64 {
+        let floats = self.codebook.as_ref().map_or(0, |codebook| codebook.centroids().len());
+        (floats as u64).saturating_mul(4)
+    }
+
     /// How many times as many candidates are kept as of codes that tell rows apart well.
     pub(super) fn times_kept(&self) -> usize {
         let error = match self.walked.kind {
             PlaneKind::Places(bits) => error_of(bits.count()),
-            PlaneKind::Parts(loss) => loss.error,
+            PlaneKind::Parts { loss, .. } => loss.error,
         };
         let more = KEPT_MORE.into_iter().find(|(least, _)| error > *least);
         more.map_or(1, |(_, times)| times)
@@ -108,8 +119,8 @@ impl Plane {
     }
 
     pub(super) fn codes(&self) -> Result<Codes<'_>> {
-        if let PlaneKind::Parts(loss) = self.kind {
-            return Ok(Codes { rows: self.rows()?, form: Form::Parts(loss) });
+        if let PlaneKind::Parts { loss, dim } = self.kind {
+            return Ok(Codes { rows: self.rows()?, form: Form::Parts { loss, dim } });
         }
         let Places { rows, bits, factors } = self.places()?;
         Ok(Codes::of_places(rows, bits, factors))
@@ -133,13 +144,13 @@ impl Plane {
 
     /// Some rows, which are there, one after the other.
     pub(super) fn copy_rows(&self, rows: &[u32]) -> Result<Self> {
-        let from = self.codes()?;
+        let from = self.rows()?;
         let mut codes = PageBuf::<u8>::zeroed(rows.len() * self.stride)?;
         for (row, code) in rows.iter().zip(codes.chunks_exact_mut(self.stride)) {
-            code.copy_from_slice(from.rows.row(*row));
+            code.copy_from_slice(from.row(*row));
         }
         let factors = match &self.factors {
-            Some(_) => Some(copy_factors(from, rows)?),
+            Some(_) => Some(copy_factors(self.places()?.factors, rows)?),
             None => None,
         };
         Ok(Self { codes, factors, stride: self.stride, kind: self.kind })
@@ -165,12 +176,10 @@ impl Plane {
     }
 }
 
-fn copy_factors(from: Codes<'_>, rows: &[u32]) -> Result<PageBuf<u8>> {
+fn copy_factors(from: Factors<'_>, rows: &[u32]) -> Result<PageBuf<u8>> {
     let mut copy = PageBuf::<u8>::zeroed(rows.len() * FACTOR_BYTES)?;
-    if let Form::Places { factors, .. } = from.form {
-        for (row, place) in rows.iter().zip(copy.chunks_exact_mut(FACTOR_BYTES)) {
-            place.copy_from_slice(factors.of(*row).map(f32::to_ne_bytes).as_flattened());
-        }
+    for (row, place) in rows.iter().zip(copy.chunks_exact_mut(FACTOR_BYTES)) {
+        place.copy_from_slice(from.of(*row).map(f32::to_ne_bytes).as_flattened());
     }
     Ok(copy)
 }

@@ -39,7 +39,8 @@ pub(crate) fn index_bytes(config: &Config, rows: u64) -> u64 {
         }
         Index::Ivf { .. } => clusters.saturating_mul(places + factors),
     };
-    let planes = planes_of(config.quantization()).map(|planes| [Some(planes.upper), planes.lower]);
+    let planes =
+        planes_of(config.quantization()).map(|planes| [Some(planes.upper()), planes.lower()]);
     let planes = planes.into_iter().flatten().flatten();
     let row = planes.map(|bits| Layout::of(bits, &space).row_bytes() as u64).sum();
     let codes = match config.quantization() {

@@ -239,14 +239,15 @@ fn column(factors: &[CodeFactors], factor: impl Fn(&CodeFactors) -> f32) -> Vec<
 fn code_sections(planes: Planes, space: &Space, from: Encoded) -> Vec<ExtraSection> {
     let Encoded { cells, factors, .. } = from;
     let places = space.places();
-    let kinds = match planes.upper {
+    let kinds = match planes.upper() {
         Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
         _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
     };
     let upper = column(&factors, |factors| factors.upper);
     let pack = |cells: &[u8], out: &mut [u8]| upper_codes(planes, cells, out);
-    let mut sections = plane(kinds, Layout::of(planes.upper, space), (&cells, places), upper, pack);
-    if let Some(bits) = planes.lower {
+    let mut sections =
+        plane(kinds, Layout::of(planes.upper(), space), (&cells, places), upper, pack);
+    if let Some(bits) = planes.lower() {
         let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
         let both = column(&factors, |factors| factors.both);
         let pack = |cells: &[u8], out: &mut [u8]| lower_codes(planes, cells, out);

@@ -98,6 +98,11 @@ impl IndexPart {
         rows.saturating_mul(row).saturating_add(all * self.space.places() as u64)
     }
 
+    /// Bytes that every search reads first.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        self.coded.as_ref().map_or(0, Coded::table_bytes)
+    }
+
     /// Whether searches go by the vectors themselves, which have to be loaded.
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()

@@ -1,6 +1,6 @@
 use vecgo_index::Neighbour;
 use vecgo_kernels::{Estimate, Kernels};
-use vecgo_quant::error_of;
+use vecgo_quant::{Space, error_of};
 
 use super::coded::{Coded, Places};
 use super::walk::Walker;
@@ -29,7 +29,7 @@ impl Walker {
     pub(super) fn look_again(
         &mut self,
         kernels: Kernels,
-        (coded, width): (&Coded, usize),
+        (coded, space): (&Coded, &Space),
         rerank: Rerank,
     ) -> Result<()> {
         let (best, deviations) = match rerank {
@@ -37,8 +37,8 @@ impl Walker {
             Rerank::MayBeAmong(rows) => (rows.max(1), RERANK_DEVIATIONS),
         };
         #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
-        let dims = width as f32;
-        let spread = 2.0 / dims.sqrt();
+        let coordinates = coded.coordinates(space) as f32;
+        let spread = 2.0 / coordinates.sqrt();
         let walked = coded.walked.codes()?;
         let mut error = walked.error();
         if let Some(lower) = &coded.lower {

@@ -109,7 +109,7 @@ impl Walker {
         };
         self.scanned.nearest(&by, keep, take, &mut self.found);
         self.counts.estimates += self.scanned.count as u64;
-        self.look_again(kernels, (coded, part.space.width()), rerank)?;
+        self.look_again(kernels, (coded, &part.space), rerank)?;
         Ok(&self.found)
     }
 
@@ -155,7 +155,7 @@ impl Walker {
         }
         self.counts.estimates += self.scanned.count as u64;
         if let (None, Some(coded)) = (by_vectors, &part.coded) {
-            self.look_again(kernels, (coded, part.space.width()), probe.rerank)?;
+            self.look_again(kernels, (coded, &part.space), probe.rerank)?;
         }
         Ok(&self.found)
     }

@@ -117,7 +117,7 @@ impl Walker {
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
         self.count(graph.entries().len());
-        self.look_again(kernels, (coded, part.space.width()), rerank)?;
+        self.look_again(kernels, (coded, &part.space), rerank)?;
         Ok(Some(Found { rows: &self.found, live, near }))
     }
 

@@ -99,12 +99,15 @@ impl Effort {
     /// About how many bytes a search through an index reads, whose vectors are `vector` bytes each: a
     /// walk estimates some ten distances for each candidate, from an eighth of a vector each.
     pub(super) fn read_bytes(self, part: &IndexPart, vector: u64) -> u64 {
-        match part.through() {
-            Through::Graph(_) => (self.ef as u64).saturating_mul(vector),
+        let searched = match part.through() {
+            Through::Graph(_) => {
+                (self.ef.saturating_mul(part.times_kept()) as u64).saturating_mul(vector)
+            }
             Through::Clusters(clusters) => {
                 let usual = || part.usual_clusters(clusters, self.k);
                 part.cluster_bytes(clusters, self.clusters.unwrap_or_else(usual), vector)
             }
-        }
+        };
+        searched.saturating_add(part.table_bytes())
     }
 }

@@ -42,7 +42,7 @@ pub struct PartExplained {
     pub plan: Plan,
     /// Why.
     pub why: String,
-    /// Candidates that a walk kept at most, or clusters that were searched, if it was gone through by its
+    /// The `ef` of a walk, or how many clusters were searched, if it was gone through by its
     /// index; a filter and dead rows change that.
     pub effort: Option<u64>,
     /// How much of what is nearest was found so far into it when it was written, if the search was told how

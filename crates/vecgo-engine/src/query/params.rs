@@ -19,7 +19,8 @@ pub struct SearchParams {
     pub fetch: Fetch,
     /// Candidates that the walk through a graph keeps at most, 1 to [`MAX_CANDIDATES`], or `k` if
     /// that is more; where the nearest stand out it is over before. 192 if absent, or half as much
-    /// again as `k` if that is more.
+    /// again as `k` if that is more. By codes that tell rows less well apart twice or eight times as
+    /// many are kept.
     pub ef: Option<usize>,
     /// Clusters of each segment that are searched, 1 to [`MAX_CLUSTERS`](vecgo_format::MAX_CLUSTERS).
     pub nprobe: Option<usize>,

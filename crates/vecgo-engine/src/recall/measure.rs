@@ -76,7 +76,10 @@ impl Trial<'_> {
             Index::Ivf { .. } => {
                 (FIRST_CLUSTERS, segment.index().map_or(0, IndexPart::cluster_count))
             }
-            _ => (k.next_power_of_two(), MOST_CANDIDATES.min(segment.rows() as usize)),
+            _ => {
+                let times = segment.index().map_or(1, IndexPart::times_kept);
+                (k.next_power_of_two(), (MOST_CANDIDATES / times).min(segment.rows() as usize))
+            }
         };
         let params = SearchParams { k: neighbours, ..SearchParams::default() };
         while self.sample.has_neighbours(neighbours) {

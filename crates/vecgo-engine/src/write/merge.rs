@@ -2,6 +2,7 @@
 //! that names the new segment in place of its inputs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -13,6 +14,7 @@ use super::flush::Backoff;
 use super::writer::Writer;
 use crate::collection::SegmentWritten;
 use crate::compact::{Merge, Output, Policy, Summary, memory_of, plan};
+use crate::index::codebook_bytes;
 use crate::memtable::DeadRows;
 use crate::segment::{LiveSegment, Stop};
 use crate::{Error, Result};
@@ -49,8 +51,9 @@ struct Running {
     gives_way: bool,
     /// Rows dead at this write are left out.
     sequence: u64,
-    /// About how many bytes it needs.
+    /// About how many bytes it needs, and whether it has them.
     memory: u64,
+    has_memory: Arc<AtomicBool>,
     stop: Stop,
     /// Who asked for this one.
     waiters: Vec<Waiter>,
@@ -147,7 +150,9 @@ impl Writer {
             has_index: live.segment.has_index(),
         });
         let (summaries, memory) = (summaries.collect::<Vec<_>>(), &self.shared.env.memory);
-        let planned = |most_memory, most_bytes| {
+        let codebook = codebook_bytes(&self.config());
+        let planned = |memory: u64, most_bytes| {
+            let most_memory = memory.saturating_sub(codebook);
             let index_rows = self.index_rows().map(|rows| rows as u64);
             plan(&summaries, Policy { base: bytes, index_rows, most_memory, most_bytes })
         };
@@ -178,10 +183,22 @@ impl Writer {
             number,
             epoch: self.epoch,
             stop: stop.clone(),
+            is_asked_for: !waiters.is_empty(),
+            has_memory: Arc::default(),
         };
         let began = self.shared.env.clock.monotonic();
-        let memory = merge.memory();
-        let running = Running { inputs, number, began, gives_way, sequence, memory, stop, waiters };
+        let (memory, has_memory) = (merge.memory(), Arc::clone(&merge.has_memory));
+        let running = Running {
+            inputs,
+            number,
+            began,
+            gives_way,
+            sequence,
+            memory,
+            has_memory,
+            stop,
+            waiters,
+        };
         self.merges.running = Some(running);
         self.beside(Ended::Merge, merge.run(gives_way));
     }
@@ -209,7 +226,9 @@ impl Writer {
             // collection is closed, which whoever waits learns.
             Err(_) if running.stop.check().is_err() => self.merges.hurries = true,
             // Others keep so much by now that there is a smaller one at best, which is to be planned.
-            Err(_) if running.waiters.is_empty() && self.lacks_memory(&running) => {}
+            Err(_) if running.waiters.is_empty() && self.lacks_memory(&running) => {
+                self.merges.hurries = !running.gives_way;
+            }
             // The inputs are still named: the policy tries again.
             Err(error) => {
                 self.merges.backoff.failed(now, LONGEST_PAUSE);
@@ -221,7 +240,8 @@ impl Writer {
     }
 
     fn lacks_memory(&self, merge: &Running) -> bool {
-        merge.memory > self.shared.env.memory.attainable(Use::Merges)
+        let has_memory = merge.has_memory.load(Ordering::SeqCst);
+        !has_memory && merge.memory > self.shared.env.memory.attainable(Use::Merges)
     }
 
     async fn install_merge(&mut self, running: &Running, output: Option<Output>) -> Result<u64> {

@@ -16,7 +16,7 @@ use vecgo_kernels::prefetch_range;
 pub use adopt::OldGraph;
 pub use build::{BuildParams, Built, Cancelled, Points, build};
 pub use pool::Neighbour;
-pub use search::{ByCodes, Codes, Form, Hidden, Near, Reach, Scratch};
+pub use search::{ByCodes, Codes, Form, Hidden, MUCH_LEFT_OUT, Near, Reach, Scratch};
 pub use through::Wanted;
 
 /// Fills a row's list of edges behind its last one.

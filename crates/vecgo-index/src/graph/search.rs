@@ -26,7 +26,12 @@ pub enum Form<'a> {
         factors: Factors<'a>,
     },
     /// The codes of a codebook, for whose tables the query was made.
-    Parts(Loss),
+    Parts {
+        /// What they leave out.
+        loss: Loss,
+        /// Dimensions of the vectors.
+        dim: usize,
+    },
 }
 
 impl<'a> Codes<'a> {
@@ -41,7 +46,7 @@ impl<'a> Codes<'a> {
     pub fn error(&self) -> f32 {
         match self.form {
             Form::Places { bits, .. } => error_of(bits.count()),
-            Form::Parts(loss) => loss.error,
+            Form::Parts { loss, .. } => loss.error,
         }
     }
 
@@ -51,13 +56,9 @@ impl<'a> Codes<'a> {
     #[must_use]
     pub fn lengths(&self, query: &CodeQuery, distance: f32, squared: f32) -> f32 {
         match self.form {
-            Form::Places { .. } => (query.squared() * squared).sqrt(),
-            // A dot product with what lies between the query and the row, not with the query, where
-            // that is less.
-            Form::Parts(loss) => {
-                let between = (distance + query.squared()).min(query.squared());
-                between.max(0.0).sqrt() * loss.length
-            }
+            // Not the root of the product, which may be beyond the range.
+            Form::Places { .. } => query.squared().sqrt() * squared.sqrt(),
+            Form::Parts { loss, .. } => query.reach(distance) * loss.length,
         }
     }
 
@@ -70,7 +71,7 @@ impl<'a> Codes<'a> {
     pub fn squared(&self, row: u32) -> f32 {
         match self.form {
             Form::Places { factors, .. } => factors.of(row)[0],
-            Form::Parts(_) => 0.0,
+            Form::Parts { .. } => 0.0,
         }
     }
 
@@ -161,7 +162,7 @@ pub trait Near {
     fn prefetch(&self, row: u32);
 
     /// `d + part * (d - d0)`, where `d` is a distance as [`within`](Near::within) has it and `d0` that
-    /// of a row as near as can be.
+    /// of a row as near as can be; or farther by what distances that are told badly are off by.
     fn farther(&self, distance: f32, part: f32) -> f32;
 
     /// The rows whose packed distance is below a bound; as many as are returned, at the start of
@@ -175,7 +176,7 @@ const LEAST_TOLD: f32 = 0.125;
 
 /// Where codes leave out more, what is near may be estimated to be as much farther as estimates are off by
 /// on average.
-const MOST_LEFT_OUT: f32 = 0.3;
+pub const MUCH_LEFT_OUT: f32 = 0.3;
 
 /// Nearness by codes.
 #[derive(Clone, Copy, Debug)]
@@ -204,11 +205,16 @@ impl Near for ByCodes<'_> {
         // small beside it.
         let own = self.query.squared();
         let error = self.codes.error();
-        #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
-        let off = match error > MOST_LEFT_OUT {
+        let off = match error > MUCH_LEFT_OUT {
             true => {
                 let lengths = self.codes.lengths(self.query, distance, own);
-                2.0 * error * lengths / (self.query.values().len() as f32).sqrt()
+                let coordinates = match self.codes.form {
+                    Form::Places { .. } => self.query.values().len(),
+                    Form::Parts { dim, .. } => dim,
+                };
+                #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+                let coordinates = coordinates as f32;
+                2.0 * error * lengths / coordinates.sqrt()
             }
             false => 0.0,
         };

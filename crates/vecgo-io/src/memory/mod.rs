@@ -195,9 +195,21 @@ impl Memory {
     /// Takes so much, once it is there.
     ///
     /// # Errors
-    /// [`OutOfMemory`] if it is not there after the longest wait, or can never be: for a merge, while
-    /// others keep what they have, for which it makes nobody give anything back.
+    /// [`OutOfMemory`] if it is not there after the longest wait, or can never be.
     pub async fn take(self: &Arc<Self>, used_for: Use, bytes: u64) -> Result<Charge, OutOfMemory> {
+        self.take_unless(used_for, bytes, || false).await
+    }
+
+    /// The same, but does not wait any longer once it is `in_vain`.
+    ///
+    /// # Errors
+    /// As [`take`](Memory::take), and then.
+    pub async fn take_unless(
+        self: &Arc<Self>,
+        used_for: Use,
+        bytes: u64,
+        in_vain: impl Fn() -> bool + Send,
+    ) -> Result<Charge, OutOfMemory> {
         if let Some(charge) = self.try_take(used_for, bytes) {
             return Ok(charge);
         }
@@ -213,10 +225,8 @@ impl Memory {
             // What a merge made room with would be more to merge.
             if used_for != Use::Merges {
                 self.press();
-            } else if bytes > self.attainable(used_for) {
-                return Err(self.exhausted(bytes));
             }
-            if wait.until(freed).await.is_none() {
+            if in_vain() || wait.until(freed).await.is_none() {
                 return Err(self.exhausted(bytes));
             }
         }

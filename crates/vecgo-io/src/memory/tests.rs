@@ -99,26 +99,28 @@ fn who_waits_gets_what_is_given_back() {
 
 /// A smaller merge may be possible.
 #[test]
-fn a_merge_does_not_wait_for_what_others_keep_by_now() {
+fn nobody_waits_in_vain() {
     let memory = memory(800, 0, u64::MAX);
+    let take = || {
+        let in_vain = || 500 > memory.attainable(Use::Merges);
+        memory.take_unless(Use::Merges, 500, in_vain)
+    };
     let table = memory.try_take(Use::Memtables, 300).unwrap();
-    assert_eq!(memory.attainable(Use::Merges), 600);
-    let waits = memory.take(Use::Merges, 500);
     let keeps = async {
         let kept = memory.try_take(Use::Kept, 100).unwrap();
         drop(table);
-        futures_lite::future::yield_now().await;
-        drop(memory.try_take(Use::Queries, 100).unwrap());
         kept
     };
-    let (taken, kept) = block_on(zip(waits, keeps));
+    let (taken, kept) = block_on(zip(take(), keeps));
     assert_eq!(taken.unwrap().bytes(), 500);
     let table = memory.try_take(Use::Memtables, 300).unwrap();
-    let more = memory.try_take(Use::Segments, 50);
-    let waits = memory.take(Use::Merges, 500);
-    let gives = async { drop(table) };
-    let (taken, ()) = block_on(zip(waits, gives));
-    assert_eq!(taken.unwrap_err().bytes, 500, "{kept:?} {more:?} are kept");
+    let keeps = async {
+        let more = memory.try_take(Use::Segments, 50).unwrap();
+        drop(table);
+        more
+    };
+    let (taken, more) = block_on(zip(take(), keeps));
+    assert_eq!(taken.unwrap_err().bytes, 500, "{kept:?} and {more:?} are kept");
 }
 
 #[test]

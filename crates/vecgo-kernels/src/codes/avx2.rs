@@ -55,7 +55,7 @@ unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn unpack<const BITS: usize>(unit: *const u8) -> [__m256i; 4] {
-    let least = _mm256_set1_epi8(if BITS == 4 { 15 } else { (1 << BITS) - 1 });
+    let least = _mm256_set1_epi8((1 << BITS) - 1);
     // SAFETY: passed on from the caller: a unit is 16 bytes for each bit.
     unsafe {
         match BITS {

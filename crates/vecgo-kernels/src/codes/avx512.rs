@@ -72,7 +72,7 @@ unsafe fn unpack<const BITS: usize>(unit: *const u8) -> [__m512i; 2] {
             _ => _mm512_loadu_si512(unit.cast()),
         }
     };
-    let least = _mm512_set1_epi8(if BITS == 4 { 15 } else { (1 << BITS) - 1 });
+    let least = _mm512_set1_epi8((1 << BITS) - 1);
     let second = _mm512_srli_epi16::<4>(fields);
     [_mm512_and_si512(fields, least), _mm512_and_si512(second, least)]
 }

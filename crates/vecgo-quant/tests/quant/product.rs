@@ -13,7 +13,8 @@ fn train(kind: Kind, dim: usize, parts: usize, rows: &[Vec<f32>], longest: f32) 
     let kernels = Kernels::best();
     let rows = TrainingRows::new(kernels, kind, rows.iter().map(Vec::as_slice));
     let part = |part| {
-        TrainedPart::train(kernels, &rows, &coordinates_of(part, parts, dim), 7 + part as u64)
+        let range = coordinates_of(part, parts, dim);
+        TrainedPart::train(kernels, &rows, &range, 7 + part as u64, &|| true)
     };
     Codebook::of_parts(kind, dim, (0..parts).map(part).collect(), longest)
 }
@@ -79,6 +80,8 @@ fn estimates_are_distances_to_what_codes_stand_for() {
             let space = Space::train(Kernels::best(), kind, dim, 3, all(), 1);
             let book = train(kind, dim, parts, &rows, space.longest());
             let codes = encode(&book, &rows);
+            let longest = rows.iter().map(|row| dot(row, row)).fold(0.0, f64::max);
+            let largest = if kind == Kind::Angle { 1.0 } else { longest };
             let mut left = 0.0;
             for query in rows.iter().step_by(67) {
                 let found = estimates(&space, &book, &codes, query);
@@ -97,8 +100,9 @@ fn estimates_are_distances_to_what_codes_stand_for() {
                         }
                         _ => pairs().map(|(a, b)| (a - b) * (a - b)).sum::<f64>(),
                     };
-                    let size = norm * by * by + f64::from(space.longest()) + expected.abs();
-                    assert!((got - expected).abs() <= 1e-5 * size, "{got} for {expected}");
+                    // What is near is the difference of what is far from the mean.
+                    let size = norm * by * by + largest + expected.abs();
+                    assert!((got - expected).abs() <= 1e-6 * size, "{got} for {expected}");
                     let off = scaled.iter().zip(&point).map(|(a, b)| (a - b) * (a - b));
                     left += off.sum::<f64>();
                 }
@@ -156,14 +160,32 @@ fn the_same_for_the_same_seed_on_every_cpu() {
     let levels = vecgo_kernels::Level::ALL.into_iter().filter_map(|l| Kernels::new(l).ok());
     let books = |seed| {
         let of = |kernels| {
-            let rows = TrainingRows::new(kernels, Kind::L2, rows.chunks_exact(5));
-            let part = TrainedPart::train(kernels, &rows, &(0..5), seed);
-            Codebook::of_parts(Kind::L2, 5, vec![part], 0.0).centroids().to_vec()
+            let rows = TrainingRows::new(kernels, Kind::Angle, rows.chunks_exact(5));
+            let part = TrainedPart::train(kernels, &rows, &(0..5), seed, &|| true);
+            let book = Codebook::of_parts(Kind::Angle, 5, vec![part], 0.0);
+            let mut code = [0];
+            book.encode(kernels, &[0.3, 0.1, -7.0, 2.0, 0.4], &mut Vec::new(), &mut code);
+            (book.centroids().to_vec(), code)
         };
         levels.clone().map(of).collect::<Vec<_>>()
     };
     let (first, other) = (books(1), books(2));
     assert!(first.iter().all(|book| *book == first[0]) && first[0] != other[0]);
+}
+
+#[test]
+fn training_ends_when_it_is_told_to() {
+    let mut random = Random(43);
+    let rows: Vec<f32> = (0..5000).flat_map(|_| random.vector(8)).collect();
+    let kernels = Kernels::best();
+    let rows = TrainingRows::new(kernels, Kind::L2, rows.chunks_exact(8));
+    let asked = std::cell::Cell::new(0);
+    let go_on = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 3
+    };
+    let _of_no_use = TrainedPart::train(kernels, &rows, &(0..8), 1, &go_on);
+    assert!((3..8).contains(&asked.get()), "asked {} times", asked.get());
 }
 
 #[test]
@@ -195,5 +217,9 @@ fn none_equal_huge_and_few() {
     assert!(of(3, numbers(), loss) && of(1, numbers(), loss));
     assert!(!of(0, numbers(), loss) && !of(4, numbers(), loss));
     assert!(!of(3, numbers()[1..].to_vec(), loss) && !of(3, vec![f32::NAN; 3 * CENTROIDS], loss));
-    assert!(!of(3, numbers(), Loss { error: f32::INFINITY, ..loss }));
+    for (length, error) in [(1.0, f32::INFINITY), (1.0, -0.1), (1.0, 1.1), (-1.0, 0.5), (2e18, 0.5)]
+    {
+        assert!(!of(3, numbers(), Loss { length, error }), "{length} {error}");
+    }
+    assert!(!of(3, numbers(), Loss { length: f32::NAN, ..loss }));
 }

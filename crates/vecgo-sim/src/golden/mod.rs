@@ -191,9 +191,15 @@ async fn third(author: &mut Author, database: &Database) -> Result<()> {
     let log_only = Record::new(0u64, [-3.0]).metadata(json!({"log": "only"}));
     author.upsert(&scores, vec![log_only]).await?;
     let ivf = Index::Ivf { n_clusters: NonZeroU32::new(2) };
-    for (name, index) in [("walked", Index::graph()), ("clusters", ivf), ("on-disk", Index::disk())]
-    {
-        let config = Config::new(2, Metric::Cosine).with_index(index);
+    let rabitq = |bits| Quantization::RaBitQ { bits };
+    for (name, index, codes) in [
+        ("walked", Index::graph(), rabitq(8)),
+        ("clusters", ivf, rabitq(8)),
+        ("on-disk", Index::disk(), rabitq(4)),
+        ("planes", ivf, rabitq(7)),
+        ("parts", ivf, Quantization::Pq { parts: 2 }),
+    ] {
+        let config = Config::new(2, Metric::Cosine).with_index(index).with_quantization(codes);
         let indexed = author.create(database, name, config, free()).await?;
         let arc = (0..20u64).map(|id| Record::new(id, [id_component(id) - 2.5, 3.0]));
         author.upsert(&indexed, arc.collect()).await?;

@@ -59,3 +59,21 @@ fn goes_through_all(config: Config, rows: usize) {
     docs.delete(ids(0..5100));
     assert!(docs.search(&queries[0], 10).is_empty(), "{}", docs.what());
 }
+
+/// How far off estimates are goes with the lengths, however short or long those are: the products of two
+/// squared lengths may leave the range of `f32`.
+#[test]
+fn as_much_is_found_at_any_scale() {
+    let rows = clustered(1, 2500, 60);
+    let queries = clustered(2, 30, 60);
+    for quantization in [8, 1].map(|bits| Quantization::RaBitQ { bits }) {
+        for scale in [-45, 0, 45].map(|power| 2.0f32.powi(power)) {
+            let scaled = |of: &[Vec<f32>]| -> Vec<Vec<f32>> {
+                of.iter().map(|row| row.iter().map(|value| value * scale).collect()).collect()
+            };
+            let docs = Fixture::of(Metric::L2, quantization, &scaled(&rows));
+            let recall = docs.usual_recall(&scaled(&queries));
+            assert!(recall >= 0.95, "{}: recall {recall} at {scale}", docs.what());
+        }
+    }
+}
