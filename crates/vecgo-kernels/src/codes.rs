@@ -206,14 +206,15 @@ unsafe fn by_fours(
 ) {
     // SAFETY: the caller vouches for the rows.
     let address = |row: u32| unsafe { codes.add(row as usize * stride) };
+    // Rows that are no whole lines begin within one.
+    let (lines, is_whole) = (stride.div_ceil(LINE), stride.is_multiple_of(LINE));
     let ask = |rows: &[u32]| {
         for row in rows {
             let start = address(*row);
-            for byte in (0..stride).step_by(LINE) {
-                prefetch_line(start.wrapping_add(byte));
+            for line in 0..lines {
+                prefetch_line(start.wrapping_add(line * LINE));
             }
-            // Rows that are no whole lines begin within one.
-            if !stride.is_multiple_of(LINE) {
+            if !is_whole {
                 prefetch_line(start.wrapping_add(stride - 1));
             }
         }

@@ -42,6 +42,7 @@ impl<'a> Codes<'a> {
     }
 
     /// Standard deviation of what they leave out of a coordinate, as a part of the coordinates' own.
+    #[inline]
     #[must_use]
     pub fn error(&self) -> f32 {
         match self.form {
@@ -204,26 +205,31 @@ impl Near for ByCodes<'_> {
         // Estimates lack the query's own squared length, and tell nothing of distances that are
         // small beside it.
         let own = self.query.squared();
-        let error = self.codes.error();
-        let off = match error > MUCH_LEFT_OUT {
-            true => {
-                let lengths = self.codes.lengths(self.query, distance, own);
-                let coordinates = match self.codes.form {
-                    Form::Places { .. } => self.query.values().len(),
-                    Form::Parts { dim, .. } => dim,
-                };
-                #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
-                let coordinates = coordinates as f32;
-                2.0 * error * lengths / coordinates.sqrt()
-            }
-            false => 0.0,
-        };
-        distance + part * (distance + own).max(own * LEAST_TOLD) + off
+        let farther = distance + part * (distance + own).max(own * LEAST_TOLD);
+        match self.codes.error() > MUCH_LEFT_OUT {
+            true => farther + self.off_by(distance),
+            false => farther,
+        }
     }
 
     #[inline(always)]
     fn within(&self, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
         self.codes.within(self.kernels, self.query, rows, bound, out)
+    }
+}
+
+impl ByCodes<'_> {
+    /// What an estimate of about this distance is off by on average.
+    #[cold]
+    fn off_by(&self, distance: f32) -> f32 {
+        let lengths = self.codes.lengths(self.query, distance, self.query.squared());
+        let coordinates = match self.codes.form {
+            Form::Places { .. } => self.query.values().len(),
+            Form::Parts { dim, .. } => dim,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "at most 65,664")]
+        let coordinates = coordinates as f32;
+        2.0 * self.codes.error() * lengths / coordinates.sqrt()
     }
 }
 
