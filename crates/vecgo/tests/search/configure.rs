@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use vecgo::{Config, ErrorKind, Index, Metric, Plan, Quantization};
 
-use crate::fixture::{Fixture, clustered};
+use crate::fixture::{Fixture, clustered, ids};
 
 const DIM: usize = 24;
 
@@ -18,7 +18,7 @@ fn configs() -> [Config; 5] {
         of(Index::graph(), Quantization::RaBitQ { bits: 8 }),
         of(Index::Graph { m: 8, ef_construction: 40 }, Quantization::None),
         of(Index::ivf(), Quantization::Sq8),
-        of(Index::disk(), Quantization::RaBitQ { bits: 4 }),
+        of(Index::disk(), Quantization::Pq { parts: 6 }),
     ]
 }
 
@@ -76,6 +76,29 @@ fn from_each_to_each() {
             assert_eq!((before.config(), before.count()), (from, 1000));
             before.search(&queries[0]).wait().unwrap();
         }
+    }
+}
+
+/// A process that only reads goes on with what it has, then with what is new.
+#[test]
+fn a_reader_follows() {
+    let (rows, queries) = (clustered(1, 1000, DIM), clustered(3, 10, DIM));
+    for (from, to) in configs().into_iter().zip(configs().into_iter().cycle().skip(1)) {
+        let mut docs = Fixture::with(from, &rows);
+        let reader = docs.reader();
+        let found = |docs: &Fixture| {
+            docs.recall(&queries, 10, |query, k| reader.search(query).k(k).wait().unwrap())
+        };
+        assert!(found(&docs) >= 0.95, "{}", docs.what());
+        configure(&mut docs, to);
+        docs.put(1000, &rows[..100]);
+        docs.delete(ids(0..100));
+        docs.merge();
+        reader.search(&queries[0]).wait().unwrap();
+        reader.refresh().wait().unwrap();
+        assert_eq!(reader.config(), to);
+        let recall = found(&docs);
+        assert!(recall >= 0.95, "{}: recall {recall}", docs.what());
     }
 }
 

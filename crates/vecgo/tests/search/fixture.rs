@@ -125,6 +125,12 @@ impl Fixture {
         self.docs = open(self.dir.path()).collection("docs").wait().unwrap();
     }
 
+    /// The same, opened to be read only.
+    pub(crate) fn reader(&self) -> Collection {
+        let database = vecgo::open(self.dir.path()).read_only(true).wait().unwrap();
+        database.collection("docs").wait().unwrap()
+    }
+
     pub(crate) fn what(&self) -> String {
         self.config.to_string()
     }
