@@ -6,24 +6,16 @@ Prints a table for each file and writes DIR/choice-SET.svg. See bench/README.md.
 import argparse, json, math, os, subprocess
 import plot
 import report
+from systems.vecgo import METRICS, created_with
 
 RECALL = 0.95
 LOOKS = {"graph": "#e0245e", "disk": "#0072b2", "ivf": "#009e73", "flat": "#7f7f7f"}
-METRICS = {"l2": "l2", "cos": "cosine", "ip": "dot"}
-
-
-def options(settings, dim):
-    """What the collection was created with."""
-    made = list(settings.get("create", []))
-    if one_byte := settings.get("one_byte"):
-        made += ["--quantization", f"pq:{min(255, dim // one_byte)}"]
-    return made
 
 
 def sized(run, settings):
     """What the engine reckons with: bytes a record that searches need, and that are held beside if there is room."""
     command = [os.environ.get("VECGO_BIN", "vecgo"), "sizing", "--rows", run["n"], "--dim", run["dim"], "--metric", METRICS[run["metric"]], "--no-time", "--json"]
-    text = subprocess.run([str(word) for word in command + options(settings, run["dim"])], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run([str(word) for word in command + created_with(settings, run["dim"])], check=True, capture_output=True, text=True).stdout
     told = json.loads(text)
     return told["index"], told["quantization"], told["searched"] / run["n"], told["vectors"] / run["n"]
 

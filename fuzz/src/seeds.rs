@@ -237,30 +237,20 @@ fn indexed_directory() -> Directory {
     let config = Config::new(DIM, Metric::Cosine)
         .with_index(Index::Ivf { n_clusters: None })
         .with_quantization(Quantization::None);
-    let index = [
-        SectionKind::Norms,
-        SectionKind::Space,
-        SectionKind::Clusters,
-        SectionKind::Centres,
-        SectionKind::CentreFactors,
-    ];
-    let plain = plain_directory().sections.into_iter().map(|plain| (plain.kind, plain.length));
-    let sections: Vec<_> = plain.chain(index.map(|kind| (kind, 4 * 4))).collect();
-    Directory { rows: 4, config, sections: place(&sections) }
+    use SectionKind::{CentreFactors, Centres, Clusters, Norms, Space};
+    with_index(config, &[Norms, Space, Clusters, Centres, CentreFactors])
 }
 
 fn parts_directory() -> Directory {
     let config = Config::new(DIM, Metric::L2).with_quantization(Quantization::Pq { parts: 2 });
-    let index = [
-        SectionKind::Space,
-        SectionKind::Clusters,
-        SectionKind::Edges,
-        SectionKind::Entries,
-        SectionKind::PartCodes,
-        SectionKind::Codebook,
-    ];
+    use SectionKind::{Clusters, Codebook, Edges, Entries, PartCodes, Space};
+    with_index(config, &[Space, Clusters, Edges, Entries, PartCodes, Codebook])
+}
+
+/// Four rows, with these sections besides.
+fn with_index(config: Config, index: &[SectionKind]) -> Directory {
     let plain = plain_directory().sections.into_iter().map(|plain| (plain.kind, plain.length));
-    let sections: Vec<_> = plain.chain(index.map(|kind| (kind, 4 * 2))).collect();
+    let sections: Vec<_> = plain.chain(index.iter().map(|kind| (*kind, 4 * 4))).collect();
     Directory { rows: 4, config, sections: place(&sections) }
 }
 

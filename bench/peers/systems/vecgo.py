@@ -21,6 +21,13 @@ class System:
                "ivf_pq": dict(create=["--index", "ivf"], one_byte=8, knob="nprobe", grid=c.NPROBE)}
 
 
+def created_with(settings, dim):
+    made = list(settings.get("create", []))
+    if one_byte := settings.get("one_byte"):                             # for so many dimensions
+        made += ["--quantization", f"pq:{min(255, dim // one_byte)}"]
+    return made
+
+
 def vecgo(*arguments):
     """Runs the command. What it printed, seconds, and samples of its memory."""
     command, samples, done = [os.environ.get("VECGO_BIN", "vecgo"), *map(str, arguments)], [], threading.Event()
@@ -56,9 +63,7 @@ class Program:
         queries = queries[:self.spec["queries"]]
         np.save(self.files["base"], base), np.save(self.files["query"], queries), np.save(self.files["first"], queries[:1])
         np.save(self.files["truth"], np.load(self.spec["truth"])[:, :self.spec["k"]])
-        options = list(self.spec["settings"].get("create", []))
-        if one_byte := self.spec["settings"].get("one_byte"):            # for so many dimensions
-            options += ["--quantization", f"pq:{min(255, self.spec['dim'] // one_byte)}"]
+        options = created_with(self.spec["settings"], self.spec["dim"])
         _, create, _ = vecgo("create", self.database, "--dim", self.spec["dim"], "--metric", METRICS[metric], *options)
         _, load, samples = vecgo("import", self.database, self.files["base"])
         os.remove(self.files["base"])

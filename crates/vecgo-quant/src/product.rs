@@ -46,10 +46,13 @@ pub fn coordinates_of(part: usize, parts: usize, dim: usize) -> Range<usize> {
 
 /// What a vector is multiplied with before parts are taken from it.
 pub(crate) fn scale_of(kernels: Kernels, kind: Kind, vector: &[f32]) -> f32 {
+    if kind != Kind::Angle {
+        return 1.0;
+    }
     let squared = kernels.exact_dot(vector, vector);
     #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
-    let inverse = || 1.0 / squared.sqrt() as f32;
-    if kind == Kind::Angle && squared > 0.0 { inverse() } else { 1.0 }
+    let length = squared.sqrt() as f32;
+    if squared > 0.0 { 1.0 / length } else { 1.0 }
 }
 
 impl Codebook {
@@ -133,12 +136,13 @@ impl Codebook {
     }
 
     /// For each part what its centroids add to a query's distance: as [`Space`](crate::Space) has
-    /// distances of points, less `own`, the squared length of the query's point there.
+    /// distances of points, less `own`, the squared length of the query's point there; `of_dot` is that of the query itself,
+    /// where distances are those of dot products.
     pub(crate) fn tables(
         &self,
         kernels: Kernels,
         query: &[f32],
-        own: f32,
+        (own, of_dot): (f32, Option<f32>),
         tables: &mut Vec<[f32; CENTROIDS]>,
     ) {
         let scale = scale_of(kernels, self.kind, query);
@@ -156,11 +160,7 @@ impl Codebook {
                 }
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
-        let more = match self.kind {
-            Kind::Dot => kernels.exact_dot(query, query) as f32 + self.longest - own,
-            Kind::L2 | Kind::Angle => -own,
-        };
+        let more = of_dot.map_or(0.0, |squared| squared + self.longest) - own;
         if let Some(first) = tables.first_mut() {
             first.iter_mut().for_each(|sum| *sum += more);
         }

@@ -53,10 +53,10 @@ impl CodeQuery {
     /// Makes the tables by which codes of a codebook are scored, of the vector whose point was
     /// [`set`](CodeQuery::set).
     pub fn set_tables(&mut self, kernels: Kernels, codebook: &Codebook, vector: &[f32]) {
-        codebook.tables(kernels, vector, self.squared, &mut self.tables);
-        #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
         let squared = || kernels.exact_dot(vector, vector) as f32;
         self.of_dot = codebook.is_of_dot().then(squared);
+        codebook.tables(kernels, vector, (self.squared, self.of_dot), &mut self.tables);
     }
 
     /// Length of what the tables make a dot product of with a row, which is wrong by what the row's code

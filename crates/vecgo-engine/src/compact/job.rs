@@ -31,8 +31,6 @@ pub(crate) struct Merge {
     pub(crate) stop: Stop,
     /// Somebody asked for this one: there is none that would do as well.
     pub(crate) is_asked_for: bool,
-    /// Set once there is memory for it.
-    pub(crate) has_memory: Arc<AtomicBool>,
 }
 
 /// What a merge made.
@@ -90,8 +88,9 @@ impl Output {
 /// About how much memory a row takes while its segment is made of others.
 fn row_bytes(config: &Config) -> u64 {
     let dim = config.dim() as u64;
-    // What it is trained with, of product quantization; its vector; norm, id, place and where its document and payload are.
+    // Where it is while centroids are found.
     let trained = if matches!(config.quantization(), Quantization::Pq { .. }) { 32 } else { 0 };
+    // Its vector; norm, id, place and where its document and payload are.
     let read = dim * 4 + 128 + trained;
     // Codes in two orders or two forms.
     let codes = (dim + 1).next_multiple_of(vecgo_quant::UNIT as u64) * 2;
@@ -207,18 +206,21 @@ impl Merge {
     }
 
     /// About how much memory it takes.
-    pub(crate) fn memory(&self) -> u64 {
+    fn memory(&self) -> u64 {
         let inputs = self.inputs.iter().zip(&self.dead);
         let inputs = inputs.map(|(live, dead)| memory_of(&live.segment, dead.len(), &self.config));
         inputs.fold(codebook_bytes(&self.config), u64::saturating_add)
     }
 
+    /// Where others keep so much by now that there is a smaller one at best, it stops itself: for that to be
+    /// planned.
     async fn take_memory(&self) -> Result<Charge> {
         let (memory, bytes) = (&self.shared.env.memory, self.memory());
-        // Others keep so much by now that there is a smaller one at best.
         let in_vain = || !self.is_asked_for && bytes > memory.attainable(Use::Merges);
-        let taken = memory.take_unless(Use::Merges, bytes, in_vain).await;
-        self.has_memory.store(taken.is_ok(), Ordering::SeqCst);
+        let taken = memory.take_unless(Use::Merges, bytes, &in_vain).await;
+        if taken.is_err() && in_vain() {
+            self.stop.stop();
+        }
         taken.map_err(|error| {
             let live = self.inputs.iter().zip(&self.dead);
             let live =
@@ -368,7 +370,6 @@ mod tests {
                 epoch: 1,
                 stop: Stop::default(),
                 is_asked_for: false,
-                has_memory: Arc::default(),
             };
             let inputs: Vec<(&Segment, RoaringBitmap)> = merge
                 .inputs
@@ -435,7 +436,6 @@ mod tests {
                 epoch: 1,
                 stop: stop.clone(),
                 is_asked_for: false,
-                has_memory: Arc::default(),
             };
             let inputs: Vec<(&Segment, RoaringBitmap)> =
                 merge.inputs.iter().map(|l| (&*l.segment, RoaringBitmap::new())).collect();

@@ -2,7 +2,6 @@
 //! that names the new segment in place of its inputs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -51,9 +50,6 @@ struct Running {
     gives_way: bool,
     /// Rows dead at this write are left out.
     sequence: u64,
-    /// About how many bytes it needs, and whether it has them.
-    memory: u64,
-    has_memory: Arc<AtomicBool>,
     stop: Stop,
     /// Who asked for this one.
     waiters: Vec<Waiter>,
@@ -184,21 +180,9 @@ impl Writer {
             epoch: self.epoch,
             stop: stop.clone(),
             is_asked_for: !waiters.is_empty(),
-            has_memory: Arc::default(),
         };
         let began = self.shared.env.clock.monotonic();
-        let (memory, has_memory) = (merge.memory(), Arc::clone(&merge.has_memory));
-        let running = Running {
-            inputs,
-            number,
-            began,
-            gives_way,
-            sequence,
-            memory,
-            has_memory,
-            stop,
-            waiters,
-        };
+        let running = Running { inputs, number, began, gives_way, sequence, stop, waiters };
         self.merges.running = Some(running);
         self.beside(Ended::Merge, merge.run(gives_way));
     }
@@ -222,13 +206,9 @@ impl Writer {
                 *self.shared.merge_failure.lock() = None;
                 answer(running.waiters, &Ok(version));
             }
-            // It was told to stop: to be begun again, and then nobody waits for it; or because the
+            // It was told to stop, or did for lack of memory: to be begun again, and then nobody waits for it; or because the
             // collection is closed, which whoever waits learns.
             Err(_) if running.stop.check().is_err() => self.merges.hurries = true,
-            // Others keep so much by now that there is a smaller one at best, which is to be planned.
-            Err(_) if running.waiters.is_empty() && self.lacks_memory(&running) => {
-                self.merges.hurries = !running.gives_way;
-            }
             // The inputs are still named: the policy tries again.
             Err(error) => {
                 self.merges.backoff.failed(now, LONGEST_PAUSE);
@@ -237,11 +217,6 @@ impl Writer {
                 answer(running.waiters, &Err(error));
             }
         }
-    }
-
-    fn lacks_memory(&self, merge: &Running) -> bool {
-        let has_memory = merge.has_memory.load(Ordering::SeqCst);
-        !has_memory && merge.memory > self.shared.env.memory.attainable(Use::Merges)
     }
 
     async fn install_merge(&mut self, running: &Running, output: Option<Output>) -> Result<u64> {

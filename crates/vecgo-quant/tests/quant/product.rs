@@ -3,7 +3,8 @@
 #![allow(clippy::cast_possible_truncation, reason = "few rows")]
 #![allow(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
-use crate::random::{Random, dot, length, squared_distance};
+use crate::oracle::{least, nearest};
+use crate::random::{Random, dot, length};
 use vecgo_kernels::{CodeRows, Kernels, packed_distance};
 use vecgo_quant::{
     CENTROIDS, CodeQuery, Codebook, Kind, Loss, Space, TrainedPart, TrainingRows, coordinates_of,
@@ -132,22 +133,9 @@ fn ranks_are_those_of_the_metric() {
         let codes = encode(&book, &rows);
         let mut hits = 0;
         for query in &queries {
-            let best = |score: &dyn Fn(usize) -> f64, k: usize| {
-                let mut numbers: Vec<usize> = (0..rows.len()).collect();
-                numbers.sort_by(|a, b| score(*a).total_cmp(&score(*b)));
-                numbers.truncate(k);
-                numbers
-            };
-            let truth = best(
-                &|number| match kind {
-                    Kind::L2 => squared_distance(query, &rows[number]),
-                    Kind::Angle => -dot(query, &rows[number]) / length(&rows[number]),
-                    Kind::Dot => -dot(query, &rows[number]),
-                },
-                10,
-            );
+            let truth = nearest(kind, query, &rows, 10);
             let found = estimates(&space, &book, &codes, query);
-            hits += best(&|n| found[n], 30).iter().filter(|n| truth.contains(n)).count();
+            hits += least(&found, 30).iter().filter(|n| truth.contains(n)).count();
         }
         assert!(hits >= 180, "{kind:?}: {hits} of 200");
     }
