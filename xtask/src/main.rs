@@ -10,6 +10,7 @@ mod fuzz;
 mod process;
 mod release;
 mod sabotage;
+mod stores;
 mod workspace;
 
 use std::env;
@@ -39,6 +40,7 @@ cargo xtask COMMAND
             machine; `cargo xtask sim` lists all there is
   sabotage  [NAME...] [--sample N] [--seed S] [--list] plant the bugs of sabotage/ one at a time and
             tell which ones the simulation finds: all of them, those named, or N that differ by day
+  stores    install servers of buckets, and run the tests that want them
   golden    write the golden files of this version of the format again
   release   check that this commit can be released and say how to tag it";
 
@@ -77,6 +79,7 @@ fn command(arguments: &[String]) -> Outcome {
             "corpus" => fuzz::corpus(),
             "golden" => golden(),
             "release" => release::release(),
+            "stores" => stores::run(&mut Vec::new()),
             "help" | "--help" | "-h" => {
                 println!("{USAGE}");
                 Ok(())

@@ -230,7 +230,7 @@ impl From<OpenError> for Error {
     fn from(source: OpenError) -> Self {
         match source {
             OpenError::Store(source) => source.into(),
-            OpenError::Limit(_) => Self::invalid(source.to_string()),
+            OpenError::Limit(_) | OpenError::Address(_) => Self::invalid(source.to_string()),
             OpenError::System(_) => {
                 Self::caused(ErrorKind::ResourceExhausted, source.to_string(), source)
             }

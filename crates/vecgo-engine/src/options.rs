@@ -53,6 +53,8 @@ pub struct Options {
     /// A segment of fewer rows gets no index: to go through all its rows takes no longer than to
     /// walk one.
     pub index_rows: usize,
+    /// How often a replica looks for a newer version; never by itself if absent.
+    pub refresh_interval: Option<Duration>,
     /// Which kernels to use: `none`, `avx2`, `avx512`; the best there is if absent.
     pub simd: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Default for Options {
             vacuum_grace: None,
             disk_reserve: 64 << 20,
             index_rows: 2048,
+            refresh_interval: None,
             simd: None,
         }
     }
@@ -108,6 +111,9 @@ impl Options {
             return Err(Error::invalid(
                 "the interval of WalSync is 0; expected more, or EveryWrite",
             ));
+        }
+        if self.refresh_interval == Some(Duration::ZERO) {
+            return Err(Error::invalid("refresh_interval is 0; expected more, or None"));
         }
         if self.auto_commit.interval == Some(Duration::ZERO) || self.auto_commit.bytes == Some(0) {
             return Err(Error::invalid("auto_commit at 0; expected more, or None"));

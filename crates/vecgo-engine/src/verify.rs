@@ -8,7 +8,7 @@ use vecgo_format::{
     CollectionNames, Config, FormatError, LogEnd, LogPosition, LogRange, LogReader, Manifest,
     ObjectName, Parent, SegmentRef, number_of,
 };
-use vecgo_io::{Env, Listed, StoreErrorKind, StoreExt};
+use vecgo_io::{Env, Listed, StoreErrorKind};
 
 use crate::manifest::{self, Committed, Kept};
 use crate::recover::{check_owner, read_deletes};

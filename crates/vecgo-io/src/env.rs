@@ -68,6 +68,9 @@ pub enum OpenError {
     /// The directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The address names no bucket, or an option means nothing there.
+    #[error("{0}")]
+    Address(String),
     /// The limit is too low for anything.
     #[error(
         "memory_limit is {0} bytes; expected {least} or more",
@@ -94,6 +97,22 @@ impl Env {
         let store = DirectoryStore::new(Arc::new(disk), Arc::clone(&rand) as Arc<dyn Rand>, access);
         let store = Arc::new(store);
         Self::of_machine(Arc::clone(&store) as Arc<dyn Store>, Some(store), rand, limits)
+    }
+
+    /// A bucket, as [`BucketStore::open`](crate::BucketStore::open) finds it.
+    ///
+    /// # Errors
+    /// [`OpenError`] for an address that names none, or an option that means nothing.
+    #[cfg(feature = "buckets")]
+    pub fn bucket(
+        scheme: &str,
+        rest: &str,
+        options: &[(String, String)],
+        limits: Limits,
+    ) -> Result<Self, OpenError> {
+        let store = Arc::new(crate::BucketStore::open(scheme, rest, options)?);
+        let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
+        Self::of_machine(store, None, rand, limits)
     }
 
     /// Memory of this process, gone when the last handle is dropped.

@@ -31,9 +31,11 @@ pub use log::{Log, Logs};
 pub use memory::{Charge, Memory, MemoryStats, OutOfMemory, Use, Wait};
 pub use rand::{Rand, SystemRand};
 pub use spawn::{Spawn, SpawnExt, Task, ThreadPool};
+#[cfg(feature = "buckets")]
+pub use store::BucketStore;
 pub use store::{
-    Access, DirectoryStore, Listed, MemoryStore, Object, ObjectWriter, PutOutcome, Store, StoreExt,
-    StoreLock, read_range,
+    Access, DirectoryStore, HeldObject, Listed, MemoryStore, Object, ObjectWriter, PutOutcome,
+    RequestCounts, Requests, Store, StoreLock, read_range,
 };
 
 /// A future on the heap, as the object-safe seams return them.

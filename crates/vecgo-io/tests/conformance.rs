@@ -35,7 +35,7 @@ impl Directories {
 
 #[test]
 fn memory_store() {
-    block_on(conformance::store(memory));
+    block_on(conformance::store(16, memory));
     block_on(conformance::deleted_object_stays_readable(&*memory()));
 }
 
@@ -43,7 +43,7 @@ fn memory_store() {
 fn directory_store() {
     let directories = Directories::new();
     block_on(conformance::deleted_object_stays_readable(&*directories.make()));
-    block_on(conformance::store(|| directories.make()));
+    block_on(conformance::store(16, || directories.make()));
 }
 
 #[test]

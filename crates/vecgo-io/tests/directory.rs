@@ -17,7 +17,7 @@ use rustix::process::{getuid, umask};
 use tempfile::TempDir;
 use vecgo_io::{
     Access, DirectoryStore, Env, Limits, LocalDisk, Logs, OpenError, PutOutcome, Store, StoreError,
-    StoreErrorKind, StoreExt, SystemRand,
+    StoreErrorKind, SystemRand,
 };
 
 fn directory() -> TempDir {

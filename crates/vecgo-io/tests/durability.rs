@@ -10,9 +10,7 @@ use bytes::Bytes;
 use futures_lite::future::block_on;
 use recorder::{Counting, Recorder};
 use tempfile::TempDir;
-use vecgo_io::{
-    Access, DirectoryStore, Disk, Logs, PutOutcome, Store, StoreError, StoreErrorKind, StoreExt,
-};
+use vecgo_io::{Access, DirectoryStore, Disk, Logs, PutOutcome, Store, StoreError, StoreErrorKind};
 
 /// A store over a recorder, and what it takes to look behind it.
 struct Recorded {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use vecgo_io::{Access, Clock, PutOutcome, Store, StoreErrorKind, StoreExt};
+use vecgo_io::{Access, Clock, PutOutcome, Store, StoreErrorKind};
 use vecgo_sim::{Image, Machine, Process, Random, RequestFault, SimBucket, SimClock};
 
 /// Longer than any request is under way.
@@ -132,14 +132,18 @@ fn requests_that_read_fail_or_come_right() {
             matches!(fault, RequestFault::Slow | RequestFault::Duplicated | RequestFault::Hidden);
         let world = World::new(1);
         world.put("folder/key", b"body");
-        let object = world.run(world.bucket.open("folder/key")).unwrap();
+        let object = world.run(world.bucket.open("folder/key", None)).unwrap();
         let mut out = [0; 2];
         world.next(fault);
         let read = world.run(object.read_into(1, &mut out));
         assert_eq!(read.is_ok(), comes_right, "{fault:?}");
         assert_eq!(&out, if comes_right { b"od" } else { b"\0\0" });
         world.next(fault);
-        assert_eq!(world.run(world.bucket.open("folder/key")).is_ok(), comes_right, "{fault:?}");
+        assert_eq!(
+            world.run(world.bucket.open("folder/key", None)).is_ok(),
+            comes_right,
+            "{fault:?}"
+        );
         world.next(fault);
         assert_eq!(world.run(world.bucket.list("folder/")).is_ok(), comes_right, "{fault:?}");
         assert_eq!(world.bucket.keys(), ["folder/key"]);

@@ -22,7 +22,7 @@ fn directory(busy: bool) -> Env {
 #[test]
 fn directory_store() {
     for busy in [false, true] {
-        block_on(conformance::store(|| directory(busy).store));
+        block_on(conformance::store(16, || directory(busy).store));
         block_on(conformance::deleted_object_stays_readable(&*directory(busy).store));
     }
 }
@@ -60,6 +60,6 @@ fn bucket_in_good_weather() {
             let bucket = SimBucket::new(clock.clone(), Random::new(2), Arc::default());
             Arc::new(bucket) as Arc<dyn Store>
         };
-        Box::pin(conformance::store(make))
+        Box::pin(conformance::store(16, make))
     });
 }

@@ -87,7 +87,7 @@ fn a_trace_holds_every_request_to_the_bucket() {
         upload.write(b"bytes").await?;
         upload.finish().await?;
         bucket.list("a/").await?;
-        bucket.open("a/put").await?.read_into(0, &mut [0; 5]).await?;
+        bucket.open("a/put", None).await?.read_into(0, &mut [0; 5]).await?;
         bucket.delete("a/put").await
     });
     made.unwrap().unwrap();

@@ -381,6 +381,16 @@ impl Collection {
         Call::on(self.threads(), async move { inner.refresh().await })
     }
 
+    /// Waits until a version or a later one is read here, for so long at most, and gives that version: what
+    /// another process has committed as that version is found from then on.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not there in time.
+    pub fn reach(&self, version: u64, within: Duration) -> Call<u64> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.reach(version, within).await })
+    }
+
     /// The collection as it was at a version that is still kept, for reading only.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use crate::{
     Result, Retention, Schema, VerifyReport, WalSync,
 };
 
-/// Opens a database: a directory, or `memory://` for one that is gone with its last handle.
+/// Opens a database: a directory, a bucket (`s3://bucket/prefix`, `gs://` or `az://`, with the feature
+/// `buckets`), or `memory://` for one that is gone with its last handle.
 ///
 /// Options are set on what is returned, which is then awaited or waited for. A directory that is
 /// not there is made, unless the database is opened for reading only.
@@ -23,7 +25,8 @@ use crate::{
 /// cannot be had.
 pub fn open(uri: impl AsRef<Path>) -> Open {
     let (limits, options) = (Limits::default(), Options::default());
-    Open { uri: uri.as_ref().to_owned(), access: Access::Write, limits, options }
+    let (uri, store_options) = (uri.as_ref().to_owned(), StoreOptions::default());
+    Open { uri, access: Access::Write, limits, options, store_options }
 }
 
 /// Options of a database about to be opened.
@@ -34,6 +37,17 @@ pub struct Open {
     access: Access,
     limits: Limits,
     options: Options,
+    store_options: StoreOptions,
+}
+
+/// Settings of a bucket, of which some are secret.
+#[derive(Clone, Default)]
+struct StoreOptions(Vec<(String, String)>);
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 impl Open {
@@ -130,10 +144,26 @@ impl Open {
         self
     }
 
+    /// How often readers of the database look for a newer version in the background (never): each look costs
+    /// a request where the data is in a bucket. [`Stats::lag`](crate::Stats::lag) says how far behind they
+    /// are.
+    pub fn refresh_interval(mut self, every: Duration) -> Self {
+        self.options.refresh_interval = Some(every);
+        self
+    }
+
     /// Which kernels to use: `none`, `avx2` or `avx512`. Without it the environment variable
     /// `VECGO_SIMD` decides, and without that the CPU.
     pub fn simd(mut self, simd: impl Into<String>) -> Self {
         self.options.simd = Some(simd.into());
+        self
+    }
+
+    /// A setting of the bucket, which comes before what the environment says: `endpoint`, `region`,
+    /// `access_key_id` and the like, as the variables that begin with `AWS_`, `GOOGLE_` and `AZURE_` are
+    /// called without that. A value that is refused is found when the database is opened.
+    pub fn store_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.store_options.0.push((name.into(), value.into()));
         self
     }
 
@@ -154,10 +184,24 @@ impl Open {
             None => Ok(Env::local(&self.uri, self.access, self.limits)?),
             Some(("memory", "")) => Ok(Env::memory(self.limits)?),
             Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, self.limits)?),
+            #[cfg(feature = "buckets")]
+            Some((scheme, rest)) if vecgo_io::BucketStore::knows(scheme) => {
+                Ok(Env::bucket(scheme, rest, &self.store_options.0, self.limits)?)
+            }
             Some((scheme, _)) => Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{scheme}:// is not in this build; expected a path, file:// or memory://"),
+                format!("{scheme}:// is not in this build; expected {}", addresses()),
             )),
+        }
+    }
+}
+
+/// The addresses that this build knows.
+const fn addresses() -> &'static str {
+    match cfg!(feature = "buckets") {
+        true => "a path, file://, memory://, s3://, gs:// or az://",
+        false => {
+            "a path, file:// or memory://; s3://, gs:// and az:// come with the feature `buckets`"
         }
     }
 }

@@ -60,7 +60,7 @@ pub use search::{Search, SearchBatch};
 pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
-    Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index,
+    Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index, Lag,
     MAX_CANDIDATES, MAX_CLUSTERS, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
     MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan,
     Quantization, RecallTarget, Record, Records, Result, Retention, Schema, SchemaError,

@@ -28,7 +28,8 @@ impl Search {
 
     fn call(self) -> Call<Vec<Hit>> {
         let Self { collection, query, request } = self;
-        let short = request.filter.is_none() && collection.is_short(request.params);
+        let waits = request.filter.is_some() || request.min_version.is_some();
+        let short = !waits && collection.is_short(request.params);
         let threads = collection.threads();
         let found = async move { collection.search(query, request).await };
         if short { Call::here(found) } else { Call::on(threads, found) }
@@ -131,6 +132,14 @@ macro_rules! settings {
             /// Refused, as `InvalidArgument`, beside `ef` or `nprobe`.
             pub fn recall_target(mut self, recall: f64) -> Self {
                 self.request.params.recall_target = Some(recall);
+                self
+            }
+
+            /// Searches this version or a later one, so that a reader finds what somebody else has committed
+            /// ([`Collection::commit`](crate::Collection::commit) says as which version). A reader that has not
+            /// come so far looks for it, and fails as `Unavailable` after ten seconds.
+            pub fn min_version(mut self, version: u64) -> Self {
+                self.request.min_version = Some(version);
                 self
             }
 

@@ -15,7 +15,7 @@ const TIERS: [&[&str]; 5] = [
 ];
 
 /// May depend on everything; only tests may depend on them.
-const DEV: [&str; 4] = ["vecgo-bench", "vecgo-fuzz", "vecgo-sim", "xtask"];
+const DEV: [&str; 5] = ["vecgo-bench", "vecgo-fuzz", "vecgo-sim", "vecgo-stores", "xtask"];
 
 /// The one crate with unsafe code.
 const UNSAFE: &str = "vecgo-kernels";

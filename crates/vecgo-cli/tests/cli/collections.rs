@@ -77,7 +77,7 @@ fn an_index_and_a_quantization() {
 #[test]
 fn what_is_not_available_yet_is_unsupported() {
     let place = Place::new();
-    for uri in ["s3://bucket/prefix", "gs://bucket", "az://container"] {
+    for uri in ["http://host/path", "hdfs://host", "sqlite://file"] {
         place.refuses(&format!("create {uri} --dim 3 --metric l2"), "Unsupported", &["://"]);
     }
     assert!(!place.path("db").exists());

@@ -111,7 +111,7 @@ fn doctor() {
     assert!(!place.path("not").exists());
     let left: Vec<_> = std::fs::read_dir(place.path("empty")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
-    place.refuses("doctor s3://bucket", "Unsupported", &["director"]);
+    place.refuses("doctor http://bucket", "Unsupported", &["director", "bucket"]);
     let ran = place.run("--json doctor file");
     assert_eq!((ran.code, &ran.object()["ok"]), (Some(1), &false.into()), "{ran:?}");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use vecgo_format::{Catalogue, Config, FormatError, Parent, catalogue_key, number_of};
-use vecgo_io::{Env, StoreExt};
+use vecgo_io::Env;
 
 pub use database::Database;
 

@@ -1,8 +1,9 @@
 //! Whether a store without locks keeps to the condition of a put.
 
 use bytes::Bytes;
-use vecgo_io::{Env, PutOutcome};
+use vecgo_io::Env;
 
+use crate::manifest::{Decided, decide};
 use crate::{Error, ErrorKind, Result};
 
 /// Puts two objects under one name, and expects the second to be refused.
@@ -13,21 +14,26 @@ use crate::{Error, ErrorKind, Result};
 /// # Errors
 /// `Unsupported` for such a store; `Unavailable` if it could not be found out.
 pub(crate) async fn probe(env: &Env) -> Result<()> {
+    // A store that cannot be read cannot be written either, and says so sooner.
+    env.store.list("probe/").await?;
     let key = format!("probe/{:032x}", env.rand.next_u128());
-    let first = env.store.put_if_absent(&key, Bytes::from_static(b"first")).await?;
-    let second = env.store.put_if_absent(&key, Bytes::from_static(b"second")).await;
+    let first = decide(env, &key, Bytes::from_static(b"first")).await;
+    let second = match first {
+        Ok(_) => decide(env, &key, Bytes::from_static(b"second")).await,
+        Err(error) => Err(error),
+    };
     // What stays behind is no part of the database.
     let _ = env.store.delete(&key).await;
-    match (first, second?) {
-        (PutOutcome::Committed, PutOutcome::Conflict) => Ok(()),
-        (PutOutcome::Committed, PutOutcome::Committed) => Err(Error::new(
+    match second {
+        Ok(Decided::Theirs(_)) => Ok(()),
+        Ok(Decided::Ours) => Err(Error::new(
             ErrorKind::Unsupported,
             "the store overwrites objects though asked not to (`If-None-Match`); \
              two writers could not be kept apart",
         )),
-        _ => Err(Error::new(
-            ErrorKind::Unavailable,
-            "the store gave no clear answer when it was probed for conditional puts; try again",
-        )),
+        Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Err(error
+            .with_kind(ErrorKind::Unavailable)
+            .context("the store gave no clear answer when it was probed for conditional puts")),
+        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! A collection: what a caller holds to write and read.
 
 mod configure;
+mod follow;
 mod open;
 mod reading;
 mod stats;
@@ -9,13 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use async_lock::Mutex as AsyncMutex;
 use futures_channel::oneshot;
 use parking_lot::Mutex;
 use vecgo_format::{CollectionNames, Config, Entry, Id, Schema};
 use vecgo_io::{BoxFuture, Env, Spawn};
 use vecgo_kernels::Kernels;
 
+use follow::Following;
+pub use follow::Lag;
 pub(crate) use open::lock;
 pub use stats::{SegmentStats, SegmentWritten, Stats};
 
@@ -73,8 +75,8 @@ pub struct Collection {
 #[derive(Debug, Clone)]
 enum Role {
     Writer(Arc<WriterHandle>),
-    /// Follows the writer by [`Collection::refresh`], one at a time.
-    Replica(Arc<AsyncMutex<()>>),
+    /// Follows the writer.
+    Replica(Arc<Following>),
     /// One version for ever.
     Version,
 }

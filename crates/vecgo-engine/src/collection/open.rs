@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// Shows readers what was brought back of a committed version.
-    fn show(&self, committed: Option<&Committed>, recovered: Recovered) {
+    pub(super) fn show(&self, committed: Option<&Committed>, recovered: Recovered) {
         let (config, schema) = self.settings_of(committed);
         self.view.store(Arc::new(View {
             version: committed.map_or(0, |committed| committed.manifest.number),
@@ -163,47 +163,10 @@ impl Collection {
         let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
         let replica = Self { shared, role: Role::Replica(Arc::default()) };
         replica.refresh().await?;
+        if let Some(every) = options.refresh_interval {
+            replica.follow(every);
+        }
         Ok(replica)
-    }
-
-    /// Moves a replica on to the newest version, and gives that version. Never goes back. On the
-    /// writer, which sees everything at once, it gives the last committed version.
-    ///
-    /// # Errors
-    /// What reading the store can meet; the replica then stays where it was.
-    pub fn refresh(&self) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async move {
-            let Role::Replica(refreshing) = &self.role else {
-                return Ok(self.version());
-            };
-            let _one_at_a_time = refreshing.lock().await;
-            let shared = &self.shared;
-            let number =
-                |found: &Option<Committed>| found.as_ref().map_or(0, |c| c.manifest.number);
-            let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
-            loop {
-                let current = shared.view.load_full();
-                if number(&committed) <= current.version && !current.memtables.is_empty() {
-                    return Ok(self.version());
-                }
-                let source = shared.source(committed.as_ref(), Extent::Version);
-                match source.recover(&current.segments).await {
-                    Ok(recovered) => {
-                        shared.show(committed.as_ref(), recovered);
-                        return Ok(self.version());
-                    }
-                    // A writer deletes what it has replaced: look again while it moves on.
-                    Err(error) if error.kind() == ErrorKind::Corruption => {
-                        let newest = manifest::newest(&*shared.env.store, shared.names).await?;
-                        if number(&newest) <= number(&committed) {
-                            return Err(error);
-                        }
-                        committed = newest;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        })
     }
 
     /// The collection as it was at a version that is still kept.

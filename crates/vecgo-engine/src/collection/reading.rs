@@ -1,13 +1,21 @@
 //! What a caller reads.
 
+use std::time::Duration;
+
 use vecgo_format::Id;
 
 use super::Collection;
 use crate::query::{
     Explained, Facet, Fetch, Group, Grouping, Hit, Request, Scan, Snapshot, check_vector,
 };
-use crate::{Filter, Record, Result};
+use crate::{ErrorKind, Filter, Record, Result};
 use vecgo_io::BoxFuture;
+
+/// Something being read.
+type Reading<'a, T> = BoxFuture<'a, Result<T>>;
+
+/// How long a search waits for a version that it asks for.
+const MIN_VERSION_WAIT: Duration = Duration::from_secs(10);
 
 impl Collection {
     /// The records of some ids, in their order.
@@ -16,12 +24,16 @@ impl Collection {
     /// What reading the store can meet.
     pub fn get<'a>(&'a self, ids: &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<Record>>>> {
         Box::pin(async move {
-            let snapshot = self.open_snapshot()?;
-            let mut records = Vec::with_capacity(ids.len());
-            for id in ids {
-                records.push(snapshot.get(id).await?);
-            }
-            Ok(records)
+            self.read(|snapshot| {
+                Box::pin(async move {
+                    let mut records = Vec::with_capacity(ids.len());
+                    for id in ids {
+                        records.push(snapshot.get(id).await?);
+                    }
+                    Ok(records)
+                })
+            })
+            .await
         })
     }
 
@@ -31,12 +43,16 @@ impl Collection {
     /// What reading the store can meet.
     pub fn exists<'a>(&'a self, ids: &'a [Id]) -> BoxFuture<'a, Result<Vec<bool>>> {
         Box::pin(async move {
-            let snapshot = self.open_snapshot()?;
-            let mut found = Vec::with_capacity(ids.len());
-            for id in ids {
-                found.push(snapshot.find(id).await?.is_some());
-            }
-            Ok(found)
+            self.read(|snapshot| {
+                Box::pin(async move {
+                    let mut found = Vec::with_capacity(ids.len());
+                    for id in ids {
+                        found.push(snapshot.find(id).await?.is_some());
+                    }
+                    Ok(found)
+                })
+            })
+            .await
         })
     }
 
@@ -51,19 +67,40 @@ impl Collection {
     /// `InvalidArgument` for a filter that is too deep or too large, or that compares with what can
     /// not be compared; and what reading the store can meet.
     pub fn count_where(&self, filter: Filter) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async move { Ok(self.matching(Some(filter)).await?.count()) })
+        Box::pin(async move {
+            let filter = &filter;
+            self.read(|snapshot| {
+                Box::pin(async move { Ok(matching(snapshot, Some(filter)).await?.count()) })
+            })
+            .await
+        })
     }
 
-    /// What a filter leaves of what there is to read.
-    async fn matching(&self, filter: Option<Filter>) -> Result<Snapshot> {
-        let snapshot = self.open_snapshot()?;
-        match filter {
-            None => Ok(snapshot),
-            Some(filter) => {
-                let bound = snapshot.bind(filter)?;
-                snapshot.only(&bound).await
+    /// Reads something at one moment. A replica whose version is not kept any more begins again with the
+    /// newest.
+    async fn read<'a, T>(&self, read: impl Fn(Snapshot) -> Reading<'a, T>) -> Result<T> {
+        loop {
+            let snapshot = self.open_snapshot()?;
+            let version = snapshot.view.version;
+            match read(snapshot).await {
+                Err(error) if error.kind() == ErrorKind::VersionGone => {
+                    self.moves_on(version, error).await?;
+                }
+                read => return read,
             }
         }
+    }
+
+    /// The same, of a version that a request asks for at least.
+    async fn answer<'a, T>(
+        &self,
+        request: &Request,
+        answer: impl Fn(Snapshot) -> Reading<'a, T>,
+    ) -> Result<T> {
+        if let Some(version) = request.min_version {
+            self.reach(version, MIN_VERSION_WAIT).await?;
+        }
+        self.read(answer).await
     }
 
     /// Reads all records, or those that a filter matches, a page at a time, in no particular order.
@@ -76,7 +113,13 @@ impl Collection {
         page: usize,
         filter: Option<Filter>,
     ) -> BoxFuture<'_, Result<Scan>> {
-        Box::pin(async move { Scan::new(self.matching(filter).await?, fetch, page) })
+        Box::pin(async move {
+            let filter = filter.as_ref();
+            self.read(|snapshot| {
+                Box::pin(async move { Scan::new(matching(snapshot, filter).await?, fetch, page) })
+            })
+            .await
+        })
     }
 
     /// The nearest records of one query.
@@ -84,13 +127,19 @@ impl Collection {
     /// # Errors
     /// `InvalidArgument` for a query that no record could equal, a knob that is out of range or does
     /// nothing for the collection's index, or a filter that is refused.
-    pub fn search(&self, query: Vec<f32>, mut request: Request) -> BoxFuture<'_, Result<Vec<Hit>>> {
+    pub fn search(&self, query: Vec<f32>, request: Request) -> BoxFuture<'_, Result<Vec<Hit>>> {
         Box::pin(async move {
             self.check_query(&query)?;
             request.check()?;
-            let snapshot = self.matching(request.filter.take()).await?;
-            let hits = snapshot.search(query, request.params).await?.pop().unwrap_or_default();
-            Ok(request.finish(hits))
+            let (query, request) = (&query, &request);
+            self.answer(request, |snapshot| {
+                Box::pin(async move {
+                    let snapshot = matching(snapshot, request.filter.as_ref()).await?;
+                    let mut found = snapshot.search(query.clone(), request.params).await?;
+                    Ok(request.finish(found.pop().unwrap_or_default()))
+                })
+            })
+            .await
         })
     }
 
@@ -102,7 +151,7 @@ impl Collection {
     pub fn search_batch(
         &self,
         queries: Vec<Vec<f32>>,
-        mut request: Request,
+        request: Request,
     ) -> BoxFuture<'_, Result<Vec<Vec<Hit>>>> {
         Box::pin(async move {
             for (number, query) in queries.iter().enumerate() {
@@ -110,9 +159,15 @@ impl Collection {
                     .map_err(|error| error.context(format!("query {number}")))?;
             }
             request.check()?;
-            let snapshot = self.matching(request.filter.take()).await?;
-            let answers = snapshot.search(queries.concat(), request.params).await?;
-            Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
+            let (queries, request) = (&queries, &request);
+            self.answer(request, |snapshot| {
+                Box::pin(async move {
+                    let snapshot = matching(snapshot, request.filter.as_ref()).await?;
+                    let answers = snapshot.search(queries.concat(), request.params).await?;
+                    Ok(answers.into_iter().map(|hits| request.finish(hits)).collect())
+                })
+            })
+            .await
         })
     }
 
@@ -127,13 +182,19 @@ impl Collection {
     pub fn search_groups(
         &self,
         query: Vec<f32>,
-        mut request: Request,
+        request: Request,
         grouping: Grouping,
     ) -> BoxFuture<'_, Result<Vec<Group>>> {
         Box::pin(async move {
             self.check_query(&query)?;
-            let snapshot = self.matching(request.filter.take()).await?;
-            snapshot.search_groups(&query, &request, &grouping).await
+            let (query, request, grouping) = (&query, &request, &grouping);
+            self.answer(request, |snapshot| {
+                Box::pin(async move {
+                    let snapshot = matching(snapshot, request.filter.as_ref()).await?;
+                    snapshot.search_groups(query, request, grouping).await
+                })
+            })
+            .await
         })
     }
 
@@ -145,9 +206,15 @@ impl Collection {
         Box::pin(async move {
             self.check_query(&query)?;
             request.check()?;
-            let snapshot = self.open_snapshot()?;
-            let bound = request.filter.clone().map(|filter| snapshot.bind(filter)).transpose()?;
-            snapshot.explain(query, &request, bound).await
+            let (query, request) = (&query, &request);
+            self.answer(request, |snapshot| {
+                Box::pin(async move {
+                    let filter = request.filter.clone();
+                    let bound = filter.map(|filter| snapshot.bind(filter)).transpose()?;
+                    snapshot.explain(query.clone(), request, bound).await
+                })
+            })
+            .await
         })
     }
 
@@ -162,6 +229,23 @@ impl Collection {
         most: usize,
         filter: Option<Filter>,
     ) -> BoxFuture<'a, Result<Vec<Facet>>> {
-        Box::pin(async move { self.matching(filter).await?.facet(field, most).await })
+        Box::pin(async move {
+            let filter = filter.as_ref();
+            self.read(|snapshot| {
+                Box::pin(async move { matching(snapshot, filter).await?.facet(field, most).await })
+            })
+            .await
+        })
+    }
+}
+
+/// What a filter leaves of what there is to read.
+async fn matching(snapshot: Snapshot, filter: Option<&Filter>) -> Result<Snapshot> {
+    match filter {
+        None => Ok(snapshot),
+        Some(filter) => {
+            let bound = snapshot.bind(filter.clone())?;
+            snapshot.only(&bound).await
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use vecgo_format::{Config, Index, Quantization, SegmentRef};
 use vecgo_io::MemoryStats;
 
-use super::Collection;
+use super::{Collection, Lag};
 use crate::index::GraphBuild;
 use crate::memtable::Memtable;
 use crate::segment::LiveSegment;
@@ -21,6 +21,8 @@ pub struct Stats {
     pub dead_rows: u64,
     /// The last committed version, 0 before the first.
     pub version: u64,
+    /// How far a replica is behind the writer; `None` for the writer itself, and for one version.
+    pub lag: Option<Lag>,
     /// Sequence number of the last write visible here.
     pub sequence: u64,
     /// Rows in memtables.
@@ -140,6 +142,7 @@ impl Collection {
             records: snapshot.count(),
             dead_rows: snapshot.rows().saturating_sub(snapshot.count()),
             version: snapshot.view.version,
+            lag: self.lag(),
             sequence,
             memtable_rows: tables.iter().map(|table| table.rows_at(sequence) as u64).sum(),
             memtable_bytes: tables.iter().map(|table| memory_bytes(table) as u64).sum(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use vecgo_io::{Env, PutOutcome, StoreError, StoreErrorKind, StoreExt};
+use vecgo_io::{Env, PutOutcome, StoreError, StoreErrorKind};
 
 use crate::{Error, ErrorKind, Result};
 

@@ -6,7 +6,7 @@ mod kept;
 use std::collections::BTreeMap;
 
 use vecgo_format::{CollectionNames, FormatError, Manifest, number_of};
-use vecgo_io::{Listed, Store, StoreExt};
+use vecgo_io::{Listed, Store};
 
 pub(crate) use decide::{Decided, decide};
 pub use kept::VersionInfo;
@@ -63,9 +63,13 @@ pub(crate) async fn read(
     names: CollectionNames,
     key: &str,
 ) -> Result<Committed> {
-    let bytes = store.get(key).await?;
+    decode(names, key, &store.get(key).await?)
+}
+
+/// The version that these bytes are, which were found under a key.
+pub(crate) fn decode(names: CollectionNames, key: &str, bytes: &[u8]) -> Result<Committed> {
     let decoded = number_of(key).and_then(|number| {
-        let (manifest, checksum) = Manifest::decode(&bytes)?;
+        let (manifest, checksum) = Manifest::decode(bytes)?;
         if (manifest.number, manifest.collection) != (number, names.0) {
             let detail = format!("it is version {} of {}", manifest.number, manifest.collection);
             return Err(FormatError::Invalid { what: "manifest", offset: 0, detail });

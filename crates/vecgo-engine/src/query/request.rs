@@ -12,6 +12,9 @@ pub struct Request {
     pub params: SearchParams,
     /// Only records that this matches.
     pub filter: Option<Filter>,
+    /// Only at this version or a later one. A replica that is not there yet waits for it, and fails after ten
+    /// seconds.
+    pub min_version: Option<u64>,
     /// Only hits of at least this score.
     pub min_score: Option<f32>,
     /// Which fields of the metadata are returned.

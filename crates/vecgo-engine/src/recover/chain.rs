@@ -1,13 +1,19 @@
 //! Which logs make up the collection: each header says where the one before it ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use vecgo_format::{CollectionNames, FormatError, LogHeader, LogPosition, LogRange, LogReader};
-use vecgo_io::{Object, StoreErrorKind, StoreExt};
+use vecgo_io::{HeldObject, Object, SpawnExt, StoreErrorKind};
 
 use super::{Bound, Extent, Recovered, Source};
 use crate::manifest::named_is_missing;
 use crate::{Error, ErrorKind, Result};
+
+/// Logs that are asked for by number without a look at which there are.
+const MOST_UNSEEN: u64 = 4096;
+/// Logs that are opened at a time.
+const AT_A_TIME: usize = 32;
 
 /// A log with a whole header.
 struct Link {
@@ -72,10 +78,49 @@ impl Source<'_> {
         last: u64,
         recovered: &mut Recovered,
     ) -> Result<Logs> {
-        let store = &*self.env.store;
         let (first, mut epoch) = range.map_or((1, 0), |range| (range.first, range.epoch));
         let mut logs = Logs::default();
-        for listed in store.list(&self.names.logs()).await? {
+        let numbers = match (self.extent, range) {
+            // A version names its logs.
+            (Extent::Version, Some(_)) if last.saturating_sub(first) < MOST_UNSEEN => {
+                (first..=last).collect()
+            }
+            _ => self.log_numbers(recovered).await?,
+        };
+        let wanted = numbers.into_iter().filter(|number| (first..=last).contains(number));
+        for (number, object) in self.open_logs(wanted.collect()).await? {
+            let key = self.names.log(number);
+            let length = usize::try_from(object.length()).unwrap_or(usize::MAX);
+            let mut bytes = vec![0u8; LogHeader::BYTES.min(length)];
+            object.read_into(0, &mut bytes).await?;
+            match LogReader::open(&bytes).map(|reader| *reader.header()) {
+                Ok(header) => {
+                    check_owner(self.names, &key, &header)?;
+                    if header.epoch < epoch {
+                        continue;
+                    }
+                    epoch = header.epoch;
+                    recovered.next_epoch = recovered.next_epoch.max(epoch.saturating_add(1));
+                    logs.whole.insert(number, Link { key, header, object });
+                }
+                // Where logs are put whole none is ever cut short.
+                Err(error) if self.env.logs.is_none() => return Err(Error::format(&key, error)),
+                Err(error @ FormatError::Version { .. }) => {
+                    return Err(Error::format(&key, error));
+                }
+                Err(_) => {
+                    let bytes = self.env.store.get(&key).await?;
+                    logs.broken.insert(number, LogReader::durable_despite_header(&bytes));
+                }
+            }
+        }
+        Ok(logs)
+    }
+
+    /// The numbers of the logs there are. Leaves in `recovered` which are free.
+    async fn log_numbers(&self, recovered: &mut Recovered) -> Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for listed in self.env.store.list(&self.names.logs()).await? {
             // A file of another name is not ours and does not stop us.
             let number = self.names.log_number(&listed.key).ok();
             let Some(number) = number.filter(|n| self.names.log(*n) == listed.key) else {
@@ -85,40 +130,38 @@ impl Source<'_> {
             if number == recovered.free_log {
                 recovered.free_log += 1;
             }
-            if number < first || number > last {
-                continue;
-            }
-            let object = match store.open(&listed.key).await {
-                Err(error) if error.kind() == StoreErrorKind::NotFound => continue,
-                object => object?,
-            };
-            let length = usize::try_from(object.length()).unwrap_or(usize::MAX);
-            let mut bytes = vec![0u8; LogHeader::BYTES.min(length)];
-            object.read_into(0, &mut bytes).await?;
-            match LogReader::open(&bytes).map(|reader| *reader.header()) {
-                Ok(header) => {
-                    check_owner(self.names, &listed.key, &header)?;
-                    if header.epoch < epoch {
-                        continue;
-                    }
-                    epoch = header.epoch;
-                    recovered.next_epoch = recovered.next_epoch.max(epoch.saturating_add(1));
-                    logs.whole.insert(number, Link { key: listed.key, header, object });
-                }
-                // Where logs are put whole none is ever cut short.
-                Err(error) if self.env.logs.is_none() => {
-                    return Err(Error::format(&listed.key, error));
-                }
-                Err(error @ FormatError::Version { .. }) => {
-                    return Err(Error::format(&listed.key, error));
-                }
-                Err(_) => {
-                    let bytes = store.get(&listed.key).await?;
-                    logs.broken.insert(number, LogReader::durable_despite_header(&bytes));
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+
+    /// Opens those of some logs that are there. Where logs are put whole they are read at once, many at a
+    /// time.
+    async fn open_logs(&self, numbers: Vec<u64>) -> Result<Vec<(u64, Box<dyn Object>)>> {
+        let mut opened = Vec::new();
+        for some in numbers.chunks(AT_A_TIME) {
+            let open = some.iter().map(|number| {
+                let (number, key) = (*number, self.names.log(*number));
+                let (store, whole) = (Arc::clone(&self.env.store), self.env.logs.is_none());
+                self.env.spawn.start(async move {
+                    let object = match whole {
+                        true => store.get(&key).await.map(|bytes| {
+                            Box::new(HeldObject::new(key, bytes.into())) as Box<dyn Object>
+                        }),
+                        false => store.open(&key, None).await,
+                    };
+                    (number, object)
+                })
+            });
+            for task in open.collect::<Vec<_>>() {
+                let (number, object) = task.await.ok_or_else(Error::closed)?;
+                match object {
+                    Err(error) if error.kind() == StoreErrorKind::NotFound => {}
+                    object => opened.push((number, object?)),
                 }
             }
         }
-        Ok(logs)
+        Ok(opened)
     }
 
     fn no_log(&self, number: u64, named_by: &str) -> Error {

@@ -12,7 +12,7 @@ use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
     Previous, SegmentRef,
 };
-use vecgo_io::{Env, StoreExt, Use};
+use vecgo_io::{Env, Use};
 
 pub(crate) use chain::check_owner;
 

@@ -58,7 +58,7 @@ impl Segment {
     /// Opens the object, and keeps it open: where the store can, it stays readable when deleted.
     pub(crate) async fn open(source: SegmentSource, named: &SegmentRef) -> Result<Self> {
         let key = source.names.segment(named.object.name);
-        let object = source.store.open(&key).await?;
+        let object = source.store.open(&key, Some(named.object.length)).await?;
         if object.length() != named.object.length {
             let detail =
                 format!("object of {} bytes, expected {}", object.length(), named.object.length);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vecgo_format::{CollectionNames, FormatError, ObjectName, Pin as PinObject};
-use vecgo_io::{BoxFuture, Env, StoreErrorKind, StoreExt};
+use vecgo_io::{BoxFuture, Env, StoreErrorKind};
 
 use crate::collection::Shared;
 use crate::{Collection, Error, Result, manifest};

@@ -43,8 +43,8 @@ impl Store for Trapped {
         self.store.create(key)
     }
 
-    fn open<'a>(&'a self, key: &'a str) -> Answer<'a, Box<dyn Object>> {
-        self.store.open(key)
+    fn open<'a>(&'a self, key: &'a str, length: Option<u64>) -> Answer<'a, Box<dyn Object>> {
+        self.store.open(key, length)
     }
 
     fn list<'a>(&'a self, prefix: &'a str) -> Answer<'a, Vec<Listed>> {

@@ -76,7 +76,7 @@ async fn grows_after_a_sync(store: &dyn Store, logs: &dyn Logs) {
         expected.extend_from_slice(&bytes);
         log.sync().await.expect("sync");
         assert!(get(store, &key(1)).await == expected, "after sync {round}");
-        opened.push((store.open(&key(1)).await.expect("open"), expected.len()));
+        opened.push((store.open(&key(1), None).await.expect("open"), expected.len()));
     }
     for (object, length) in opened {
         let mut out = vec![0; length];

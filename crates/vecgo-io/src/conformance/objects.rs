@@ -7,7 +7,7 @@ async fn create(store: &dyn Store, key: &str) -> Box<dyn ObjectWriter> {
 }
 
 async fn open(store: &dyn Store, key: &str) -> Box<dyn Object> {
-    store.open(key).await.unwrap_or_else(|error| panic!("open: {error}"))
+    store.open(key, None).await.unwrap_or_else(|error| panic!("open: {error}"))
 }
 
 async fn read(object: &dyn Object, offset: u64, length: usize) -> Vec<u8> {
@@ -53,7 +53,7 @@ pub(super) async fn dropped_writer_leaves_nothing(store: &dyn Store) {
 }
 
 pub(super) async fn large_object(store: &dyn Store) {
-    let body = pattern((6 << 20) + 12_345);
+    let body = pattern((17 << 20) + 12_345);
     let mut writer = create(store, "large/object").await;
     let mut rest = &body[..];
     for size in [1, 4_095, 4_097, 65_537, 1, 999_983, 17].into_iter().cycle() {
@@ -192,7 +192,7 @@ pub async fn deleted_object_stays_readable(store: &dyn Store) {
 pub(super) async fn keys_are_no_folders(store: &dyn Store) {
     put(store, "top/folder/object", b"bytes").await;
     for key in ["top/folder", "top/folder/object/below"] {
-        let error = store.open(key).await.expect_err(key);
+        let error = store.open(key, None).await.expect_err(key);
         assert_eq!(error.kind(), StoreErrorKind::NotFound, "open: {error}");
         store.delete(key).await.unwrap_or_else(|error| panic!("delete: {error}"));
     }

@@ -30,11 +30,11 @@ pub(super) async fn first_put_wins(store: &dyn Store) {
 }
 
 /// In a folder that is not there yet, so that a directory store's writers race for that too.
-pub(super) async fn one_of_many_wins(store: Arc<dyn Store>) {
+pub(super) async fn one_of_many_wins(store: Arc<dyn Store>, races: u32) {
     const WRITERS: u8 = 16;
     const LENGTH: usize = 10_000;
     let threads = ThreadPool::new().expect("threads");
-    for round in 0..16 {
+    for round in 0..races {
         let key = format!("race/{round}/folder/00000000000000000001");
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {

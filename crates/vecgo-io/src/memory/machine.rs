@@ -10,8 +10,8 @@ const ARENA_BYTES: u64 = 64 << 20;
 const THREADS: u64 = 6;
 
 /// Bytes that a database of this process should make do with: three quarters of the memory that the
-/// machine has and its control groups allow, and of the address space that is left when each thread
-/// has what the allocator sets aside for it.
+/// machine has and its control groups allow, and of the address space that is left when the program
+/// and each thread, for which the allocator sets some aside, have theirs.
 pub(crate) fn memory_of_machine() -> u64 {
     let info = rustix::system::sysinfo();
     let physical = (info.totalram as u64).saturating_mul(u64::from(info.mem_unit.max(1)));
@@ -22,9 +22,17 @@ pub(crate) fn memory_of_machine() -> u64 {
     let address_space = limits.into_iter().flatten().min().map_or(u64::MAX, |limit| {
         let threads =
             thread::available_parallelism().map_or(1, |cores| cores.get() as u64) + THREADS;
-        limit.saturating_sub(ARENA_BYTES.saturating_mul(threads)).max(limit / 6)
+        let taken = ARENA_BYTES.saturating_mul(threads).saturating_add(address_space_taken());
+        limit.saturating_sub(taken).max(limit / 6)
     });
     memory.min(address_space) / 4 * 3
+}
+
+/// Bytes of it that this process takes as it is: the program and its libraries.
+fn address_space_taken() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
 }
 
 /// The least limit of the control groups named in `groups`, the contents of `/proc/self/cgroup`, and

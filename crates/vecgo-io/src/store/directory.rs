@@ -204,7 +204,11 @@ impl Store for DirectoryStore {
         })
     }
 
-    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        _length: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
             let file = self.disk.open(key).map_err(|error| StoreError::new(key, error))?;
             let length = file.length().map_err(|error| StoreError::new(key, error))?;

@@ -51,11 +51,15 @@ impl Store for MemoryStore {
         })
     }
 
-    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        _length: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
             let body = self.state.lock().objects.get(key).cloned();
             let body = body.ok_or_else(|| StoreError::new(key, io::ErrorKind::NotFound.into()))?;
-            Ok(Box::new(MemoryObject { key: key.to_owned(), body }) as Box<dyn Object>)
+            Ok(Box::new(HeldObject::new(key, body)) as Box<dyn Object>)
         })
     }
 
@@ -130,13 +134,21 @@ impl Drop for MemoryWriter {
     }
 }
 
+/// An object that is held in memory, whole.
 #[derive(Debug)]
-struct MemoryObject {
+pub struct HeldObject {
     key: String,
     body: Bytes,
 }
 
-impl Object for MemoryObject {
+impl HeldObject {
+    /// One with these bytes, which errors call so.
+    pub fn new(key: impl Into<String>, body: Bytes) -> Self {
+        Self { key: key.into(), body }
+    }
+}
+
+impl Object for HeldObject {
     fn length(&self) -> u64 {
         self.body.len() as u64
     }

@@ -1,15 +1,21 @@
 //! Objects: written once under a name, then read or deleted.
 
+#[cfg(feature = "buckets")]
+mod bucket;
 mod directory;
 mod memory;
+mod requests;
 
 use std::fmt::Debug;
 use std::ops::Range;
 
 use bytes::Bytes;
 
+#[cfg(feature = "buckets")]
+pub use bucket::BucketStore;
 pub use directory::DirectoryStore;
-pub use memory::MemoryStore;
+pub use memory::{HeldObject, MemoryStore};
+pub use requests::{RequestCounts, Requests};
 
 use crate::{BoxFuture, DiskLock, StoreError};
 
@@ -49,9 +55,27 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Opens an object. Where the store can, it stays readable when it is deleted.
     ///
+    /// Its length, if it is known, saves the question to a store that is reached over a network. That
+    /// it is not there, or not as long, is then found out by whoever reads it.
+    ///
     /// # Errors
     /// Of kind `NotFound` if there is none.
-    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>>;
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        length: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>>;
+
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Object::read_into`].
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
+        Box::pin(async move {
+            let object = self.open(key, None).await?;
+            read_range(&*object, key, 0..object.length()).await
+        })
+    }
 
     /// The objects whose keys begin with `prefix`, which ends in `/`, sorted by key. What a store
     /// that may be written lists is durable, whoever put it, and what it does not list is gone for
@@ -73,6 +97,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// What was asked of it, where each question costs money and time.
+    fn requests(&self) -> Option<&Requests> {
+        None
+    }
 
     /// Bytes that can still be written, where there is an end to them and it is known.
     fn free_space(&self) -> Option<u64> {
@@ -157,22 +186,6 @@ pub struct Listed {
 pub struct StoreLock {
     _guard: Box<dyn DiskLock>,
 }
-
-/// What can be said in terms of [`Store`].
-pub trait StoreExt: Store {
-    /// Reads a whole object.
-    ///
-    /// # Errors
-    /// As [`Store::open`] and [`Object::read_into`].
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
-        Box::pin(async move {
-            let object = self.open(key).await?;
-            read_range(&*object, key, 0..object.length()).await
-        })
-    }
-}
-
-impl<S: Store + ?Sized> StoreExt for S {}
 
 /// Reads a range of an object into fresh memory; one that does not fit is an error.
 ///

@@ -144,6 +144,11 @@ impl SimBucket {
         state
     }
 
+    fn body(&self, key: &str) -> Result<Bytes, StoreError> {
+        let body = self.state().objects.get(key).cloned();
+        body.ok_or_else(|| StoreError::new(key, io::ErrorKind::NotFound.into()))
+    }
+
     fn put(&self, key: &str, body: Bytes, fault: Option<RequestFault>) -> PutResult {
         let unknown = || Ok(PutOutcome::Unknown(no_answer(key)));
         let mut state = self.state();
@@ -226,13 +231,27 @@ impl Store for SimBucket {
         })
     }
 
-    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        length: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
-            self.ask("open", key).await?;
-            let length = self.state().objects.get(key).map(|body| body.len() as u64);
-            let length =
-                length.ok_or_else(|| StoreError::new(key, io::ErrorKind::NotFound.into()))?;
+            let length = match length {
+                Some(length) => length,
+                None => {
+                    self.ask("open", key).await?;
+                    self.body(key)?.len() as u64
+                }
+            };
             Ok(Box::new(BucketObject::new(self.clone(), key, length)) as Box<dyn Object>)
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Vec<u8>, StoreError>> {
+        Box::pin(async move {
+            self.ask("get", key).await?;
+            Ok(self.body(key)?.to_vec())
         })
     }
 

@@ -32,10 +32,7 @@ impl Object for BucketObject {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             self.bucket.ask("read", &self.key).await?;
-            let state = self.bucket.state();
-            let body = state.objects.get(&self.key);
-            let body =
-                body.ok_or_else(|| StoreError::new(&self.key, io::ErrorKind::NotFound.into()))?;
+            let body = self.bucket.body(&self.key)?;
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             let bytes = body.get(start..).and_then(|tail| tail.get(..out.len()));
             let ends_first = || StoreError::new(&self.key, io::ErrorKind::UnexpectedEof.into());

@@ -82,10 +82,14 @@ impl<S: Store> Store for Interleaved<S> {
         })
     }
 
-    fn open<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        length: Option<u64>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
             self.pauses.pause().await;
-            self.store.open(key).await
+            self.store.open(key, length).await
         })
     }
 

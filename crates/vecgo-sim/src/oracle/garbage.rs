@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vecgo_format::{CollectionNames, Identity, LogHeader, Manifest, ObjectName, number_of};
-use vecgo_io::{Listed, Store, StoreExt};
+use vecgo_io::{Listed, Store};
 
 use crate::Violation;
 use crate::violation::Failure;

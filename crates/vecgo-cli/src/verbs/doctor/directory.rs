@@ -2,66 +2,17 @@
 
 use std::io;
 use std::path::Path;
-use std::thread::available_parallelism;
 use std::time::Instant;
 
-use serde_json::{Value, json};
-use vecgo::ErrorKind;
 use vecgo_io::{Disk, LocalDisk, LockAttempt};
-use vecgo_kernels::Level;
 
-use crate::Answer;
-use crate::args::Target;
-use crate::failure::Failure;
-use crate::output::{Output, bytes};
+use super::Finding;
+use crate::output::bytes;
 
 /// Syncs whose median is told.
 const SYNCS: usize = 15;
 
-struct Finding {
-    what: &'static str,
-    ok: bool,
-    found: String,
-}
-
-/// Checks what the directory and this machine can do. No database needs to be there.
-pub(crate) fn run(target: &Target, out: &Output) -> Result<Answer, Failure> {
-    if target.uri.to_str().is_some_and(|uri| uri.contains("://")) {
-        return Err(Failure::new(ErrorKind::Unsupported, "doctor checks directories so far"));
-    }
-    let mut findings = vec![cpu(), cores()];
-    findings.extend(directory(&target.uri));
-    let listed: Vec<Value> = findings
-        .iter()
-        .map(|finding| json!({"check": finding.what, "ok": finding.ok, "found": finding.found}))
-        .collect();
-    let ok = findings.iter().all(|finding| finding.ok);
-    out.object(&json!({"ok": ok, "checks": listed}));
-    for Finding { what, ok, found } in &findings {
-        out.line(format!("{} {what:<12} {found}", if *ok { "ok  " } else { "FAIL" }));
-    }
-    Ok(if ok { Answer::Yes } else { Answer::No })
-}
-
-fn cpu() -> Finding {
-    let available: Vec<&str> =
-        Level::ALL.iter().filter(|level| level.is_available()).map(|level| level.name()).collect();
-    let asked = std::env::var("VECGO_SIMD").ok();
-    match Level::select(asked.as_deref()) {
-        Ok(level) => {
-            let found = format!("{} of {}", level.name(), available.join(", "));
-            Finding { what: "kernels", ok: true, found }
-        }
-        Err(error) => Finding { what: "kernels", ok: false, found: format!("VECGO_SIMD: {error}") },
-    }
-}
-
-fn cores() -> Finding {
-    let cores = available_parallelism().map_or(1, usize::from);
-    Finding { what: "cores", ok: true, found: cores.to_string() }
-}
-
-fn directory(root: &Path) -> Vec<Finding> {
+pub(super) fn probe(root: &Path) -> Vec<Finding> {
     // A directory that is not there yet is made by the first write: its parent tells.
     let there = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let probe = there.join(format!(".vecgo-doctor-{}", std::process::id()));

@@ -1,0 +1,234 @@
+//! Following a writer: a replica moves on from version to version, never back.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_lock::Mutex as AsyncMutex;
+use parking_lot::Mutex;
+use vecgo_io::{BoxFuture, StoreErrorKind};
+
+use super::{Collection, Role, Shared};
+use crate::manifest::{self, Committed};
+use crate::recover::Extent;
+use crate::{Error, ErrorKind, Result};
+
+/// How long a look at all versions there are is trusted to have shown where the next one would be. A
+/// version that came and was deleted meanwhile is not found by its number.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
+
+/// Pauses while a version is waited for, each twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a replica follows.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// One at a time.
+    turn: AsyncMutex<()>,
+    seen: Mutex<Seen>,
+}
+
+/// What a replica knows of the versions there are.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The newest, whether it is shown or not.
+    newest: u64,
+    /// When the one shown was last known to be the newest.
+    at_newest: Option<Duration>,
+    /// When all versions were last listed.
+    looked: Option<Duration>,
+    failure: Option<Error>,
+}
+
+/// How far a replica is behind the writer.
+#[derive(Debug, Clone)]
+pub struct Lag {
+    /// Versions between the one that is read and the newest that was seen.
+    pub versions: u64,
+    /// How long ago the one that is read was last known to be the newest: the most by which answers are
+    /// out of date.
+    pub age: Duration,
+    /// Why the last look for a newer one came to nothing, if it did.
+    pub failure: Option<Error>,
+}
+
+fn number(committed: &Option<Committed>) -> u64 {
+    committed.as_ref().map_or(0, |committed| committed.manifest.number)
+}
+
+impl Collection {
+    /// Moves a replica on to the newest version, and gives that version. Never goes back. On the
+    /// writer, which sees everything at once, it gives the last committed version.
+    ///
+    /// # Errors
+    /// What reading the store can meet; the replica then stays where it was.
+    pub fn refresh(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let Role::Replica(following) = &self.role else { return Ok(self.version()) };
+            let _one_at_a_time = following.turn.lock().await;
+            following.refresh(&self.shared).await
+        })
+    }
+
+    /// Waits until a version or a later one is read, for so long at most, and gives that version. A
+    /// replica looks for it; the writer reads what it has committed.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not there in time; what reading the store can meet.
+    pub fn reach(&self, version: u64, within: Duration) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let clock = &self.shared.env.clock;
+            let (deadline, mut pause) = (clock.monotonic() + within, FIRST_PAUSE);
+            loop {
+                let found = self.version();
+                if found >= version {
+                    return Ok(found);
+                }
+                let found = self.refresh().await?;
+                let left = deadline.saturating_sub(clock.monotonic());
+                if found < version && left.is_zero() {
+                    let message = format!("version {version} is not there yet; {found} is");
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+                if found < version {
+                    clock.sleep(pause.min(left)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        })
+    }
+
+    /// How far a replica is behind; `None` for a writer, and for one version.
+    pub(super) fn lag(&self) -> Option<Lag> {
+        let Role::Replica(following) = &self.role else { return None };
+        let seen = following.seen.lock();
+        let now = self.shared.env.clock.monotonic();
+        Some(Lag {
+            versions: seen.newest.saturating_sub(self.version()),
+            age: now.saturating_sub(seen.at_newest.unwrap_or_default()),
+            failure: seen.failure.clone(),
+        })
+    }
+
+    /// Has a replica look for the newest version every so often, for as long as anybody holds it.
+    pub(super) fn follow(&self, every: Duration) {
+        let Role::Replica(following) = &self.role else { return };
+        let follower = Follower {
+            shared: Arc::downgrade(&self.shared),
+            following: Arc::downgrade(following),
+            every,
+        };
+        self.shared.env.spawn.spawn(Box::pin(follower.run()));
+    }
+
+    /// What is read is not there any more. Whether a replica has moved on to a version where it is not
+    /// needed; if there is none, something is missing that should be there.
+    pub(super) async fn moves_on(&self, from: u64, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::VersionGone || !matches!(self.role, Role::Replica(_)) {
+            return Err(error);
+        }
+        match self.refresh().await? > from {
+            true => Ok(()),
+            false => {
+                let message = "the newest version names what is gone";
+                Err(error.with_kind(ErrorKind::Corruption).context(message))
+            }
+        }
+    }
+}
+
+impl Following {
+    /// Shows the newest version. For whoever has the turn.
+    async fn refresh(&self, shared: &Shared) -> Result<u64> {
+        let began = shared.env.clock.monotonic();
+        let moved = self.advance(shared).await;
+        let shown = shared.view.load().version;
+        let mut seen = self.seen.lock();
+        if moved.is_ok() && shown >= seen.newest {
+            seen.at_newest = Some(began);
+        }
+        seen.failure = moved.as_ref().err().cloned();
+        moved
+    }
+
+    async fn advance(&self, shared: &Shared) -> Result<u64> {
+        let began = shared.env.clock.monotonic();
+        let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
+        self.seen.lock().looked = Some(began);
+        loop {
+            let current = shared.view.load_full();
+            let newest = number(&committed);
+            {
+                let mut seen = self.seen.lock();
+                seen.newest = seen.newest.max(newest);
+            }
+            if newest <= current.version && !current.memtables.is_empty() {
+                return Ok(current.version);
+            }
+            let source = shared.source(committed.as_ref(), Extent::Version);
+            match source.recover(&current.segments).await {
+                Ok(recovered) => {
+                    shared.show(committed.as_ref(), recovered);
+                    return Ok(shared.view.load().version);
+                }
+                // A writer deletes what it has replaced: look again while it moves on.
+                Err(error) if error.kind() == ErrorKind::Corruption => {
+                    committed = manifest::newest(&*shared.env.store, shared.names).await?;
+                    if number(&committed) <= newest {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The same if there may be a newer one: where that was looked for a moment ago, the next number is
+    /// asked for, which costs less than a listing.
+    async fn poll(&self, shared: &Shared) -> Result<()> {
+        let now = shared.env.clock.monotonic();
+        let looked = self.seen.lock().looked;
+        if looked.is_some_and(|looked| now < looked + LOOK_AFTER) {
+            let next = shared.view.load().version + 1;
+            let key = shared.names.manifest(next);
+            match shared.env.store.get(&key).await {
+                Err(error) if error.kind() == StoreErrorKind::NotFound => {
+                    let mut seen = self.seen.lock();
+                    (seen.at_newest, seen.failure) = (Some(now), None);
+                    return Ok(());
+                }
+                // Whatever it says, a look at all tells more.
+                _ => {}
+            }
+        }
+        self.refresh(shared).await.map(drop)
+    }
+}
+
+/// What looks for new versions in the background.
+struct Follower {
+    shared: Weak<Shared>,
+    following: Weak<Following>,
+    every: Duration,
+}
+
+impl Follower {
+    async fn run(self) {
+        loop {
+            let Some(clock) = self.shared.upgrade().map(|shared| Arc::clone(&shared.env.clock))
+            else {
+                return;
+            };
+            clock.sleep(self.every).await;
+            let (Some(shared), Some(following)) = (self.shared.upgrade(), self.following.upgrade())
+            else {
+                return;
+            };
+            let _one_at_a_time = following.turn.lock().await;
+            // What went wrong is told by `stats`, and tried again.
+            if let Err(error) = following.poll(&shared).await {
+                following.seen.lock().failure = Some(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Real servers to test buckets on: installed in the build's folder, started by the tests.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::{Program, cargo, program};
+use crate::{Outcome, workspace};
+
+/// What is installed by Python's installer.
+const PYTHON: &str = "crates/vecgo-stores/servers/requirements.txt";
+/// What is installed by Node's.
+const NODE: &str = "azurite@3.35.0";
+/// The tests that want them.
+const TESTS: [&str; 2] = ["servers", "one_writer"];
+
+/// Installs the servers, unless they are there, and runs the tests that want them.
+pub(crate) fn run(closing: &mut Vec<String>) -> Outcome {
+    let place = workspace::target()?.join("stores");
+    let [weed, moto, azurite] = install(&place)?;
+    let tests = TESTS.iter().fold(cargo("test"), |tests, test| tests.args(["--test", test]));
+    let tests = tests.env("VECGO_WEED", weed).env("VECGO_MOTO", moto);
+    tests.env("VECGO_AZURITE", azurite).env("VECGO_REQUIRE_STORES", "1").run_tests(closing)
+}
+
+fn install(place: &Path) -> Outcome<[PathBuf; 3]> {
+    let bin = place.join("python/bin");
+    let [weed, moto] = ["weed", "moto_server"].map(|name| bin.join(name));
+    if !weed.exists() || !moto.exists() {
+        let venv = place.join("python");
+        program("python3").args(["-m", "venv"]).args([&venv]).run()?;
+        let pip = bin.join("pip").to_string_lossy().into_owned();
+        program(&pip).args(["install", "--quiet", "--requirement", PYTHON]).run()?;
+    }
+    let azurite = place.join("node_modules/.bin/azurite-blob");
+    if !azurite.exists() {
+        npm(place).args(["--no-audit", "--no-fund", "--silent", NODE]).run()?;
+    }
+    Ok([weed, moto, azurite])
+}
+
+fn npm(place: &Path) -> Program {
+    program("npm").args(["install", "--prefix"]).args([place])
+}
