@@ -22,6 +22,12 @@ pub(crate) struct Args {
     /// Most memory to take; most of what the machine has, or this process may take, without it.
     #[arg(long, global = true, value_name = "BYTES")]
     pub(crate) memory_limit: Option<u64>,
+    /// Keep what is read from a bucket in this directory, for the next time too.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Bytes of that directory (1 GiB).
+    #[arg(long, global = true, value_name = "BYTES", default_value_t = 1 << 30, hide_default_value = true)]
+    pub(crate) cache_size: u64,
 }
 
 /// What a verb works on.
@@ -30,14 +36,19 @@ pub(crate) struct Target {
     pub(crate) uri: PathBuf,
     pub(crate) collection: String,
     pub(crate) memory_limit: Option<u64>,
+    pub(crate) cache: Option<(PathBuf, u64)>,
 }
 
 impl Target {
     /// The database, about to be opened.
     pub(crate) fn open(&self) -> vecgo::Open {
         let open = vecgo::open(&self.uri);
-        match self.memory_limit {
+        let open = match self.memory_limit {
             Some(bytes) => open.memory_limit(bytes),
+            None => open,
+        };
+        match &self.cache {
+            Some((directory, bytes)) => open.cache_dir(directory, *bytes),
             None => open,
         }
     }
@@ -389,6 +400,7 @@ impl Args {
             Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => PathBuf::new(),
         };
         let (collection, memory_limit) = (self.collection.clone(), self.memory_limit);
-        Target { uri, collection, memory_limit }
+        let cache = self.cache_dir.clone().map(|directory| (directory, self.cache_size));
+        Target { uri, collection, memory_limit, cache }
     }
 }

@@ -36,6 +36,8 @@ mod verify;
 mod write;
 
 pub use catalogue::{CollectionInfo, Database};
+pub use vecgo_io::RequestCounts;
+
 pub use collection::{Collection, Lag, SegmentStats, SegmentWritten, Stats};
 pub use error::{Error, ErrorKind, Result};
 pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, MAX_FILTER_NODES, Op, Operand};

@@ -56,6 +56,10 @@ impl Limits {
     }
 }
 
+/// Most memory for pages of a bucket.
+#[cfg(feature = "buckets")]
+const MOST_PAGES_BYTES: u64 = 32 << 20;
+
 impl Default for Limits {
     fn default() -> Self {
         Self { memory: None, wait: Duration::from_secs(10), cache: 256 << 20 }
@@ -108,9 +112,14 @@ impl Env {
         scheme: &str,
         rest: &str,
         options: &[(String, String)],
-        limits: Limits,
+        directory: Option<(std::path::PathBuf, u64)>,
+        mut limits: Limits,
     ) -> Result<Self, OpenError> {
-        let store = Arc::new(crate::BucketStore::open(scheme, rest, options)?);
+        // A part of what there is for blocks goes to pages as they come, of which blocks are made.
+        let memory = (limits.cache / 8).min(MOST_PAGES_BYTES);
+        limits.cache -= memory;
+        let cache = crate::PageCache { memory, directory };
+        let store = Arc::new(crate::BucketStore::open(scheme, rest, options, &cache)?);
         let rand = Arc::new(SystemRand::new().map_err(OpenError::System)?);
         Self::of_machine(store, None, rand, limits)
     }

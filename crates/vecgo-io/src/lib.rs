@@ -31,12 +31,12 @@ pub use log::{Log, Logs};
 pub use memory::{Charge, Memory, MemoryStats, OutOfMemory, Use, Wait};
 pub use rand::{Rand, SystemRand};
 pub use spawn::{Spawn, SpawnExt, Task, ThreadPool};
-#[cfg(feature = "buckets")]
-pub use store::BucketStore;
 pub use store::{
     Access, DirectoryStore, HeldObject, Listed, MemoryStore, Object, ObjectWriter, PutOutcome,
     RequestCounts, Requests, Store, StoreLock, read_range,
 };
+#[cfg(feature = "buckets")]
+pub use store::{BucketStore, PageCache};
 
 /// A future on the heap, as the object-safe seams return them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
 use tempfile::TempDir;
-use vecgo_io::{BucketStore, OpenError, Store};
+use vecgo_io::{BucketStore, OpenError, PageCache, Store};
 
 use crate::azure;
 
@@ -144,7 +144,12 @@ impl Server {
     /// # Errors
     /// [`OpenError`].
     pub fn bucket(&self, prefix: &str) -> Result<BucketStore, OpenError> {
-        BucketStore::open(self.scheme(), &format!("test/{prefix}"), &self.options())
+        BucketStore::open(
+            self.scheme(),
+            &format!("test/{prefix}"),
+            &self.options(),
+            &PageCache::default(),
+        )
     }
 
     /// Waits until there is a bucket.

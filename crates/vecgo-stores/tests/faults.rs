@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::future::block_on;
 use vecgo::{Config, ErrorKind, Id, Metric, Record};
-use vecgo_io::{BucketStore, PutOutcome, Store, StoreErrorKind};
+use vecgo_io::{BucketStore, PageCache, PutOutcome, Store, StoreErrorKind};
 use vecgo_stores::{Fake, Fault, Trouble};
 
 /// What may become of a put.
@@ -40,7 +40,8 @@ fn record(id: u64) -> Record {
 #[test]
 fn an_answer_that_is_lost_is_in_doubt() {
     let fake = Fake::start().unwrap();
-    let store = BucketStore::open("s3", "test/doubt", &fake.options()).unwrap();
+    let store =
+        BucketStore::open("s3", "test/doubt", &fake.options(), &PageCache::default()).unwrap();
     for (number, fault) in FAULTS.into_iter().enumerate() {
         let key = format!("log/{number}");
         fake.set_trouble(Trouble::Deciding(0, fault));
@@ -126,7 +127,8 @@ fn every_fault_at_every_read() {
 #[test]
 fn a_short_body_is_an_error() {
     let fake = Fake::start().unwrap();
-    let store = BucketStore::open("s3", "test/short", &fake.options()).unwrap();
+    let store =
+        BucketStore::open("s3", "test/short", &fake.options(), &PageCache::default()).unwrap();
     block_on(store.put_if_absent("segment/1", vec![7; 1000].into())).unwrap();
     let object = block_on(store.open("segment/1", Some(1000))).unwrap();
     fake.set_trouble(Trouble::Reading(0, Fault::Shorter));
@@ -151,7 +153,8 @@ fn a_store_that_overwrites_is_refused() {
 #[test]
 fn an_upload_given_up_leaves_nothing() {
     let fake = Fake::start().unwrap();
-    let store = BucketStore::open("s3", "test/parts", &fake.options()).unwrap();
+    let store =
+        BucketStore::open("s3", "test/parts", &fake.options(), &PageCache::default()).unwrap();
     let mut writer = block_on(store.create("segment/1")).unwrap();
     block_on(writer.write(&vec![1; 20 << 20])).unwrap();
     assert_eq!(fake.unfinished(), 1);

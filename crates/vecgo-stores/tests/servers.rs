@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use vecgo_io::{BucketStore, Store, conformance};
+use vecgo_io::{BucketStore, PageCache, Store, conformance};
 use vecgo_stores::{Fake, Site};
 
 /// Of sixteen writers each. The losers of one wait for seconds on SeaweedFS.
@@ -23,7 +23,8 @@ fn fake() {
     let make = || {
         made.set(made.get() + 1);
         let rest = format!("test/some where/{}", made.get());
-        Arc::new(BucketStore::open("s3", &rest, &fake.options()).unwrap()) as Arc<dyn Store>
+        Arc::new(BucketStore::open("s3", &rest, &fake.options(), &PageCache::default()).unwrap())
+            as Arc<dyn Store>
     };
     block_on(conformance::store(RACES, make));
     assert_eq!(fake.unfinished(), 0, "parts are left of uploads that were given up");

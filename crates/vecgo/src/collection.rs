@@ -290,6 +290,16 @@ impl Collection {
         )
     }
 
+    /// Loads what searches read, and vectors as far as there is room for them, so that the first search does not
+    /// wait for it: from a bucket that may take seconds. Until then searches load what they need.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` if there is no memory for it.
+    pub fn warm(&self) -> Call<()> {
+        let inner = self.inner.clone();
+        Call::on(self.threads(), async move { inner.warm().await })
+    }
+
     /// How many records there are.
     pub fn count(&self) -> u64 {
         self.inner.count()

@@ -26,7 +26,7 @@ use crate::{
 pub fn open(uri: impl AsRef<Path>) -> Open {
     let (limits, options) = (Limits::default(), Options::default());
     let (uri, store_options) = (uri.as_ref().to_owned(), StoreOptions::default());
-    Open { uri, access: Access::Write, limits, options, store_options }
+    Open { uri, access: Access::Write, limits, options, store_options, cache_dir: None }
 }
 
 /// Options of a database about to be opened.
@@ -38,6 +38,7 @@ pub struct Open {
     limits: Limits,
     options: Options,
     store_options: StoreOptions,
+    cache_dir: Option<(PathBuf, u64)>,
 }
 
 /// Settings of a bucket, of which some are secret.
@@ -167,6 +168,14 @@ impl Open {
         self
     }
 
+    /// A directory of this machine that keeps up to so many bytes of what was read from a bucket, 16 MiB at
+    /// least. The next process finds what one leaves; of several at the same time each has a part of its own,
+    /// of as many bytes. It may be deleted whenever nobody has it open. Of no use where the data is local.
+    pub fn cache_dir(mut self, directory: impl AsRef<Path>, bytes: u64) -> Self {
+        self.cache_dir = Some((directory.as_ref().to_owned(), bytes));
+        self
+    }
+
     fn call(self) -> Call<Database> {
         Call::here(async move { self.open() })
     }
@@ -186,7 +195,8 @@ impl Open {
             Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, self.limits)?),
             #[cfg(feature = "buckets")]
             Some((scheme, rest)) if vecgo_io::BucketStore::knows(scheme) => {
-                Ok(Env::bucket(scheme, rest, &self.store_options.0, self.limits)?)
+                let directory = self.cache_dir.clone();
+                Ok(Env::bucket(scheme, rest, &self.store_options.0, directory, self.limits)?)
             }
             Some((scheme, _)) => Err(Error::new(
                 ErrorKind::Unsupported,

@@ -63,9 +63,9 @@ pub use vecgo_engine::{
     Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index, Lag,
     MAX_CANDIDATES, MAX_CLUSTERS, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
     MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan,
-    Quantization, RecallTarget, Record, Records, Result, Retention, Schema, SchemaError,
-    SegmentStats, SegmentWritten, Sizing, Stats, Update, Vacuumed, VerifyReport, VersionInfo,
-    WalSync,
+    Quantization, RecallTarget, Record, Records, RequestCounts, Result, Retention, Schema,
+    SchemaError, SegmentStats, SegmentWritten, Sizing, Stats, Update, Vacuumed, VerifyReport,
+    VersionInfo, WalSync,
 };
 
 /// The programs of README.md and of the guides of the library are compiled and run.
@@ -79,4 +79,6 @@ mod pages {
     struct Filters;
     #[doc = include_str!("../../../docs/schemas.md")]
     struct Schemas;
+    #[doc = include_str!("../../../docs/shared-storage.md")]
+    struct SharedStorage;
 }

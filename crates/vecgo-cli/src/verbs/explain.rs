@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use vecgo::{Explained, PartExplained};
 
 use super::filter_of;
+use super::inspect::{requests_json, requests_line};
 use super::search::{query, search, searched};
 use crate::Answer;
 use crate::args::{Search, Target};
@@ -22,8 +23,11 @@ pub(crate) fn run(target: &Target, args: &Search, out: &Output) -> Result<Answer
         }
         (None, None) => return Err(Failure::usage("--vector or --query-file is missing")),
     };
-    // What is loaded for the first search only is not what it costs; what a filter costs is.
-    search(&collection, &query, args, None).wait()?;
+    // What is loaded for the first search only is not what it costs; what a filter costs is. From a bucket
+    // that is what it costs whoever has not searched yet.
+    if collection.stats().requests.is_none() {
+        search(&collection, &query, args, None).wait()?;
+    }
     print(&search(&collection, &query, args, filter.as_ref()).explain().wait()?, out);
     Ok(Answer::Yes)
 }
@@ -59,6 +63,7 @@ fn print(explained: &Explained, out: &Output) {
         "filter_us": filter,
         "search_us": search,
         "parts": parts,
+        "requests": explained.requests.map(requests_json),
     }));
     out.line(format!("{} hits; filter {filter} us, search {search} us", explained.hits.len()));
     out.line(format!(
@@ -73,5 +78,8 @@ fn print(explained: &Explained, out: &Output) {
         out.line(format!(
             "{name:<12} {rows:>9} {dead:>8} {matched:>9} {effort:>8} {estimated:>9} {scored:>8} {reads:>6}  {plan:<11} {why}"
         ));
+    }
+    if let Some(requests) = explained.requests {
+        out.line(requests_line(requests));
     }
 }

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use vecgo::Index;
+use vecgo::{Index, RequestCounts};
 
 use super::collections::described;
 use super::{reader, reading};
@@ -38,6 +38,8 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
         "segment_bytes": segment_bytes,
         "segments": segments,
         "simd": stats.simd,
+        "requests": stats.requests.map(requests_json),
+        "disk_cache_bytes": stats.disk_cache_bytes,
     });
     described.extend(more.as_object().cloned().unwrap_or_default());
     out.object(&Value::Object(described));
@@ -58,7 +60,34 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
     }
     out.line(format!("memory limit  {}", bytes(stats.memory.limit)));
     out.line(format!("kernels       {}", stats.simd));
+    if let Some(requests) = stats.requests {
+        out.line(requests_line(requests));
+    }
     Ok(Answer::Yes)
+}
+
+/// What was asked of a bucket.
+pub(super) fn requests_json(requests: RequestCounts) -> Value {
+    json!({
+        "gets": requests.gets,
+        "puts": requests.puts,
+        "lists": requests.lists,
+        "deletes": requests.deletes,
+        "received_bytes": requests.received,
+        "sent_bytes": requests.sent,
+        "round_trips": requests.round_trips,
+        "dollars": requests.dollars(),
+    })
+}
+
+pub(super) fn requests_line(requests: RequestCounts) -> String {
+    let (count, trips) = (requests.requests(), requests.round_trips);
+    let (received, sent) = (bytes(requests.received), bytes(requests.sent));
+    let dollars = requests.dollars() * 1e6;
+    format!(
+        "requests      {count} in {trips} round trips, {received} received, {sent} sent; \
+         ${dollars:.2} a million times at the list prices of S3"
+    )
 }
 
 pub(crate) fn verify(target: &Target, out: &Output) -> Result<Answer, Failure> {

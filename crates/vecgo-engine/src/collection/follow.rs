@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use vecgo_io::{BoxFuture, StoreErrorKind};
 
 use super::{Collection, Role, Shared};
-use crate::manifest::{self, Committed};
+use crate::manifest::{self, Committed, Newest};
 use crate::recover::Extent;
 use crate::{Error, ErrorKind, Result};
 
@@ -153,16 +153,19 @@ impl Following {
 
     async fn advance(&self, shared: &Shared) -> Result<u64> {
         let began = shared.env.clock.monotonic();
-        let mut committed = manifest::newest(&*shared.env.store, shared.names).await?;
+        let current = shared.view.load_full();
+        let shown = (!current.memtables.is_empty()).then_some(current.version);
+        let found = manifest::newest_but(&*shared.env.store, shared.names, shown).await?;
         self.seen.lock().looked = Some(began);
+        let Newest::Another(found) = found else { return Ok(current.version) };
+        let mut committed = found.map(|found| *found);
         loop {
-            let current = shared.view.load_full();
             let newest = number(&committed);
             {
                 let mut seen = self.seen.lock();
                 seen.newest = seen.newest.max(newest);
             }
-            if newest <= current.version && !current.memtables.is_empty() {
+            if shown.is_some_and(|shown| newest <= shown) {
                 return Ok(current.version);
             }
             let source = shared.source(committed.as_ref(), Extent::Version);

@@ -1,5 +1,7 @@
 //! What a caller reads.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::Id;
@@ -8,8 +10,8 @@ use super::Collection;
 use crate::query::{
     Explained, Facet, Fetch, Group, Grouping, Hit, Request, Scan, Snapshot, check_vector,
 };
-use crate::{ErrorKind, Filter, Record, Result};
-use vecgo_io::BoxFuture;
+use crate::{Error, ErrorKind, Filter, Record, Result};
+use vecgo_io::{BoxFuture, SpawnExt};
 
 /// Something being read.
 type Reading<'a, T> = BoxFuture<'a, Result<T>>;
@@ -50,6 +52,37 @@ impl Collection {
                         found.push(snapshot.find(id).await?.is_some());
                     }
                     Ok(found)
+                })
+            })
+            .await
+        })
+    }
+
+    /// Loads what searches read of all segments, and vectors as far as there is room for them, so that no search
+    /// waits for it.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` if there is no memory for it; what reading the store can meet.
+    pub fn warm(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.read(|snapshot| {
+                Box::pin(async move {
+                    let shared = Arc::clone(&snapshot.shared);
+                    shared.searched.store(true, Ordering::Relaxed);
+                    let segments = snapshot.view.segments.iter();
+                    let tasks: Vec<_> = segments
+                        .map(|live| {
+                            let (segment, shared) =
+                                (Arc::clone(&live.segment), Arc::clone(&shared));
+                            let (metric, kernels) = (shared.metric(), shared.kernels);
+                            let load = async move { segment.load_all(metric, &kernels).await };
+                            shared.env.spawn.start(load)
+                        })
+                        .collect();
+                    for task in tasks {
+                        task.await.ok_or_else(Error::closed)??;
+                    }
+                    Ok(())
                 })
             })
             .await

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vecgo_format::{Config, Index, Quantization, SegmentRef};
-use vecgo_io::MemoryStats;
+use vecgo_io::{MemoryStats, RequestCounts, Requests};
 
 use super::{Collection, Lag};
 use crate::index::GraphBuild;
@@ -35,6 +35,11 @@ pub struct Stats {
     pub resident_bytes: u64,
     /// Bytes in the block cache, which all collections share.
     pub cache_bytes: u64,
+    /// What was asked of the store since the database was opened, by all collections; `None` where that
+    /// costs nothing.
+    pub requests: Option<RequestCounts>,
+    /// Bytes of the store's objects that are kept on a disk of this machine.
+    pub disk_cache_bytes: u64,
     /// Memory of all collections of the database, by what it is used for.
     pub memory: MemoryStats,
     /// Distances that searches through graphs and clusters have estimated since the collection was opened.
@@ -149,6 +154,8 @@ impl Collection {
             log_bytes: self.shared.log_bytes.load(Ordering::Relaxed),
             resident_bytes: resident.sum(),
             cache_bytes: self.shared.env.cache.bytes(),
+            requests: self.shared.env.store.requests().map(Requests::counts),
+            disk_cache_bytes: self.shared.env.store.cached_on_disk(),
             memory: self.shared.env.memory.stats(),
             estimates: counts.estimates,
             hops: counts.hops,

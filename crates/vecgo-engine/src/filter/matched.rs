@@ -31,6 +31,7 @@ impl Snapshot {
 
     /// The same with nothing in it but what a filter matches.
     pub(crate) async fn only(mut self, bound: &Arc<Bound>) -> Result<Self> {
+        self.view.segments.iter().for_each(|live| live.segment.will_match());
         let mut sources = Vec::new();
         for (number, source) in self.sources() {
             let (rows, kept) = match source {

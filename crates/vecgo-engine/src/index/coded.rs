@@ -1,3 +1,4 @@
+use futures_lite::future::zip;
 use vecgo_format::{FormatError, Quantization, SectionKind};
 use vecgo_index::{Codes, Form, MUCH_LEFT_OUT};
 use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, PageBuf};
@@ -71,13 +72,16 @@ impl Coded {
             Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
             _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
         };
-        let walked = Plane::load(segment, kinds, Layout::of(planes.upper(), space)).await?;
+        let walked = Plane::load(segment, kinds, Layout::of(planes.upper(), space));
         let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
-        let lower = match planes.lower() {
-            Some(bits) => Some(Plane::load(segment, kinds, Layout::of(bits, space)).await?),
-            None => None,
+        let lower = async {
+            match planes.lower() {
+                Some(bits) => Plane::load(segment, kinds, Layout::of(bits, space)).await.map(Some),
+                None => Ok(None),
+            }
         };
-        Ok(Some(Self { walked, lower, codebook: None }))
+        let (walked, lower) = zip(walked, lower).await;
+        Ok(Some(Self { walked: walked?, lower: lower?, codebook: None }))
     }
 
     /// Coordinates over which what codes leave out is spread.

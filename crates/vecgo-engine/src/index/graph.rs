@@ -29,8 +29,12 @@ pub(super) struct Starts {
 }
 
 impl Graph {
-    pub(super) async fn load(segment: &Segment, coded: Option<&Coded>) -> Result<Self> {
-        let (edges, degree) = Self::edges_of(segment).await?;
+    /// One of these edges, of so many places each.
+    pub(super) async fn load(
+        segment: &Segment,
+        (edges, degree): (PageBuf<u32>, usize),
+        coded: Option<&Coded>,
+    ) -> Result<Self> {
         let rows = segment.rows();
         let entries = segment.section_words(SectionKind::Entries).await?.to_vec();
         if entries.is_empty() || entries.iter().any(|entry| *entry >= rows) {

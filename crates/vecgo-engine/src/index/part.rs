@@ -1,3 +1,4 @@
+use futures_lite::future::zip;
 use vecgo_format::SectionKind;
 use vecgo_quant::Space;
 
@@ -34,7 +35,8 @@ pub(crate) enum Through {
 
 impl IndexPart {
     /// The sections that it may be made of.
-    pub(crate) const SECTIONS: [SectionKind; 13] = [
+    pub(crate) const SECTIONS: [SectionKind; 14] = [
+        SectionKind::Space,
         SectionKind::Edges,
         SectionKind::Entries,
         SectionKind::Clusters,
@@ -53,10 +55,18 @@ impl IndexPart {
     /// Reads, verifies and checks it.
     pub(crate) async fn load(segment: &Segment) -> Result<Self> {
         let space = read_space(segment).await?;
-        let coded = Coded::load(segment, &space).await?;
-        let through = match segment.has(SectionKind::Edges) {
-            true => Through::Graph(Graph::load(segment, coded.as_ref()).await?),
-            false => Through::Clusters(Clusters::to_search(segment, &space).await?),
+        // At the same time: from afar each takes a round trip.
+        let edges = async {
+            match segment.has(SectionKind::Edges) {
+                true => Graph::edges_of(segment).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (coded, edges) = zip(Coded::load(segment, &space), edges).await;
+        let (coded, edges) = (coded?, edges?);
+        let through = match edges {
+            Some(edges) => Through::Graph(Graph::load(segment, edges, coded.as_ref()).await?),
+            None => Through::Clusters(Clusters::to_search(segment, &space).await?),
         };
         Ok(Self { rows: segment.rows(), space, coded, through })
     }

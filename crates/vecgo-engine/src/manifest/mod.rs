@@ -43,9 +43,36 @@ pub(crate) async fn list(store: &dyn Store, names: CollectionNames) -> Result<Ve
 
 /// The newest version; `None` for a collection that was never committed.
 pub(crate) async fn newest(store: &dyn Store, names: CollectionNames) -> Result<Option<Committed>> {
+    match newest_but(store, names, None).await? {
+        Newest::Known => Err(Error::internal("a version is known that is none")),
+        Newest::Another(found) => Ok(found.map(|found| *found)),
+    }
+}
+
+/// What a look for the newest version found.
+#[derive(Debug)]
+pub(crate) enum Newest {
+    /// The one that is known.
+    Known,
+    /// Another, or none.
+    Another(Option<Box<Committed>>),
+}
+
+/// The newest version, which is not read if it is the one of this number.
+pub(crate) async fn newest_but(
+    store: &dyn Store,
+    names: CollectionNames,
+    known: Option<u64>,
+) -> Result<Newest> {
     let mut looked_for = None;
+    let known = known.map(|number| names.manifest(number));
     loop {
-        let Some(newest) = list(store, names).await?.into_iter().next() else { return Ok(None) };
+        let Some(newest) = list(store, names).await?.into_iter().next() else {
+            return Ok(Newest::Another(None));
+        };
+        if known.as_ref() == Some(&newest) {
+            return Ok(Newest::Known);
+        }
         match read(store, names, &newest).await {
             // It has grown old and was deleted between the two looks.
             Err(error)
@@ -53,7 +80,7 @@ pub(crate) async fn newest(store: &dyn Store, names: CollectionNames) -> Result<
             {
                 looked_for = Some(newest);
             }
-            found => return found.map(Some),
+            found => return found.map(|found| Newest::Another(Some(Box::new(found)))),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use vecgo_format::Index;
+use vecgo_io::{RequestCounts, Requests};
 
 use super::request::Request;
 use super::search::Hit;
@@ -23,6 +24,9 @@ pub struct Explained {
     pub filter_time: Duration,
     /// How long the rest took.
     pub search_time: Duration,
+    /// What was asked of the store meanwhile, by this and by what ran at the same time; `None` where that
+    /// costs nothing.
+    pub requests: Option<RequestCounts>,
 }
 
 /// How a search went through a segment or memtable.
@@ -124,6 +128,9 @@ impl Snapshot {
         self.notes = Some(Arc::clone(&notes));
         let clock = Arc::clone(&self.shared.env.clock);
         let read_before = self.read();
+        let store = Arc::clone(&self.shared.env.store);
+        let asked = || store.requests().map(Requests::counts);
+        let asked_before = asked();
         let start = clock.monotonic();
         let snapshot = match bound {
             Some(bound) => self.only(&bound).await?,
@@ -153,6 +160,7 @@ impl Snapshot {
             parts: std::mem::take(&mut *notes.0.lock()),
             filter_time: filtered.saturating_sub(start),
             search_time: end.saturating_sub(filtered),
+            requests: asked().zip(asked_before).map(|(now, before)| now.since(before)),
         })
     }
 

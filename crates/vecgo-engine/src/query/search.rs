@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
@@ -63,14 +64,7 @@ impl Snapshot {
         if !self.shared.searched.load(Ordering::Relaxed) {
             self.shared.searched.store(true, Ordering::Relaxed);
         }
-        for live in &self.view.segments {
-            match self.by_index(live, params) {
-                true => live.segment.load_index(0).await?,
-                false => {
-                    live.segment.load(self.shared.metric(), &self.shared.kernels).await?;
-                }
-            }
-        }
+        self.load(params).await?;
         let vector = if params.fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);
         let _charge = match bytes > UNCHARGED_BYTES {
@@ -78,6 +72,32 @@ impl Snapshot {
             false => None,
         };
         self.share_out(queries, params).await
+    }
+
+    /// Loads what the search reads of segments that were not searched yet.
+    async fn load(&self, params: SearchParams) -> Result<()> {
+        let (metric, kernels) = (self.shared.metric(), self.shared.kernels);
+        let mut loading = Vec::new();
+        for live in &self.view.segments {
+            let segment = &live.segment;
+            let by_index = self.by_index(live, params);
+            if segment.loads_from_afar(by_index) {
+                let segment = Arc::clone(segment);
+                loading.push(self.shared.env.spawn.start(async move {
+                    segment.load_for(by_index, metric, &kernels).await?;
+                    Ok::<_, Error>(segment)
+                }));
+                continue;
+            }
+            segment.load_for(by_index, metric, &kernels).await?;
+        }
+        for loaded in loading {
+            let segment = loaded.await.ok_or_else(Error::closed)??;
+            // Whoever needs what cannot be loaded now reads it by itself.
+            let rest = async move { drop(segment.load_all(metric, &kernels).await) };
+            self.shared.env.spawn.spawn_background(Box::pin(rest));
+        }
+        Ok(())
     }
 
     /// Whether a search for one query has all that it needs in memory and reads little of it.

@@ -30,21 +30,55 @@ struct Logs {
     broken: BTreeMap<u64, Option<u64>>,
 }
 
+/// The logs that were opened, by number, and the numbers of all there are, if those were looked for.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    logs: Vec<(u64, Box<dyn Object>)>,
+    numbers: Vec<u64>,
+}
+
+fn named(range: Option<LogRange>) -> Option<LogRange> {
+    range.filter(|range| range.last >= range.first)
+}
+
 impl Source<'_> {
-    /// Replays the logs in their order, and leaves in `recovered` where they end.
+    /// Opens the logs that are to be replayed.
+    pub(super) async fn find_logs(&self, range: Option<LogRange>) -> Result<Opened> {
+        let first = range.map_or(1, |range| range.first);
+        let last = match (self.extent, named(range)) {
+            (Extent::Everything, _) => u64::MAX,
+            (Extent::Version, Some(range)) => range.last,
+            (Extent::Version, None) => return Ok(Opened::default()),
+        };
+        // A version names its logs.
+        let by_name = self.extent == Extent::Version && last.saturating_sub(first) < MOST_UNSEEN;
+        let numbers = match by_name {
+            true => (first..=last).collect(),
+            false => self.log_numbers().await?,
+        };
+        let wanted = numbers.iter().copied().filter(|number| (first..=last).contains(number));
+        let logs = self.open_logs(wanted.collect()).await?;
+        Ok(Opened { logs, numbers: if by_name { Vec::new() } else { numbers } })
+    }
+
+    /// Replays logs in their order, and leaves in `recovered` where they end.
     pub(super) async fn replay_logs(
         &self,
         recovered: &mut Recovered,
         range: Option<LogRange>,
+        opened: Opened,
     ) -> Result<()> {
-        let first = range.map_or(1, |range| range.first);
-        let named = range.filter(|range| range.last >= range.first);
-        let last = match (self.extent, named) {
-            (Extent::Everything, _) => u64::MAX,
-            (Extent::Version, Some(range)) => range.last,
-            (Extent::Version, None) => return Ok(()),
-        };
-        let logs = self.logs(range, last, recovered).await?;
+        let (first, named) = (range.map_or(1, |range| range.first), named(range));
+        if self.extent == Extent::Version && named.is_none() {
+            return Ok(());
+        }
+        for number in opened.numbers {
+            recovered.next_log = recovered.next_log.max(number.saturating_add(1));
+            if number == recovered.free_log {
+                recovered.free_log += 1;
+            }
+        }
+        let logs = self.logs(range, opened.logs, recovered).await?;
         let links = self.chain(logs.whole, first)?;
         let on_chain = |range: &LogRange| links.iter().any(|link| link.header.number == range.last);
         if let Some(range) = named.filter(|range| !on_chain(range)) {
@@ -70,25 +104,17 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// The logs from the first that the manifest names to `last`. One of an older epoch than one
+    /// Those of the logs that are part of the collection, as far as each says itself. One of an older epoch than one
     /// before it, or than the manifest says is in force, lies behind a fence and is none of them.
     async fn logs(
         &self,
         range: Option<LogRange>,
-        last: u64,
+        opened: Vec<(u64, Box<dyn Object>)>,
         recovered: &mut Recovered,
     ) -> Result<Logs> {
-        let (first, mut epoch) = range.map_or((1, 0), |range| (range.first, range.epoch));
+        let mut epoch = range.map_or(0, |range| range.epoch);
         let mut logs = Logs::default();
-        let numbers = match (self.extent, range) {
-            // A version names its logs.
-            (Extent::Version, Some(_)) if last.saturating_sub(first) < MOST_UNSEEN => {
-                (first..=last).collect()
-            }
-            _ => self.log_numbers(recovered).await?,
-        };
-        let wanted = numbers.into_iter().filter(|number| (first..=last).contains(number));
-        for (number, object) in self.open_logs(wanted.collect()).await? {
+        for (number, object) in opened {
             let key = self.names.log(number);
             let length = usize::try_from(object.length()).unwrap_or(usize::MAX);
             let mut bytes = vec![0u8; LogHeader::BYTES.min(length)];
@@ -117,8 +143,8 @@ impl Source<'_> {
         Ok(logs)
     }
 
-    /// The numbers of the logs there are. Leaves in `recovered` which are free.
-    async fn log_numbers(&self, recovered: &mut Recovered) -> Result<Vec<u64>> {
+    /// The numbers of the logs there are.
+    async fn log_numbers(&self) -> Result<Vec<u64>> {
         let mut numbers = Vec::new();
         for listed in self.env.store.list(&self.names.logs()).await? {
             // A file of another name is not ours and does not stop us.
@@ -126,10 +152,6 @@ impl Source<'_> {
             let Some(number) = number.filter(|n| self.names.log(*n) == listed.key) else {
                 continue;
             };
-            recovered.next_log = recovered.next_log.max(number.saturating_add(1));
-            if number == recovered.free_log {
-                recovered.free_log += 1;
-            }
             numbers.push(number);
         }
         Ok(numbers)

@@ -4,15 +4,15 @@ mod chain;
 mod replay;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use futures_lite::future::zip;
 use roaring::RoaringBitmap;
 use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
     Previous, SegmentRef,
 };
-use vecgo_io::{Env, Use};
+use vecgo_io::{Env, SpawnExt, Use};
 
 pub(crate) use chain::check_owner;
 
@@ -78,17 +78,22 @@ impl Source<'_> {
             return Err(Error::new(ErrorKind::Corruption, message));
         }
         let refs = self.committed.map_or(&[][..], |committed| &committed.manifest.segments);
-        let mut dead_rows = DeleteObjects::default();
+        let range = self.committed.map(|committed| committed.manifest.log);
+        // At the same time: from afar each takes a round trip.
+        let (dead_rows, logs) = zip(self.delete_objects(refs), self.find_logs(range)).await;
+        let (dead_rows, logs) = (dead_rows?, logs?);
         let mut segments = Vec::new();
         for named in refs {
             let dead = match &named.deletes {
                 None => DeadRows::default(),
-                Some(object) => DeadRows::from_bitmap(&dead_rows.of(self, object, named).await?),
+                Some(object) => {
+                    let read = dead_rows.get(&object.name);
+                    DeadRows::from_bitmap(&self.dead_rows(read, object, named)?)
+                }
             };
             let segment = self.segment(named, known).await?;
             segments.push(LiveSegment { segment, dead: Arc::new(dead) });
         }
-        let range = self.committed.map(|committed| committed.manifest.log);
         let first = range.map_or(1, |range| range.first);
         let mut recovered = Recovered {
             segments,
@@ -108,7 +113,7 @@ impl Source<'_> {
             next_log: first,
             next_epoch: self.committed.map_or(0, |committed| committed.manifest.epoch) + 1,
         };
-        self.replay_logs(&mut recovered, range).await?;
+        self.replay_logs(&mut recovered, range, logs).await?;
         let expected = self.committed.map_or(0, |committed| committed.manifest.sequence);
         let fits = match self.extent {
             Extent::Version => recovered.sequence == expected,
@@ -145,24 +150,36 @@ impl Source<'_> {
     }
 }
 
-/// Delete objects by name, each read once however many segments it serves.
-#[derive(Debug, Default)]
-struct DeleteObjects {
-    read: BTreeMap<vecgo_format::ObjectName, DeleteObject>,
-}
+/// Delete objects by name.
+type DeleteObjects = BTreeMap<vecgo_format::ObjectName, DeleteObject>;
 
-impl DeleteObjects {
-    async fn of(
-        &mut self,
-        source: &Source<'_>,
+impl Source<'_> {
+    /// Reads the delete objects of some segments, each once however many it serves, and all at the same time.
+    async fn delete_objects(&self, segments: &[SegmentRef]) -> Result<DeleteObjects> {
+        let mut reading = BTreeMap::new();
+        for object in segments.iter().filter_map(|segment| segment.deletes.as_ref()) {
+            reading.entry(object.name).or_insert_with(|| {
+                let (env, object, names) = (self.env.clone(), *object, self.names);
+                self.env.spawn.start(async move {
+                    read_deletes(&env, &object, &names.deletes(object.name)).await
+                })
+            });
+        }
+        let mut read = BTreeMap::new();
+        for (name, task) in reading {
+            read.insert(name, task.await.ok_or_else(Error::closed)??);
+        }
+        Ok(read)
+    }
+
+    /// Rows of a segment that are dead, of the delete object that is named for it.
+    fn dead_rows(
+        &self,
+        read: Option<&DeleteObject>,
         object: &ObjectRef,
         segment: &SegmentRef,
     ) -> Result<RoaringBitmap> {
-        let key = source.names.deletes(object.name);
-        if let Entry::Vacant(place) = self.read.entry(object.name) {
-            place.insert(read_deletes(source.env, object, &key).await?);
-        }
-        let rows = self.read.get(&object.name).and_then(|read| read.dead.get(&segment.number));
+        let rows = read.and_then(|read| read.dead.get(&segment.number));
         let rows = rows.cloned().unwrap_or_default();
         let beyond = rows.max().is_some_and(|row| row >= segment.directory.rows);
         if beyond || rows.len() != u64::from(segment.dead_rows) {
@@ -173,7 +190,7 @@ impl DeleteObjects {
                 segment.dead_rows
             );
             let error = FormatError::Invalid { what: "delete object", offset: 0, detail };
-            return Err(Error::format(&key, error));
+            return Err(Error::format(&self.names.deletes(object.name), error));
         }
         Ok(rows)
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use event_listener::Event;
 use vecgo_format::{FormatError, Id, IdColumn, Section, SectionKind, Spans};
+use vecgo_io::StoreError;
 
 use super::Segment;
 use crate::{Error, ErrorKind, Result};
@@ -53,16 +54,30 @@ impl Segment {
     /// Where the store does not keep open what is deleted, whoever reads for longer than the grace of
     /// a vacuum finds that its version is gone.
     pub(super) async fn read_object(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.count_read(out.len());
+        self.object.read_into(offset, out).await.map_err(gone)
+    }
+
+    /// The same of what the store holds now, whatever was kept of it elsewhere.
+    pub(super) async fn read_object_past(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        self.count_read(out.len());
+        self.object.read_past(offset, out).await.map_err(gone)
+    }
+
+    fn count_read(&self, bytes: usize) {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.read_bytes.fetch_add(out.len() as u64, Ordering::Relaxed);
-        let read = self.object.read_into(offset, out).await.map_err(Error::from);
-        read.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => {
-                let gone = "the version that was being read is not kept any more";
-                error.with_kind(ErrorKind::VersionGone).context(gone)
-            }
-            _ => error,
-        })
+        self.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+fn gone(error: StoreError) -> Error {
+    let error = Error::from(error);
+    match error.kind() {
+        ErrorKind::NotFound => {
+            let gone = "the version that was being read is not kept any more";
+            error.with_kind(ErrorKind::VersionGone).context(gone)
+        }
+        _ => error,
     }
 }
 
@@ -118,7 +133,7 @@ impl<'a> SectionReader<'a> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
         let offset = self.section.offset + first * block_bytes;
-        self.segment.read_object(offset, &mut bytes).await?;
+        self.segment.read_object_past(offset, &mut bytes).await?;
         let number = usize::try_from(first).unwrap_or(usize::MAX);
         for (number, block) in (number..).zip(bytes.chunks(self.section.block_bytes as usize)) {
             self.segment.check_block(block, number, self.section, table)?;

@@ -19,6 +19,20 @@ use crate::{Error, Result};
 #[expect(clippy::cast_possible_truncation, reason = "64")]
 const HEADER: usize = SEGMENT_HEADER_BYTES as usize;
 
+/// Sections of more are asked for when they are loaded.
+const SHORT_SECTION: u64 = 1 << 20;
+
+/// Sections of which hits are made.
+const OF_ROWS: [SectionKind; 7] = [
+    SectionKind::Vectors,
+    SectionKind::Norms,
+    SectionKind::Ids,
+    SectionKind::IdKinds,
+    SectionKind::IdText,
+    SectionKind::DocumentSpans,
+    SectionKind::Documents,
+];
+
 /// Where a segment's bytes come from.
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentSource {
@@ -42,6 +56,8 @@ pub(crate) struct Segment {
     pub(super) object: Box<dyn Object>,
     pub(super) cache: Arc<BlockCache>,
     pub(super) memory: Arc<Memory>,
+    /// Whether each question to the store takes long.
+    pub(super) is_far: bool,
     /// Set once the header has been read: before anything else is.
     checked: OnceCell<()>,
     calibration: Calibration,
@@ -73,6 +89,7 @@ impl Segment {
             names: source.names,
             key,
             object,
+            is_far: source.store.requests().is_some(),
             cache: source.cache,
             checked: OnceCell::new(),
             calibration: named.calibration.clone(),
@@ -247,6 +264,25 @@ impl Segment {
         }
     }
 
+    /// Has what comes before some sections and those of rows asked for at once, and those that are short: each
+    /// read would wait for the one before it otherwise.
+    pub(super) fn will_load(&self, kinds: &[SectionKind]) {
+        if !self.is_far {
+            return;
+        }
+        let header = 0..SEGMENT_HEADER_BYTES;
+        let mut ranges = Vec::from([header]);
+        for section in kinds.iter().chain(&OF_ROWS).filter_map(|kind| self.directory.section(*kind))
+        {
+            let table = section.table_offset;
+            ranges.push(table..table.saturating_add(section.blocks().saturating_mul(8)));
+            if section.length <= SHORT_SECTION {
+                ranges.push(section.offset..section.offset.saturating_add(section.length));
+            }
+        }
+        self.object.will_read(&ranges);
+    }
+
     /// Whether it has an index.
     pub(crate) fn has_index(&self) -> bool {
         self.directory.has_index()
@@ -394,26 +430,38 @@ impl Segment {
 
     /// Reads and verifies every byte but the padding, and gives the length.
     pub(crate) async fn verify(&self) -> Result<u64> {
-        self.check_header().await?;
+        let mut header = [0u8; HEADER];
+        self.read_object_past(0, &mut header).await?;
+        check_segment_header(&header, self.names.0, self.number)
+            .map_err(|error| Error::format(&self.key, error))?;
         let mut block = Vec::new();
-        for (index, section) in self.directory.sections.iter().enumerate() {
-            let table = self.table(index).await?;
+        for section in &self.directory.sections {
+            let table = self.read_table(section).await?;
             let block_bytes = u64::from(section.block_bytes);
             block.resize(section.block_bytes as usize, 0);
             for number in 0..section.blocks() {
                 let start = number * block_bytes;
                 let length = (section.length - start).min(block_bytes);
                 let block = &mut block[..usize::try_from(length).unwrap_or(0)];
-                self.read_object(section.offset + start, block).await?;
-                self.check_block(block, usize::try_from(number).unwrap_or(0), section, table)?;
+                self.read_object_past(section.offset + start, block).await?;
+                self.check_block(block, usize::try_from(number).unwrap_or(0), section, &table)?;
             }
         }
         let mut end = self.directory.encode();
         end.extend(self.directory.trailer());
         let start = self.length().saturating_sub(end.len() as u64);
         let mut found = vec![0u8; end.len()];
-        self.read_object(start, &mut found).await?;
+        self.read_object_past(start, &mut found).await?;
         self.check(&found, checksum(&end), start)?;
         Ok(self.length())
+    }
+
+    /// The checksums of a section's blocks, as the store has them now.
+    async fn read_table(&self, section: &Section) -> Result<Vec<u8>> {
+        let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
+        let mut table = vec![0u8; length];
+        self.read_object_past(section.table_offset, &mut table).await?;
+        self.check(&table, section.table_checksum, section.table_offset)?;
+        Ok(table)
     }
 }

@@ -128,6 +128,9 @@ impl Segment {
     /// `ResourceExhausted` if there was no memory for it for too long.
     pub(crate) async fn load_index(&self, given_up: u64) -> Result<()> {
         let Resident { index, numbers, vectors, norms, .. } = &self.resident;
+        if index.get().is_none() {
+            self.will_load(&IndexPart::SECTIONS);
+        }
         let load = async || IndexPart::load(self).await;
         let index = self.charged(index, Use::Segments, &IndexPart::SECTIONS, load).await?;
         if index.needs_vectors() {
@@ -139,7 +142,10 @@ impl Segment {
                 self.charged(norms, Use::Segments, &[kinds.1], load).await?;
             }
         }
-        self.hold_vectors(given_up).await?;
+        // From afar they take longer than what is read of them, so that happens behind whoever searches.
+        if !self.is_far {
+            self.hold_vectors(given_up).await?;
+        }
         if !self.has(SectionKind::IdKinds) {
             let load = async || {
                 let (_, section) = self.section(SectionKind::Ids)?;
@@ -169,6 +175,34 @@ impl Segment {
             }
         }
         Ok(true)
+    }
+
+    /// Whether what a search reads first has to be fetched from afar: its index, or its vectors.
+    pub(crate) fn loads_from_afar(&self, by_index: bool) -> bool {
+        let Resident { index, vectors, .. } = &self.resident;
+        self.is_far && if by_index { index.get().is_none() } else { vectors.get().is_none() }
+    }
+
+    /// Loads what a search reads that goes through its index, or through all vectors.
+    pub(crate) async fn load_for(
+        &self,
+        by_index: bool,
+        metric: Metric,
+        kernels: &Kernels,
+    ) -> Result<()> {
+        match by_index {
+            true => self.load_index(0).await,
+            false => self.load(metric, kernels).await,
+        }
+    }
+
+    /// Loads all that searches read, and vectors if there is room for them.
+    pub(crate) async fn load_all(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
+        if !self.has_index() {
+            return self.load(metric, kernels).await;
+        }
+        self.load_index(0).await?;
+        self.hold_vectors(0).await
     }
 
     /// Keeps the vectors whole if there is room for all of them.
@@ -226,6 +260,9 @@ impl Segment {
     /// Loads what a scan under `metric` reads, if there is memory for it: otherwise it is read anew
     /// by each.
     pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
+        if self.resident.vectors.get().is_none() {
+            self.will_load(&[]);
+        }
         if self.vectors().await? {
             self.norms().await?;
             if metric == Metric::Dot {
@@ -316,6 +353,13 @@ impl Segment {
     pub(super) async fn lookup(&self) -> Result<&Lookup> {
         let (cell, kinds) = (&self.resident.lookup, &[SectionKind::Lookup]);
         self.charged(cell, Use::Ids, kinds, async || self.read_lookup().await).await
+    }
+
+    /// Has what filters read asked for, if it has to be fetched from afar.
+    pub(crate) fn will_match(&self) {
+        if self.resident.fields.get().is_none() {
+            self.will_load(&[SectionKind::Fields, SectionKind::FieldData]);
+        }
     }
 
     /// The fields of its documents, which it has if there are documents.

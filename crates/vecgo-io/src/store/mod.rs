@@ -12,7 +12,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 #[cfg(feature = "buckets")]
-pub use bucket::BucketStore;
+pub use bucket::{BucketStore, PageCache};
 pub use directory::DirectoryStore;
 pub use memory::{HeldObject, MemoryStore};
 pub use requests::{RequestCounts, Requests};
@@ -103,6 +103,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Bytes of its objects that are kept on a disk of this machine.
+    fn cached_on_disk(&self) -> u64 {
+        0
+    }
+
     /// Bytes that can still be written, where there is an end to them and it is known.
     fn free_space(&self) -> Option<u64> {
         None
@@ -170,6 +175,19 @@ pub trait Object: Debug + Send + Sync {
         offset: u64,
         out: &'a mut [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// The same of what the store holds, not of what was kept of it elsewhere: for whoever checks it, and
+    /// for what is read once from front to back.
+    ///
+    /// # Errors
+    /// As [`Object::read_into`].
+    fn read_past<'a>(
+        &'a self,
+        offset: u64,
+        out: &'a mut [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.read_into(offset, out)
+    }
 }
 
 /// An object's key and length.

@@ -1,3 +1,5 @@
+#[cfg(feature = "buckets")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What was asked of a bucket since it was opened.
@@ -9,6 +11,9 @@ pub struct Requests {
     deletes: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    #[cfg(feature = "buckets")]
+    under_way: AtomicU64,
+    round_trips: AtomicU64,
 }
 
 /// What a request does.
@@ -36,6 +41,53 @@ pub struct RequestCounts {
     pub received: u64,
     /// Bytes of bodies sent.
     pub sent: u64,
+    /// How often one was asked for while none was under way. Where one thing is done at a time, as many had
+    /// to wait for each other.
+    pub round_trips: u64,
+}
+
+/// What requests cost in dollars at the list prices of S3 (us-east-1, standard storage), a thousand of each.
+const PRICE_OF_1000_GETS: f64 = 0.0004;
+const PRICE_OF_1000_OTHERS: f64 = 0.005;
+
+impl RequestCounts {
+    /// Those since earlier ones.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            gets: self.gets.saturating_sub(earlier.gets),
+            puts: self.puts.saturating_sub(earlier.puts),
+            lists: self.lists.saturating_sub(earlier.lists),
+            deletes: self.deletes.saturating_sub(earlier.deletes),
+            received: self.received.saturating_sub(earlier.received),
+            sent: self.sent.saturating_sub(earlier.sent),
+            round_trips: self.round_trips.saturating_sub(earlier.round_trips),
+        }
+    }
+
+    /// How many there were.
+    pub fn requests(self) -> u64 {
+        self.gets + self.puts + self.lists + self.deletes
+    }
+
+    /// What they cost in dollars at the list prices of S3, without what leaves its region. Deletions are
+    /// free.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn dollars(self) -> f64 {
+        let (gets, others) = (self.gets as f64, (self.puts + self.lists) as f64);
+        (gets * PRICE_OF_1000_GETS + others * PRICE_OF_1000_OTHERS) / 1000.0
+    }
+}
+
+/// A request under way.
+#[cfg(feature = "buckets")]
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Requests>);
+
+#[cfg(feature = "buckets")]
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(feature = "buckets")]
@@ -49,6 +101,14 @@ impl Requests {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// One is under way for as long as this is held.
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        if self.under_way.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.round_trips.fetch_add(1, Ordering::Relaxed);
+        }
+        UnderWay(Arc::clone(self))
     }
 
     pub(super) fn received(&self, bytes: usize) {
@@ -67,6 +127,7 @@ impl Requests {
             deletes: read(&self.deletes),
             received: read(&self.received),
             sent: read(&self.sent),
+            round_trips: read(&self.round_trips),
         }
     }
 }

@@ -64,8 +64,16 @@ impl Fake {
     /// # Errors
     /// The system gives no port or no threads.
     pub fn start() -> io::Result<Self> {
+        Self::start_on(0)
+    }
+
+    /// Starts one on this port.
+    ///
+    /// # Errors
+    /// As [`Fake::start`].
+    pub fn start_on(port: u16) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port)))?;
         let address = listener.local_addr()?;
         let shared = Arc::<Shared>::default();
         runtime.spawn(accept(listener, Arc::clone(&shared)));

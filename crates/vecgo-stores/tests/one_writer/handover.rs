@@ -107,6 +107,7 @@ fn on_the_fake() {
     let docs = place.write().unwrap();
     docs.flush().wait().unwrap();
     docs.commit().wait().unwrap();
+    docs.settle().wait().unwrap();
     docs.vacuum().wait().unwrap();
     check_nothing_is_left(&fake.keys(), &docs, times + 2);
 }
@@ -134,6 +135,7 @@ fn on_a_real_server() {
     println!("{times} hand-overs on SeaweedFS, {acknowledged} writes acknowledged, none lost");
     let docs = place.write().unwrap();
     docs.flush().wait().unwrap();
+    docs.settle().wait().unwrap();
     docs.vacuum().wait().unwrap();
     let bucket = server.bucket("handover").unwrap();
     let keys = futures_lite::future::block_on(bucket.list("collections/")).unwrap();

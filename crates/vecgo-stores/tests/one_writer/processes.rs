@@ -227,6 +227,7 @@ fn sixteen_processes() {
     let most = heard.acknowledged.last().copied().unwrap_or(0);
     assert!((most..=heard.begun).contains(&last), "{last} is the last; {most} was acknowledged");
     docs.flush().wait().unwrap();
+    docs.settle().wait().unwrap();
     docs.vacuum().wait().unwrap();
     check_nothing_is_left(&fake.keys(), &docs, writers + 1);
     let Heard { acknowledged, looks, opened, fenced, .. } = heard;

@@ -115,6 +115,7 @@ fn a_reader_writes_nothing() {
     let docs = place.write().unwrap();
     (1..50).for_each(|n| write(&docs, n).unwrap());
     docs.flush().wait().unwrap();
+    docs.close().wait().unwrap();
     let database = place.open(true).unwrap();
     let reader = database.collection("docs").wait().unwrap();
     fake.forget();

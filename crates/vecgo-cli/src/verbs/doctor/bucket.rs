@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use futures_lite::future::block_on;
 use vecgo_io::{
-    BucketStore, OpenError, PutOutcome, Rand, SpawnExt, Store, StoreError, SystemRand, ThreadPool,
+    BucketStore, OpenError, PageCache, PutOutcome, Rand, SpawnExt, Store, StoreError, SystemRand,
+    ThreadPool,
 };
 
 use super::Finding;
@@ -22,7 +23,8 @@ type Found = Result<String, String>;
 
 /// Checks what a bucket does, with objects under `probe/` that are deleted again.
 pub(super) fn probe(scheme: &str, rest: &str) -> Result<Vec<Finding>, Failure> {
-    let store = BucketStore::open(scheme, rest, &[]).map_err(vecgo::Error::from)?;
+    let store =
+        BucketStore::open(scheme, rest, &[], &PageCache::default()).map_err(vecgo::Error::from)?;
     let threads = ThreadPool::new().map_err(OpenError::System).map_err(vecgo::Error::from)?;
     let rand = SystemRand::new().map_err(OpenError::System).map_err(vecgo::Error::from)?;
     let folder = format!("probe/{:032x}", rand.next_u128());

@@ -9,8 +9,11 @@
 //! - All other requests are the same however often they are made, and it repeats those.
 //! - Each request has a deadline. What of a body is missing is an error, not a short object.
 
+mod disk_pages;
+mod hedge;
 mod location;
 mod object;
+mod pages;
 mod profile;
 mod request;
 mod upload;
@@ -23,8 +26,11 @@ use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
+pub use pages::PageCache;
+
 use self::location::Clients;
 use self::object::BucketObject;
+use self::pages::Pages;
 use self::request::{Network, denied, failed, is_missing};
 use self::upload::Upload;
 use super::requests::RequestKind;
@@ -47,6 +53,7 @@ pub struct BucketStore {
 struct Bucket {
     clients: Clients,
     network: Network,
+    pages: Pages,
 }
 
 impl BucketStore {
@@ -56,10 +63,16 @@ impl BucketStore {
     ///
     /// # Errors
     /// [`OpenError::Address`] for an address or an option that means nothing.
-    pub fn open(scheme: &str, rest: &str, options: &[(String, String)]) -> Result<Self, OpenError> {
+    pub fn open(
+        scheme: &str,
+        rest: &str,
+        options: &[(String, String)],
+        cache: &PageCache,
+    ) -> Result<Self, OpenError> {
         let clients = Clients::open(scheme, rest, options)?;
         let network = Network::new().map_err(OpenError::System)?;
-        Ok(Self { bucket: Arc::new(Bucket { clients, network }) })
+        let pages = Pages::new(cache)?;
+        Ok(Self { bucket: Arc::new(Bucket { clients, network, pages }) })
     }
 
     /// Whether a scheme is that of a bucket.
@@ -90,7 +103,7 @@ impl Store for BucketStore {
         body: Bytes,
     ) -> BoxFuture<'a, Result<PutOutcome, StoreError>> {
         Box::pin(async move {
-            let Bucket { clients, network } = &*self.bucket;
+            let Bucket { clients, network, .. } = &*self.bucket;
             let path = self.bucket.path(key)?;
             network.requests.sent(RequestKind::Put, body.len());
             let client = Arc::clone(&clients.once);
@@ -138,7 +151,7 @@ impl Store for BucketStore {
         length: Option<u64>,
     ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
-            let Bucket { clients, network } = &*self.bucket;
+            let Bucket { clients, network, .. } = &*self.bucket;
             let path = self.bucket.path(key)?;
             let length = match length {
                 Some(length) => length,
@@ -165,7 +178,7 @@ impl Store for BucketStore {
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         Box::pin(async move {
-            let Bucket { clients, network } = &*self.bucket;
+            let Bucket { clients, network, .. } = &*self.bucket;
             let folder = prefix.strip_suffix('/').unwrap_or(prefix);
             let path = self.bucket.path(folder)?;
             network.requests.sent(RequestKind::List, 0);
@@ -189,7 +202,7 @@ impl Store for BucketStore {
 
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let Bucket { clients, network } = &*self.bucket;
+            let Bucket { clients, network, .. } = &*self.bucket;
             let path = self.bucket.path(key)?;
             network.requests.sent(RequestKind::Delete, 0);
             let client = Arc::clone(&clients.again);
@@ -209,6 +222,10 @@ impl Store for BucketStore {
 
     fn requests(&self) -> Option<&Requests> {
         Some(&self.bucket.network.requests)
+    }
+
+    fn cached_on_disk(&self) -> u64 {
+        self.bucket.pages.disk_bytes()
     }
 
     fn has_locks(&self) -> bool {

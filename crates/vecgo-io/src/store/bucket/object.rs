@@ -4,7 +4,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
+use xxhash_rust::xxh3::xxh3_128;
 
+use super::pages::{self, Paged};
 use super::request::{Request, failed};
 use super::{Bucket, deadline_of};
 use crate::store::Object;
@@ -13,22 +15,33 @@ use crate::{BoxFuture, StoreError};
 
 /// Bytes asked for by one request. A longer read is made of several at the same time: a single one
 /// is as fast as one connection.
-const REQUEST_BYTES: u64 = 8 << 20;
-/// Requests of one read at a time.
-const AT_A_TIME: usize = 8;
+const REQUEST_BYTES: usize = 8 << 20;
+/// Reads of more are not asked for twice: their time is that of their bytes.
+const HEDGED_BYTES: u64 = 1 << 20;
+/// Bytes of one read that are asked for at a time.
+const WINDOW_BYTES: usize = 8 * REQUEST_BYTES;
 
-/// An object being read: range by range, and nothing holds it.
+/// An object being read: page by page, and nothing holds it.
 #[derive(Debug)]
 pub(super) struct BucketObject {
     bucket: Arc<Bucket>,
-    key: String,
-    path: Path,
-    length: u64,
+    paged: Paged,
 }
 
 impl BucketObject {
     pub(super) fn new(bucket: Arc<Bucket>, key: &str, path: Path, length: u64) -> Self {
-        Self { bucket, key: key.to_owned(), path, length }
+        let hash = xxh3_128(format!("{}/{path}", bucket.clients.again).as_bytes());
+        Self { bucket, paged: Paged { key: key.into(), path, length, hash } }
+    }
+
+    fn ends_first(&self) -> StoreError {
+        StoreError::new(&*self.paged.key, std::io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Whether so many bytes are there at `offset`; those of nothing always are.
+    fn check(&self, offset: u64, length: usize) -> Result<(), StoreError> {
+        let end = offset.checked_add(length as u64).filter(|end| *end <= self.paged.length);
+        end.map(drop).ok_or_else(|| self.ends_first())
     }
 }
 
@@ -42,12 +55,20 @@ fn ask(
     range: Option<Range<u64>>,
 ) -> Result<Answer, StoreError> {
     bucket.network.requests.sent(RequestKind::Get, 0);
-    let bytes = range.as_ref().map_or(REQUEST_BYTES, |range| range.end - range.start);
+    let bytes = range.as_ref().map_or(REQUEST_BYTES as u64, |range| range.end - range.start);
     let deadline = deadline_of(usize::try_from(bytes).unwrap_or(usize::MAX));
     let (client, path) = (Arc::clone(&bucket.clients.again), path.clone());
+    let hedges = Arc::clone(&bucket.network.hedges);
     let get = async move {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        client.get_opts(&path, options).await?.bytes().await
+        let ask = || async {
+            let range = range.clone().map(GetRange::Bounded);
+            let options = GetOptions { range, ..GetOptions::default() };
+            client.get_opts(&path, options).await?.bytes().await
+        };
+        match bytes <= HEDGED_BYTES {
+            true => hedges.ask(ask).await,
+            false => ask().await,
+        }
     };
     let closed = || StoreError::no_answer(key, std::io::Error::other("the store is closed"));
     bucket.network.start(deadline, get).ok_or_else(closed)
@@ -71,7 +92,11 @@ pub(super) async fn fetch(
 
 impl Object for BucketObject {
     fn length(&self) -> u64 {
-        self.length
+        self.paged.length
+    }
+
+    fn will_read(&self, ranges: &[Range<u64>]) {
+        pages::will_read(&self.bucket, &self.paged, ranges);
     }
 
     fn read_into<'a>(
@@ -80,33 +105,41 @@ impl Object for BucketObject {
         out: &'a mut [u8],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let ends_first =
-                || StoreError::new(&self.key, std::io::ErrorKind::UnexpectedEof.into());
-            let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.length);
-            end.ok_or_else(ends_first)?;
-            if out.is_empty() {
-                return Ok(());
-            }
-            let piece_bytes = usize::try_from(REQUEST_BYTES).unwrap_or(usize::MAX);
-            let mut pieces = out.chunks_mut(piece_bytes);
+            self.check(offset, out.len())?;
             let mut start = offset;
-            let mut under_way = std::collections::VecDeque::new();
-            loop {
-                while under_way.len() < AT_A_TIME
-                    && let Some(piece) = pieces.next()
-                {
+            for window in out.chunks_mut(WINDOW_BYTES) {
+                pages::read(&self.bucket, &self.paged, start, window).await?;
+                start += window.len() as u64;
+            }
+            Ok(())
+        })
+    }
+
+    fn read_past<'a>(
+        &'a self,
+        offset: u64,
+        out: &'a mut [u8],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.check(offset, out.len())?;
+            let Paged { key, path, .. } = &self.paged;
+            let mut start = offset;
+            for window in out.chunks_mut(WINDOW_BYTES) {
+                let mut asked = Vec::new();
+                for piece in window.chunks_mut(REQUEST_BYTES) {
                     let range = start..start + piece.len() as u64;
                     start = range.end;
-                    under_way
-                        .push_back((piece, ask(&self.bucket, &self.key, &self.path, Some(range))?));
+                    asked.push((piece, ask(&self.bucket, key, path, Some(range))?));
                 }
-                let Some((piece, asked)) = under_way.pop_front() else { return Ok(()) };
-                let body = answer(&self.bucket, &self.key, asked).await?;
-                if body.len() != piece.len() {
-                    return Err(ends_first());
+                for (piece, asked) in asked {
+                    let body = answer(&self.bucket, key, asked).await?;
+                    if body.len() != piece.len() {
+                        return Err(self.ends_first());
+                    }
+                    piece.copy_from_slice(&body);
                 }
-                piece.copy_from_slice(&body);
             }
+            Ok(())
         })
     }
 }

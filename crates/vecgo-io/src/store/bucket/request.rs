@@ -1,11 +1,13 @@
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use super::hedge::Hedges;
 use crate::StoreError;
 use crate::store::Requests;
 
@@ -17,14 +19,15 @@ const THREADS: usize = 2;
 pub(super) struct Network {
     /// Always there until this is dropped.
     runtime: Option<Runtime>,
-    pub(super) requests: Requests,
+    pub(super) requests: Arc<Requests>,
+    pub(super) hedges: Arc<Hedges>,
 }
 
 impl Network {
     pub(super) fn new() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(THREADS).thread_name("vecgo-net").enable_all().build();
-        Ok(Self { runtime: Some(runtime?), requests: Requests::default() })
+        Ok(Self { runtime: Some(runtime?), requests: Arc::default(), hedges: Arc::default() })
     }
 
     /// Makes a request and waits for its end, for so long at most. Whoever stops waiting ends it.
@@ -51,6 +54,13 @@ impl Network {
         }
     }
 
+    /// Does something that waits for a disk, and that nobody waits for.
+    pub(super) fn block(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn_blocking(work);
+        }
+    }
+
     /// Makes a request whose end is awaited elsewhere.
     pub(super) fn start<T: Send + 'static>(
         &self,
@@ -58,7 +68,11 @@ impl Network {
         request: impl Future<Output = T> + Send + 'static,
     ) -> Option<Request<T>> {
         let runtime = self.runtime.as_ref()?;
-        let task = runtime.spawn(async move { tokio::time::timeout(deadline, request).await });
+        let under_way = self.requests.begin();
+        let task = runtime.spawn(async move {
+            let _under_way = under_way;
+            tokio::time::timeout(deadline, request).await
+        });
         Some(Request { task, deadline })
     }
 }

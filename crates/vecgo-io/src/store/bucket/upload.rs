@@ -41,7 +41,7 @@ impl Upload {
         if self.parts.is_some() {
             return Ok(());
         }
-        let Bucket { clients, network } = &*self.bucket;
+        let Bucket { clients, network, .. } = &*self.bucket;
         network.requests.sent(RequestKind::Put, 0);
         let (client, path) = (Arc::clone(&clients.again), self.path.clone());
         let begin = async move { client.put_multipart(&path).await };
@@ -72,7 +72,7 @@ impl Upload {
     }
 
     async fn put_whole(&mut self) -> Result<(), StoreError> {
-        let Bucket { clients, network } = &*self.bucket;
+        let Bucket { clients, network, .. } = &*self.bucket;
         let body = Bytes::from(std::mem::take(&mut self.buffer));
         network.requests.sent(RequestKind::Put, body.len());
         let (client, path) = (Arc::clone(&clients.again), self.path.clone());
