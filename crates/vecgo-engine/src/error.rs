@@ -220,6 +220,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::Denied => ErrorKind::ReadOnly,
             StoreErrorKind::NoSpace => ErrorKind::ResourceExhausted,
             StoreErrorKind::Busy => ErrorKind::Busy,
+            StoreErrorKind::EndsFirst => ErrorKind::Corruption,
             StoreErrorKind::Unavailable | StoreErrorKind::Io => ErrorKind::Unavailable,
         };
         Self::caused(kind, source.to_string(), source)

@@ -249,7 +249,12 @@ impl Check<'_> {
             memory: Arc::clone(&self.env.memory),
             names: self.names,
         };
-        Segment::open(source, named).await?.verify().await
+        let verified = Segment::open(source, named).await?.verify().await;
+        // Where an object is not held open that it is gone is found when it is read.
+        verified.map_err(|error| match error.kind() {
+            ErrorKind::VersionGone => error.with_kind(ErrorKind::NotFound),
+            _ => error,
+        })
     }
 
     /// Reads the logs from the last to the first: each says where the one before it ended.

@@ -46,10 +46,14 @@ impl Limits {
     /// The least limit: below it nothing could be kept.
     pub const LEAST_MEMORY: u64 = 16 << 20;
 
+    /// Bytes of memory.
+    fn all(self) -> u64 {
+        self.memory.unwrap_or_else(|| memory_of_machine().max(Self::LEAST_MEMORY))
+    }
+
     /// The cache and the memory.
     pub fn begin(self, clock: &Arc<dyn Clock>) -> (Arc<BlockCache>, Arc<Memory>) {
-        let of_machine = || memory_of_machine().max(Self::LEAST_MEMORY);
-        let limit = self.memory.unwrap_or_else(of_machine);
+        let limit = self.all();
         let cache = self.cache.min(limit / 4);
         let memory = Arc::new(Memory::new(limit, cache, self.wait, Arc::clone(clock)));
         (Arc::new(BlockCache::new(Arc::clone(&memory))), memory)
@@ -116,6 +120,7 @@ impl Env {
         mut limits: Limits,
     ) -> Result<Self, OpenError> {
         // A part of what there is for blocks goes to pages as they come, of which blocks are made.
+        limits.cache = limits.cache.min(limits.all() / 4);
         let memory = (limits.cache / 8).min(MOST_PAGES_BYTES);
         limits.cache -= memory;
         let cache = crate::PageCache { memory, directory };

@@ -18,6 +18,8 @@ pub enum StoreErrorKind {
     Busy,
     /// The store gives no answer, or no other than to ask again later.
     Unavailable,
+    /// The object is shorter than was said.
+    EndsFirst,
     /// The operating system gave some other error.
     Io,
 }
@@ -53,6 +55,7 @@ impl StoreError {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => StoreErrorKind::NoSpace,
+            io::ErrorKind::UnexpectedEof => StoreErrorKind::EndsFirst,
             _ if is_out_of_files(&source) => StoreErrorKind::NoSpace,
             _ => StoreErrorKind::Io,
         };

@@ -127,6 +127,8 @@ fn pages_outlive_a_process() {
     while pages().len() < 30 {
         thread::sleep(Duration::from_millis(10));
     }
+    // And is done with it.
+    thread::sleep(Duration::from_millis(300));
     drop(first);
     let second = object(&fake, &on_disk(root.path()), length);
     assert!(read(&*second, 0, length) == body(length));

@@ -313,7 +313,7 @@ fn places() {
     let error = vecgo::open(&absent).read_only(true).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(!absent.exists(), "opening for reading made a directory");
-    for uri in ["s3://bucket/x", "gs://x", "az://x", "http://x", "memory://x"] {
+    for uri in ["http://x", "ftp://x", "memory://x"] {
         let error = vecgo::open(uri).wait().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_lock::Mutex as AsyncMutex;
+use futures_lite::future::or;
 use parking_lot::Mutex;
 use vecgo_io::{BoxFuture, StoreErrorKind};
 
@@ -77,25 +78,40 @@ impl Collection {
     /// `Unavailable` if it is not there in time; what reading the store can meet.
     pub fn reach(&self, version: u64, within: Duration) -> BoxFuture<'_, Result<u64>> {
         Box::pin(async move {
-            let clock = &self.shared.env.clock;
-            let (deadline, mut pause) = (clock.monotonic() + within, FIRST_PAUSE);
-            loop {
-                let found = self.version();
-                if found >= version {
-                    return Ok(found);
-                }
-                let found = self.refresh().await?;
-                let left = deadline.saturating_sub(clock.monotonic());
-                if found < version && left.is_zero() {
-                    let message = format!("version {version} is not there yet; {found} is");
-                    return Err(Error::new(ErrorKind::Unavailable, message));
-                }
-                if found < version {
-                    clock.sleep(pause.min(left)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            if self.version() >= version {
+                return Ok(self.version());
             }
+            let not_there = |why: String| {
+                let message = format!("version {version} is not there yet; {why}");
+                Error::new(ErrorKind::Unavailable, message)
+            };
+            if let Role::Version = self.role {
+                return Err(not_there(format!("this reads version {} for ever", self.version())));
+            }
+            let last = Mutex::new(None);
+            let looked = self.look_until(version, &last);
+            let late = async {
+                self.shared.env.clock.sleep(within).await;
+                let why = last.lock().take().map_or(String::new(), |why: Error| format!(": {why}"));
+                Err(not_there(format!("{} is{why}", self.version())))
+            };
+            or(looked, late).await
         })
+    }
+
+    /// Looks for a version until it is there. What goes wrong meanwhile may come right.
+    async fn look_until(&self, version: u64, last: &Mutex<Option<Error>>) -> Result<u64> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.refresh().await {
+                Ok(found) if found >= version => return Ok(found),
+                Ok(_) => *last.lock() = None,
+                Err(error) if error.kind() == ErrorKind::Unavailable => *last.lock() = Some(error),
+                Err(error) => return Err(error),
+            }
+            self.shared.env.clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// How far a replica is behind; `None` for a writer, and for one version.
@@ -124,16 +140,18 @@ impl Collection {
     /// What is read is not there any more. Whether a replica has moved on to a version where it is not
     /// needed; if there is none, something is missing that should be there.
     pub(super) async fn moves_on(&self, from: u64, error: Error) -> Result<()> {
-        if error.kind() != ErrorKind::VersionGone || !matches!(self.role, Role::Replica(_)) {
-            return Err(error);
+        match self.role {
+            Role::Replica(_) if self.refresh().await? > from => return Ok(()),
+            Role::Version => return Err(error),
+            Role::Replica(_) | Role::Writer(_) => {}
         }
-        match self.refresh().await? > from {
-            true => Ok(()),
-            false => {
-                let message = "the newest version names what is gone";
-                Err(error.with_kind(ErrorKind::Corruption).context(message))
-            }
+        let newest = manifest::newest(&*self.shared.env.store, self.shared.names).await?;
+        if number(&newest) > self.version() {
+            let message = "another writer has taken over and deleted what was being read";
+            return Err(error.with_kind(ErrorKind::Fenced).context(message));
         }
+        let message = "the newest version names what is gone";
+        Err(error.with_kind(ErrorKind::Corruption).context(message))
     }
 }
 
@@ -144,19 +162,19 @@ impl Following {
         let moved = self.advance(shared).await;
         let shown = shared.view.load().version;
         let mut seen = self.seen.lock();
-        if moved.is_ok() && shown >= seen.newest {
+        if moved.is_ok() {
+            seen.looked = Some(began);
             seen.at_newest = Some(began);
         }
+        debug_assert!(moved.is_err() || shown >= seen.newest, "a newer one was seen");
         seen.failure = moved.as_ref().err().cloned();
         moved
     }
 
     async fn advance(&self, shared: &Shared) -> Result<u64> {
-        let began = shared.env.clock.monotonic();
         let current = shared.view.load_full();
         let shown = (!current.memtables.is_empty()).then_some(current.version);
         let found = manifest::newest_but(&*shared.env.store, shared.names, shown).await?;
-        self.seen.lock().looked = Some(began);
         let Newest::Another(found) = found else { return Ok(current.version) };
         let mut committed = found.map(|found| *found);
         loop {
@@ -175,7 +193,9 @@ impl Following {
                     return Ok(shared.view.load().version);
                 }
                 // A writer deletes what it has replaced: look again while it moves on.
-                Err(error) if error.kind() == ErrorKind::Corruption => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Corruption | ErrorKind::VersionGone) =>
+                {
                     committed = manifest::newest(&*shared.env.store, shared.names).await?;
                     if number(&committed) <= newest {
                         return Err(error);
@@ -190,9 +210,13 @@ impl Following {
     /// asked for, which costs less than a listing.
     async fn poll(&self, shared: &Shared) -> Result<()> {
         let now = shared.env.clock.monotonic();
-        let looked = self.seen.lock().looked;
-        if looked.is_some_and(|looked| now < looked + LOOK_AFTER) {
-            let next = shared.view.load().version + 1;
+        let (looked, newest) = {
+            let seen = self.seen.lock();
+            (seen.looked, seen.newest)
+        };
+        let shown = shared.view.load().version;
+        if shown >= newest && looked.is_some_and(|looked| now < looked + LOOK_AFTER) {
+            let next = shown.saturating_add(1);
             let key = shared.names.manifest(next);
             match shared.env.store.get(&key).await {
                 Err(error) if error.kind() == StoreErrorKind::NotFound => {

@@ -16,6 +16,9 @@ use vecgo_io::{BoxFuture, SpawnExt};
 /// Something being read.
 type Reading<'a, T> = BoxFuture<'a, Result<T>>;
 
+/// Versions in a row that are deleted while they are read before a read is given up.
+const MOST_TRIES: usize = 10;
+
 /// How long a search waits for a version that it asks for.
 const MIN_VERSION_WAIT: Duration = Duration::from_secs(10);
 
@@ -80,7 +83,7 @@ impl Collection {
                         })
                         .collect();
                     for task in tasks {
-                        task.await.ok_or_else(Error::closed)??;
+                        task.await.ok_or_else(Error::panicked)??;
                     }
                     Ok(())
                 })
@@ -112,16 +115,17 @@ impl Collection {
     /// Reads something at one moment. A replica whose version is not kept any more begins again with the
     /// newest.
     async fn read<'a, T>(&self, read: impl Fn(Snapshot) -> Reading<'a, T>) -> Result<T> {
-        loop {
+        for tries in 1.. {
             let snapshot = self.open_snapshot()?;
             let version = snapshot.view.version;
             match read(snapshot).await {
-                Err(error) if error.kind() == ErrorKind::VersionGone => {
+                Err(error) if error.kind() == ErrorKind::VersionGone && tries < MOST_TRIES => {
                     self.moves_on(version, error).await?;
                 }
                 read => return read,
             }
         }
+        Err(Error::internal("a read that never ends"))
     }
 
     /// The same, of a version that a request asks for at least.

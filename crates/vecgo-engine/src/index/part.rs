@@ -1,5 +1,6 @@
 use futures_lite::future::zip;
 use vecgo_format::SectionKind;
+use vecgo_io::BoxFuture;
 use vecgo_quant::Space;
 
 use super::clusters::Clusters;
@@ -53,22 +54,24 @@ impl IndexPart {
     ];
 
     /// Reads, verifies and checks it.
-    pub(crate) async fn load(segment: &Segment) -> Result<Self> {
-        let space = read_space(segment).await?;
-        // At the same time: from afar each takes a round trip.
-        let edges = async {
-            match segment.has(SectionKind::Edges) {
-                true => Graph::edges_of(segment).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let (coded, edges) = zip(Coded::load(segment, &space), edges).await;
-        let (coded, edges) = (coded?, edges?);
-        let through = match edges {
-            Some(edges) => Through::Graph(Graph::load(segment, edges, coded.as_ref()).await?),
-            None => Through::Clusters(Clusters::to_search(segment, &space).await?),
-        };
-        Ok(Self { rows: segment.rows(), space, coded, through })
+    pub(crate) fn load(segment: &Segment) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let space = read_space(segment).await?;
+            // At the same time: from afar each takes a round trip.
+            let edges = async {
+                match segment.has(SectionKind::Edges) {
+                    true => Graph::edges_of(segment).await.map(Some),
+                    false => Ok(None),
+                }
+            };
+            let (coded, edges) = zip(Coded::load(segment, &space), edges).await;
+            let (coded, edges) = (coded?, edges?);
+            let through = match edges {
+                Some(edges) => Through::Graph(Graph::load(segment, edges, coded.as_ref()).await?),
+                None => Through::Clusters(Clusters::to_search(segment, &space).await?),
+            };
+            Ok(Self { rows: segment.rows(), space, coded, through })
+        })
     }
 
     pub(crate) fn through(&self) -> &Through {

@@ -92,10 +92,12 @@ impl Snapshot {
             segment.load_for(by_index, metric, &kernels).await?;
         }
         for loaded in loading {
-            let segment = loaded.await.ok_or_else(Error::closed)??;
-            // Whoever needs what cannot be loaded now reads it by itself.
-            let rest = async move { drop(segment.load_all(metric, &kernels).await) };
-            self.shared.env.spawn.spawn_background(Box::pin(rest));
+            let segment = loaded.await.ok_or_else(Error::panicked)??;
+            if segment.begins_to_hold() {
+                // Whoever needs what cannot be loaded now reads it by itself.
+                let hold = async move { drop(segment.hold_vectors(0).await) };
+                self.shared.env.spawn.spawn_background(Box::pin(hold));
+            }
         }
         Ok(())
     }

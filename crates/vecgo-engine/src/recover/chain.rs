@@ -176,7 +176,7 @@ impl Source<'_> {
                 })
             });
             for task in open.collect::<Vec<_>>() {
-                let (number, object) = task.await.ok_or_else(Error::closed)?;
+                let (number, object) = task.await.ok_or_else(Error::panicked)?;
                 match object {
                     Err(error) if error.kind() == StoreErrorKind::NotFound => {}
                     object => opened.push((number, object?)),

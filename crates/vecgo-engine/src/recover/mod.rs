@@ -12,7 +12,7 @@ use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
     Previous, SegmentRef,
 };
-use vecgo_io::{Env, SpawnExt, Use};
+use vecgo_io::{BoxFuture, Env, SpawnExt, Use};
 
 pub(crate) use chain::check_owner;
 
@@ -69,7 +69,14 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// Brings it back. Segments already open are taken from `known`.
-    pub(crate) async fn recover(&self, known: &[LiveSegment]) -> Result<Recovered> {
+    pub(crate) fn recover<'b>(
+        &'b self,
+        known: &'b [LiveSegment],
+    ) -> BoxFuture<'b, Result<Recovered>> {
+        Box::pin(self.bring_back(known))
+    }
+
+    async fn bring_back(&self, known: &[LiveSegment]) -> Result<Recovered> {
         if let Some(committed) = self.committed
             && !committed.manifest.config.has_vectors_of(self.config)
         {
@@ -167,7 +174,7 @@ impl Source<'_> {
         }
         let mut read = BTreeMap::new();
         for (name, task) in reading {
-            read.insert(name, task.await.ok_or_else(Error::closed)??);
+            read.insert(name, task.await.ok_or_else(Error::panicked)??);
         }
         Ok(read)
     }

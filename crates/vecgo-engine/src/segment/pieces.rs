@@ -58,6 +58,25 @@ impl Segment {
         self.object.read_into(offset, out).await.map_err(gone)
     }
 
+    /// Reads and verifies. What was kept of the store's bytes elsewhere may have been damaged on its way: if it is
+    /// not as it should be it is forgotten, and what the store holds is read.
+    pub(super) async fn read_verified(
+        &self,
+        offset: u64,
+        out: &mut [u8],
+        verify: impl Fn(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.read_object(offset, out).await?;
+        match verify(out) {
+            Err(_) if self.is_far => {
+                self.object.forget(offset..offset.saturating_add(out.len() as u64));
+                self.read_object_past(offset, out).await?;
+                verify(out)
+            }
+            verified => verified,
+        }
+    }
+
     /// The same of what the store holds now, whatever was kept of it elsewhere.
     pub(super) async fn read_object_past(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         self.count_read(out.len());

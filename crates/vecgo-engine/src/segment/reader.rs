@@ -14,13 +14,16 @@ use vecgo_kernels::{PageBuf, with_floats};
 use super::resident::Resident;
 use crate::filter::KeptMatches;
 use crate::short_codes::ShortCodes;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 #[expect(clippy::cast_possible_truncation, reason = "64")]
 const HEADER: usize = SEGMENT_HEADER_BYTES as usize;
 
 /// Sections of more are asked for when they are loaded.
 const SHORT_SECTION: u64 = 1 << 20;
+
+/// The same of tables: those of eight gigabytes of vectors.
+const SHORT_TABLE: u64 = 16 << 20;
 
 /// Sections of which hits are made.
 const OF_ROWS: [SectionKind; 7] = [
@@ -40,6 +43,18 @@ pub(crate) struct SegmentSource {
     pub(crate) cache: Arc<BlockCache>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) names: CollectionNames,
+}
+
+/// Room for the checksums of a section, if there is any: how many there are a manifest says.
+fn room_for_table(section: &Section) -> Result<Vec<u8>> {
+    let bytes = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
+    let mut table = Vec::new();
+    table.try_reserve_exact(bytes).map_err(|_| {
+        let message = format!("no memory for {bytes} bytes of checksums of a section");
+        Error::new(ErrorKind::ResourceExhausted, message)
+    })?;
+    table.resize(bytes, 0);
+    Ok(table)
 }
 
 /// A segment open for reading. Sections that every search needs are loaded once, whole and
@@ -152,11 +167,16 @@ impl Segment {
     async fn check_header(&self) -> Result<()> {
         let check = self.checked.get_or_try_init(|| async {
             let mut header = [0u8; HEADER];
-            self.read_object(0, &mut header).await?;
-            check_segment_header(&header, self.names.0, self.number)
-                .map_err(|error| Error::format(&self.key, error))
+            let check = |header: &[u8]| self.check_header_bytes(header);
+            self.read_verified(0, &mut header, check).await
         });
         check.await.copied()
+    }
+
+    fn check_header_bytes(&self, header: &[u8]) -> Result<()> {
+        let header = header.first_chunk::<HEADER>().ok_or_else(|| Error::internal("a header"))?;
+        check_segment_header(header, self.names.0, self.number)
+            .map_err(|error| Error::format(&self.key, error))
     }
 
     /// The checksums of a section's blocks.
@@ -164,10 +184,10 @@ impl Segment {
         let section = &self.directory.sections[index];
         let table = self.tables[index].get_or_try_init(|| async {
             self.check_header().await?;
-            let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
-            let mut table = vec![0u8; length];
-            self.read_object(section.table_offset, &mut table).await?;
-            self.check(&table, section.table_checksum, section.table_offset)?;
+            let mut table = room_for_table(section)?;
+            let check =
+                |table: &[u8]| self.check(table, section.table_checksum, section.table_offset);
+            self.read_verified(section.table_offset, &mut table, check).await?;
             Ok::<_, Error>(table)
         });
         Ok(table.await?)
@@ -200,11 +220,11 @@ impl Segment {
     pub(super) async fn read_section(&self, kind: SectionKind, out: &mut [u8]) -> Result<()> {
         let (index, section) = self.section(kind)?;
         let table = self.table(index).await?;
-        self.read_object(section.offset, out).await?;
-        for (number, block) in out.chunks(section.block_bytes as usize).enumerate() {
-            self.check_block(block, number, section, table)?;
-        }
-        Ok(())
+        let check = |bytes: &[u8]| {
+            let mut blocks = bytes.chunks(section.block_bytes as usize).enumerate();
+            blocks.try_for_each(|(number, block)| self.check_block(block, number, section, table))
+        };
+        self.read_verified(section.offset, out, check).await
     }
 
     /// The bytes of a section, whole.
@@ -274,8 +294,10 @@ impl Segment {
         let mut ranges = Vec::from([header]);
         for section in kinds.iter().chain(&OF_ROWS).filter_map(|kind| self.directory.section(*kind))
         {
-            let table = section.table_offset;
-            ranges.push(table..table.saturating_add(section.blocks().saturating_mul(8)));
+            let (table, length) = (section.table_offset, section.blocks().saturating_mul(8));
+            if length <= SHORT_TABLE {
+                ranges.push(table..table.saturating_add(length));
+            }
             if section.length <= SHORT_SECTION {
                 ranges.push(section.offset..section.offset.saturating_add(section.length));
             }
@@ -341,8 +363,9 @@ impl Segment {
         let table = self.table(index).await?;
         let length = (section.length - start).min(block_bytes);
         let mut block = vec![0u8; usize::try_from(length).unwrap_or(0)];
-        self.read_object(section.offset + start, &mut block).await?;
-        self.check_block(&block, usize::try_from(number).unwrap_or(0), section, table)?;
+        let number = usize::try_from(number).unwrap_or(0);
+        let check = |block: &[u8]| self.check_block(block, number, section, table);
+        self.read_verified(section.offset + start, &mut block, check).await?;
         let block = Bytes::from(block);
         self.cache.insert(key, block.clone());
         Ok(block)
@@ -432,8 +455,7 @@ impl Segment {
     pub(crate) async fn verify(&self) -> Result<u64> {
         let mut header = [0u8; HEADER];
         self.read_object_past(0, &mut header).await?;
-        check_segment_header(&header, self.names.0, self.number)
-            .map_err(|error| Error::format(&self.key, error))?;
+        self.check_header_bytes(&header)?;
         let mut block = Vec::new();
         for section in &self.directory.sections {
             let table = self.read_table(section).await?;
@@ -458,8 +480,7 @@ impl Segment {
 
     /// The checksums of a section's blocks, as the store has them now.
     async fn read_table(&self, section: &Section) -> Result<Vec<u8>> {
-        let length = usize::try_from(section.blocks().saturating_mul(8)).unwrap_or(usize::MAX);
-        let mut table = vec![0u8; length];
+        let mut table = room_for_table(section)?;
         self.read_object_past(section.table_offset, &mut table).await?;
         self.check(&table, section.table_checksum, section.table_offset)?;
         Ok(table)

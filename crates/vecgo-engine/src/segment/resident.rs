@@ -1,6 +1,7 @@
 //! What of a segment is held in memory, under the limit for it: loaded once, whole and verified.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_lock::OnceCell;
 use futures_lite::future::or;
@@ -23,6 +24,10 @@ pub(super) struct Resident {
     fields: OnceCell<Charged<Fields>>,
     /// Room for the vectors, if they are held whole although searches read few of them.
     held: OnceCell<Held>,
+    /// Whether what loading vectors reads first was asked for.
+    asked: AtomicBool,
+    /// Whether that was begun, where it is done behind whoever searches.
+    holding: AtomicBool,
     /// Ids, if all are numbers: a search through an index looks up those of its hits.
     numbers: OnceCell<Charged<PageBuf<u64>>>,
 }
@@ -205,8 +210,13 @@ impl Segment {
         self.hold_vectors(0).await
     }
 
+    /// Whether vectors that are read from afar are to be fetched now, behind whoever searches: once.
+    pub(crate) fn begins_to_hold(&self) -> bool {
+        self.index().is_some() && !self.resident.holding.swap(true, Ordering::Relaxed)
+    }
+
     /// Keeps the vectors whole if there is room for all of them.
-    async fn hold_vectors(&self, given_up: u64) -> Result<()> {
+    pub(crate) async fn hold_vectors(&self, given_up: u64) -> Result<()> {
         let (held, bytes) = (&self.resident.held, self.section_length(SectionKind::Vectors));
         if self.leaves_vectors() || held.is_initialized() || self.memory.left(Use::Kept) < bytes {
             return Ok(());
@@ -260,7 +270,9 @@ impl Segment {
     /// Loads what a scan under `metric` reads, if there is memory for it: otherwise it is read anew
     /// by each.
     pub(crate) async fn load(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
-        if self.resident.vectors.get().is_none() {
+        if self.resident.vectors.get().is_none()
+            && !self.resident.asked.swap(true, Ordering::Relaxed)
+        {
             self.will_load(&[]);
         }
         if self.vectors().await? {
@@ -357,7 +369,7 @@ impl Segment {
 
     /// Has what filters read asked for, if it has to be fetched from afar.
     pub(crate) fn will_match(&self) {
-        if self.resident.fields.get().is_none() {
+        if self.has(SectionKind::Fields) && self.resident.fields.get().is_none() {
             self.will_load(&[SectionKind::Fields, SectionKind::FieldData]);
         }
     }

@@ -3,7 +3,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName};
-use vecgo_io::Listed;
+use vecgo_io::{Env, Listed, SpawnExt};
 
 use super::pins::{PinStats, pinned};
 use super::retention::{Named, Past, freed, objects};
@@ -11,6 +11,9 @@ use crate::collection::Shared;
 use crate::manifest::{self, Kept};
 use crate::segment::Stop;
 use crate::{Error, ErrorKind, Result};
+
+/// Objects deleted at the same time where each takes a round trip.
+const DELETED_AT_A_TIME: usize = 16;
 
 /// A vacuum in the making: everything it needs, so that it shares nothing with the writer.
 #[derive(Debug)]
@@ -222,9 +225,23 @@ impl Sweep {
     }
 
     async fn delete(&self, keys: impl Iterator<Item = &String>) -> Result<()> {
-        for key in keys {
+        let Env { store, spawn, logs, .. } = &self.shared.env;
+        // From afar each takes a round trip; a directory is as busy with one.
+        let at_a_time = if logs.is_none() { DELETED_AT_A_TIME } else { 1 };
+        let keys: Vec<String> = keys.cloned().collect();
+        for some in keys.chunks(at_a_time) {
             self.stop.check()?;
-            self.shared.env.store.delete(key).await?;
+            if let [key] = some {
+                store.delete(key).await?;
+                continue;
+            }
+            let delete = some.iter().cloned().map(|key| {
+                let store = Arc::clone(store);
+                spawn.start(async move { store.delete(&key).await })
+            });
+            for deleted in delete.collect::<Vec<_>>() {
+                deleted.await.ok_or_else(Error::closed)??;
+            }
         }
         Ok(())
     }

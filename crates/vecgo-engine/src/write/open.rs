@@ -61,7 +61,9 @@ async fn take_over(shared: &Shared) -> Result<Opened> {
     for _ in 0..MAX_TRIES {
         let recovered = match recover(shared, Some(&committed)).await {
             // Another may have come since, and deleted what our version needs.
-            Err(error) if error.kind() == ErrorKind::Corruption => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Corruption | ErrorKind::VersionGone) =>
+            {
                 still_newest(shared, &committed).await?;
                 return Err(error);
             }

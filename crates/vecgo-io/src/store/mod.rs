@@ -166,6 +166,11 @@ pub trait Object: Debug + Send + Sync {
         let _ = ranges;
     }
 
+    /// Says that what was read in a range is not what it should be: what was kept of it elsewhere goes.
+    fn forget(&self, range: Range<u64>) {
+        let _ = range;
+    }
+
     /// Reads at `offset` until `out` is full.
     ///
     /// # Errors

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use vecgo_io::{
-    BoxFuture, Clock, Listed, Object, ObjectWriter, PutOutcome, Store, StoreError, StoreLock,
+    BoxFuture, Clock, Listed, Object, ObjectWriter, PutOutcome, Requests, Store, StoreError,
+    StoreLock,
 };
 
 pub use weather::RequestFault;
@@ -27,6 +28,7 @@ pub struct SimBucket {
     state: Arc<Mutex<State>>,
     clock: SimClock,
     trace: Arc<Trace>,
+    requests: Arc<Requests>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl SimBucket {
             weather: Weather::Random { one_in: 0 },
             conditions: true,
         };
-        Self { state: Arc::new(Mutex::new(state)), clock, trace }
+        Self { state: Arc::new(Mutex::new(state)), clock, trace, requests: Arc::default() }
     }
 
     /// From now on one request in so many goes wrong; 0 for none.
@@ -284,6 +286,11 @@ impl Store for SimBucket {
 
     fn clear_unfinished<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// So that the engine takes it for as far away as it is.
+    fn requests(&self) -> Option<&Requests> {
+        Some(&self.requests)
     }
 
     fn has_locks(&self) -> bool {

@@ -168,6 +168,17 @@ pub(super) async fn cut_short(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, StreamBody::new(iter(Vec::from(frames))).boxed())
 }
 
+/// The same answer with a byte of the body that is another.
+pub(super) async fn flipped(response: Response<Body>) -> Response<Body> {
+    let (head, body) = taken(response).await;
+    let mut body = body.to_vec();
+    let middle = body.len() / 2;
+    if let Some(byte) = body.get_mut(middle) {
+        *byte ^= 0x10;
+    }
+    Response::from_parts(head, full(body))
+}
+
 /// The same answer with a body shorter than what was asked for, and a length that says so.
 pub(super) async fn shorter(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = taken(response).await;

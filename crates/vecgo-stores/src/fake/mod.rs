@@ -129,6 +129,11 @@ impl Fake {
         self.shared.bucket.lock().objects.keys().cloned().collect()
     }
 
+    /// Removes an object, as a careless operator does.
+    pub fn remove(&self, key: &str) {
+        self.shared.bucket.lock().objects.remove(key);
+    }
+
     /// Forgets what came so far.
     pub fn forget(&self) {
         self.shared.asked.lock().clear();
@@ -257,6 +262,7 @@ impl Shared {
                 Ok(self.done(&request))
             }
             Some(Fault::CutShort) => Ok(answer::cut_short(self.done(&request)).await),
+            Some(Fault::Flipped) => Ok(answer::flipped(self.done(&request)).await),
             Some(Fault::Shorter) => Ok(answer::shorter(self.done(&request)).await),
         }
     }

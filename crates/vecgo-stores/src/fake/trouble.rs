@@ -24,6 +24,8 @@ pub enum Fault {
     Slow(Duration),
     /// The connection ends in the middle of the body.
     CutShort,
+    /// A byte of the body is another.
+    Flipped,
     /// A body one byte too short, whose length says so too.
     Shorter,
 }

@@ -118,7 +118,7 @@ fn on_the_fake_in_trouble() {
     let fake = Fake::start().unwrap();
     let place = Place { uri: "s3://test/trouble".to_owned(), options: fake.options() };
     let trouble = |time: usize| fake.set_trouble(Trouble::Any { one_in: 20, seed: time as u64 });
-    let times = times(150) / 5;
+    let times = times(150) / 10;
     let acknowledged = hand_over(&place, times, trouble);
     println!("{times} hand-overs in trouble, {acknowledged} writes acknowledged, none lost");
 }

@@ -150,13 +150,13 @@ fn a_refresh_that_fails_changes_nothing() {
     let reader = place.read().unwrap();
     write(&docs, 2).unwrap();
     docs.commit().wait().unwrap();
-    for at in 0..2 {
+    // The listing, the manifest and the log.
+    for at in 0..3 {
         fake.set_trouble(Trouble::Reading(at, Fault::Shorter));
         let before = reader.version();
-        if reader.refresh().wait().is_err() {
-            assert_eq!(reader.version(), before);
-        }
-        let Seen::Writes(_) = look(&reader).unwrap() else { panic!("nothing can be read") };
+        reader.refresh().wait().unwrap_err();
+        assert_eq!((reader.version(), fake.struck()), (before, 1));
+        let Seen::Writes(1) = look(&reader).unwrap() else { panic!("nothing can be read") };
     }
     fake.set_trouble(Trouble::None);
     reader.refresh().wait().unwrap();

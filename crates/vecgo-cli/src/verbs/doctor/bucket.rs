@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use futures_lite::future::block_on;
 use vecgo_io::{
-    BucketStore, OpenError, PageCache, PutOutcome, Rand, SpawnExt, Store, StoreError, SystemRand,
-    ThreadPool,
+    BucketStore, OpenError, PageCache, PutOutcome, Rand, SpawnExt, Store, StoreError,
+    StoreErrorKind, SystemRand, ThreadPool,
 };
 
 use super::Finding;
@@ -106,7 +106,7 @@ impl Probe {
         let object = block_on(self.store.open(&self.key("object"), Some(10)));
         let object = object.map_err(|error| failed(&error))?;
         let mut out = [0; 4];
-        block_on(object.read_into(3, &mut out)).map_err(|error| failed(&error))?;
+        block_on(object.read_past(3, &mut out)).map_err(|error| failed(&error))?;
         match &out == b"e by" {
             true => Ok("a part of an object can be read".to_owned()),
             false => Err("a part of an object comes with other bytes".to_owned()),
@@ -191,8 +191,11 @@ impl Probe {
         let key = self.key("object");
         block_on(self.store.delete(&key)).map_err(|error| failed(&error))?;
         block_on(self.store.delete(&key)).map_err(|error| failed(&error))?;
-        match self.get("object") {
-            Err(_) => Ok("what is deleted is gone".to_owned()),
+        match block_on(self.store.get(&key)) {
+            Err(error) if error.kind() == StoreErrorKind::NotFound => {
+                Ok("what is deleted is gone".to_owned())
+            }
+            Err(error) => Err(failed(&error)),
             Ok(_) => Err("what was deleted can still be read".to_owned()),
         }
     }

@@ -143,8 +143,7 @@ impl DiskPages {
         if read.is_ok() && xxh3_64(&page) == file.checksum {
             return Some(page.into());
         }
-        self.index.remove(&key);
-        self.remove(key, file);
+        self.forget(key);
         None
     }
 
@@ -168,6 +167,18 @@ impl DiskPages {
         match written.and_then(|mut out| out.append(page)) {
             Ok(()) => self.remember(key, file),
             Err(_) => self.remove(key, file),
+        }
+    }
+
+    /// Whether a page is here, as far as is known.
+    pub(super) fn has(&self, key: PageKey) -> bool {
+        self.index.contains_key(&key)
+    }
+
+    /// Drops a page.
+    pub(super) fn forget(&self, key: PageKey) {
+        if let Some((key, file)) = self.index.remove(&key) {
+            self.remove(key, file);
         }
     }
 

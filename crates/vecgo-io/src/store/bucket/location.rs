@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
@@ -150,21 +150,45 @@ fn built<T: ObjectStore>(
 
 type Client = Result<Arc<dyn ObjectStore>, OpenError>;
 
+/// What says where and as whom, each by all of its names, the one that counts most first.
+const S3_ENDPOINT: [&str; 3] = ["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"];
+const S3_REGION: [&str; 2] = ["aws_region", "aws_default_region"];
+/// Ways to credentials that make a profile needless.
+const S3_CREDENTIALS: [&str; 5] = [
+    "aws_access_key_id",
+    "aws_web_identity_token_file",
+    "aws_container_credentials_relative_uri",
+    "aws_container_credentials_full_uri",
+    "aws_skip_signature",
+];
+
 fn s3(bucket: &str, options: &[(String, String)], retries: usize) -> Client {
     let mut settings = Settings::of("s3", "AWS_", options);
-    if settings.get(&["aws_access_key_id"]).is_none() {
+    if settings.get(&S3_CREDENTIALS).is_none() {
         let profile = Profile::of_environment()?;
         // A variable counts more than a profile.
-        let says = |name: &str| settings.of_environment.iter().any(|(there, _)| there == name);
+        let says = |name: &str| match name {
+            "aws_region" => settings.get(&S3_REGION).is_some(),
+            "aws_endpoint_url" => settings.get(&S3_ENDPOINT).is_some(),
+            _ => false,
+        };
         let more: Vec<_> = profile.settings.into_iter().filter(|(name, _)| !says(name)).collect();
         settings.of_environment.extend(more);
     }
-    let endpoint = settings.get(&["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"]);
+    let endpoint = settings.get(&S3_ENDPOINT).map(str::to_owned);
     let builder = AmazonS3Builder::new()
-        .with_client_options(http(endpoint))
+        .with_client_options(http(endpoint.as_deref()))
         // One by one: what is deleted together cannot fail apart, and some do not know how.
         .with_disable_bulk_delete(true);
-    let builder = settings.tell(builder, |builder, key, value| builder.with_config(key, value))?;
+    let mut builder =
+        settings.tell(builder, |builder, key, value| builder.with_config(key, value))?;
+    // Of several names for one thing the client has an order of its own.
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
+    }
+    if let Some(region) = settings.get(&S3_REGION) {
+        builder = builder.with_region(region);
+    }
     built(builder.with_bucket_name(bucket).with_retry(retry(retries)).build())
 }
 

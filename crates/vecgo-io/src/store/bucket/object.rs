@@ -7,7 +7,7 @@ use object_store::{GetOptions, GetRange};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::pages::{self, Paged};
-use super::request::{Request, failed};
+use super::request::{Request, closed, failed};
 use super::{Bucket, deadline_of};
 use crate::store::Object;
 use crate::store::requests::RequestKind;
@@ -17,7 +17,11 @@ use crate::{BoxFuture, StoreError};
 /// is as fast as one connection.
 const REQUEST_BYTES: usize = 8 << 20;
 /// Reads of more are not asked for twice: their time is that of their bytes.
-const HEDGED_BYTES: u64 = 1 << 20;
+const HEDGED_BYTES: usize = 1 << 20;
+/// The longest object that is read whole: catalogues, manifests, logs and delete objects are much shorter.
+const MOST_BYTES: u64 = 1 << 30;
+/// What time there is for one of them.
+const USUAL_BYTES: u64 = 64 << 20;
 /// Bytes of one read that are asked for at a time.
 const WINDOW_BYTES: usize = 8 * REQUEST_BYTES;
 
@@ -55,23 +59,32 @@ fn ask(
     range: Option<Range<u64>>,
 ) -> Result<Answer, StoreError> {
     bucket.network.requests.sent(RequestKind::Get, 0);
-    let bytes = range.as_ref().map_or(REQUEST_BYTES as u64, |range| range.end - range.start);
-    let deadline = deadline_of(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let whole = range.is_none();
+    // Whoever asks for all does not know how much that is.
+    let bytes = range.as_ref().map_or(USUAL_BYTES, |range| range.end - range.start);
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let deadline = deadline_of(bytes);
     let (client, path) = (Arc::clone(&bucket.clients.again), path.clone());
     let hedges = Arc::clone(&bucket.network.hedges);
     let get = async move {
         let ask = || async {
             let range = range.clone().map(GetRange::Bounded);
             let options = GetOptions { range, ..GetOptions::default() };
-            client.get_opts(&path, options).await?.bytes().await
+            let answer = client.get_opts(&path, options).await?;
+            // Before so much memory is taken.
+            if answer.range.end.saturating_sub(answer.range.start) > MOST_BYTES {
+                let source = format!("an object of {} bytes", answer.range.end).into();
+                return Err(object_store::Error::NotSupported { source });
+            }
+            answer.bytes().await
         };
         match bytes <= HEDGED_BYTES {
             true => hedges.ask(ask).await,
             false => ask().await,
         }
     };
-    let closed = || StoreError::no_answer(key, std::io::Error::other("the store is closed"));
-    bucket.network.start(deadline, get).ok_or_else(closed)
+    let network = &bucket.network;
+    network.start(if whole { 0 } else { bytes }, deadline, get).ok_or_else(|| closed(key))
 }
 
 async fn answer(bucket: &Bucket, key: &str, asked: Answer) -> Result<Bytes, StoreError> {
@@ -97,6 +110,10 @@ impl Object for BucketObject {
 
     fn will_read(&self, ranges: &[Range<u64>]) {
         pages::will_read(&self.bucket, &self.paged, ranges);
+    }
+
+    fn forget(&self, range: Range<u64>) {
+        self.bucket.pages.forget(&self.paged, range);
     }
 
     fn read_into<'a>(

@@ -3,8 +3,10 @@
 //! Only what never changes is kept: names of objects that are opened are used once and never again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,9 +15,10 @@ use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::Bucket;
 use super::disk_pages::DiskPages;
 use super::object::fetch;
-use super::{Bucket, deadline_of};
+use super::request::closed;
 use crate::{OpenError, StoreError};
 
 /// Bytes of a page.
@@ -24,6 +27,8 @@ pub(super) const PAGE_BYTES: u64 = 64 << 10;
 const RUN_PAGES: u64 = 128;
 /// So many pages between two that are wanted are asked for with them.
 const GAP_PAGES: u64 = 1;
+/// Runs that wait to be written to the disk: half a gigabyte at most.
+const MOST_UNWRITTEN: usize = 64;
 /// Flights remembered before those that have ended are looked for.
 const MOST_FLIGHTS: usize = 4096;
 
@@ -53,8 +58,33 @@ type WeakFlight = WeakShared<BoxFuture<'static, Result<Bytes, StoreError>>>;
 pub(super) struct Pages {
     memory: Cache<PageKey, Bytes, ByLength>,
     disk: Option<DiskPages>,
-    /// By page, the request that brings it and the first page of that.
-    flights: Mutex<HashMap<PageKey, (u64, WeakFlight)>>,
+    flights: Mutex<Flights>,
+    /// Runs that are about to be written to the disk.
+    unwritten: AtomicUsize,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+struct Flights {
+    /// By page, the request that brings it.
+    by_page: HashMap<PageKey, UnderWay>,
+    begun: u64,
+}
+
+#[derive(Debug, Clone)]
+struct UnderWay {
+    number: u64,
+    /// The first page of those that it brings.
+    first: u64,
+    flight: WeakFlight,
+}
+
+impl Flights {
+    /// The request that brings a page, unless it has ended or been given up.
+    fn of(&self, key: PageKey) -> Option<Wanted> {
+        let UnderWay { first, flight, .. } = self.by_page.get(&key)?;
+        Some(Wanted { first: *first, flight: flight.upgrade()? })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -93,7 +123,8 @@ impl Pages {
         let disk = cache.directory.as_ref();
         let disk = disk.map(|(path, bytes)| DiskPages::open(path, *bytes)).transpose()?;
         let memory = Cache::with_weighter(items, cache.memory, ByLength);
-        Ok(Self { memory, disk, flights: Mutex::default() })
+        let (flights, unwritten) = (Mutex::default(), AtomicUsize::new(0));
+        Ok(Self { memory, disk, flights, unwritten })
     }
 
     /// Bytes that are kept on a disk.
@@ -105,12 +136,36 @@ impl Pages {
         self.memory.get(&key).or_else(|| self.disk.as_ref()?.get(key))
     }
 
+    fn has(&self, key: PageKey) -> bool {
+        self.memory.contains_key(&key) || self.disk.as_ref().is_some_and(|disk| disk.has(key))
+    }
+
+    /// Drops what is kept of a range.
+    pub(super) fn forget(&self, object: &Paged, range: Range<u64>) {
+        for page in range.start / PAGE_BYTES..range.end.min(object.length).div_ceil(PAGE_BYTES) {
+            self.memory.remove(&object.at(page));
+            if let Some(disk) = &self.disk {
+                disk.forget(object.at(page));
+            }
+        }
+    }
+
     fn keep(&self, object: &Paged, first: u64, run: &Bytes) {
         let page_bytes = usize::try_from(PAGE_BYTES).unwrap_or(usize::MAX);
         for (page, bytes) in (first..).zip(run.chunks(page_bytes)) {
             // A slice would hold all of the run.
             self.memory.insert(object.at(page), Bytes::copy_from_slice(bytes));
         }
+    }
+
+    /// Whether one more run goes to the disk. What comes much faster than that is slow is not kept there.
+    fn may_write(&self) -> bool {
+        let before = self.unwritten.fetch_add(1, Ordering::Relaxed);
+        let may = self.disk.is_some() && before < MOST_UNWRITTEN;
+        if !may {
+            self.unwritten.fetch_sub(1, Ordering::Relaxed);
+        }
+        may
     }
 
     fn keep_on_disk(&self, object: &Paged, first: u64, run: &Bytes) {
@@ -155,18 +210,18 @@ fn copy(bytes: &[u8], at: u64, offset: u64, out: &mut [u8]) {
 }
 
 /// Has pages brought that are not kept, without waiting for them.
-pub(super) fn will_read(bucket: &Arc<Bucket>, object: &Paged, ranges: &[std::ops::Range<u64>]) {
+pub(super) fn will_read(bucket: &Arc<Bucket>, object: &Paged, ranges: &[Range<u64>]) {
     let within =
         ranges.iter().filter(|range| range.start < range.end && range.end <= object.length);
     let mut pages: Vec<u64> = within
         .flat_map(|range| range.start / PAGE_BYTES..=(range.end - 1) / PAGE_BYTES)
-        .filter(|page| bucket.pages.kept(object.at(*page)).is_none())
+        .filter(|page| !bucket.pages.has(object.at(*page)))
         .collect();
     pages.sort_unstable();
     pages.dedup();
     for Wanted { flight, .. } in want(bucket, object, &pages) {
         // Somebody has to wait for it, or it is given up.
-        bucket.network.start_and_forget(deadline_of(0) * 4, flight);
+        bucket.network.start_and_forget(flight);
     }
 }
 
@@ -174,8 +229,8 @@ pub(super) fn will_read(bucket: &Arc<Bucket>, object: &Paged, ranges: &[std::ops
 fn want(bucket: &Arc<Bucket>, object: &Paged, pages: &[u64]) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut flights = bucket.pages.flights.lock();
-    if flights.len() > MOST_FLIGHTS {
-        flights.retain(|_, (_, flight)| flight.upgrade().is_some());
+    if flights.by_page.len() > MOST_FLIGHTS {
+        flights.by_page.retain(|_, under_way| under_way.flight.upgrade().is_some());
     }
     let mut rest = pages.iter().copied().peekable();
     while let Some(first) = rest.next() {
@@ -185,12 +240,9 @@ fn want(bucket: &Arc<Bucket>, object: &Paged, pages: &[u64]) -> Vec<Wanted> {
             wanted.push(Wanted { first, flight });
             continue;
         }
-        let under_way = flights.get(&object.at(first));
-        if let Some((first, flight)) =
-            under_way.and_then(|(f, flight)| Some((*f, flight.upgrade()?)))
-        {
-            if wanted.last().is_none_or(|last| last.first != first) {
-                wanted.push(Wanted { first, flight });
+        if let Some(under_way) = flights.of(object.at(first)) {
+            if wanted.last().is_none_or(|last| last.first != under_way.first) {
+                wanted.push(under_way);
             }
             continue;
         }
@@ -198,14 +250,18 @@ fn want(bucket: &Arc<Bucket>, object: &Paged, pages: &[u64]) -> Vec<Wanted> {
         while let Some(next) = rest.peek().copied()
             && next <= last + 1 + GAP_PAGES
             && next < first + RUN_PAGES
-            && flights.get(&object.at(next)).is_none_or(|(_, flight)| flight.upgrade().is_none())
+            && (last + 1..=next).all(|page| flights.of(object.at(page)).is_none())
         {
             last = next;
             rest.next();
         }
-        let flight = begin(bucket, object, first, last);
+        flights.begun += 1;
+        let number = flights.begun;
+        let flight = begin(bucket, object, first, last, number);
         if let Some(weak) = flight.downgrade() {
-            flights.extend((first..=last).map(|page| (object.at(page), (first, weak.clone()))));
+            let under_way = UnderWay { number, first, flight: weak };
+            let pages = (first..=last).map(|page| (object.at(page), under_way.clone()));
+            flights.by_page.extend(pages);
         }
         wanted.push(Wanted { first, flight });
     }
@@ -213,17 +269,13 @@ fn want(bucket: &Arc<Bucket>, object: &Paged, pages: &[u64]) -> Vec<Wanted> {
 }
 
 /// Asks for some pages in a row.
-fn begin(bucket: &Arc<Bucket>, object: &Paged, first: u64, last: u64) -> Flight {
-    let range = first * PAGE_BYTES..((last + 1) * PAGE_BYTES).min(object.length);
-    let length = range.end - range.start;
+fn begin(bucket: &Arc<Bucket>, object: &Paged, first: u64, last: u64, number: u64) -> Flight {
+    let end = last.saturating_add(1).saturating_mul(PAGE_BYTES).min(object.length);
+    let range = first * PAGE_BYTES..end;
     // At once, and not when the first who wants it comes to wait for it.
-    let deadline = deadline_of(usize::try_from(length).unwrap_or(usize::MAX)) * 2;
-    let task = bucket.network.start(deadline, bring(Arc::clone(bucket), object.clone(), range));
+    let task = bucket.network.gather(bring(Arc::clone(bucket), object.clone(), range, number));
     let key = Arc::clone(&object.key);
-    let flight = async move {
-        let closed = || StoreError::no_answer(&*key, std::io::Error::other("the store is closed"));
-        task.ok_or_else(closed)?.end(&key).await?
-    };
+    let flight = async move { task.ok_or_else(|| closed(&key))?.end(&key).await? };
     flight.boxed().shared()
 }
 
@@ -231,7 +283,8 @@ fn begin(bucket: &Arc<Bucket>, object: &Paged, first: u64, last: u64) -> Flight 
 async fn bring(
     bucket: Arc<Bucket>,
     object: Paged,
-    range: std::ops::Range<u64>,
+    range: Range<u64>,
+    number: u64,
 ) -> Result<Bytes, StoreError> {
     let (first, end) = (range.start / PAGE_BYTES, range.end.div_ceil(PAGE_BYTES));
     let length = range.end - range.start;
@@ -245,11 +298,18 @@ async fn bring(
     }
     // Kept before it is no longer under way, so that nobody asks again in between.
     let mut flights = bucket.pages.flights.lock();
-    (first..end).for_each(|page| drop(flights.remove(&object.at(page))));
+    for page in (first..end).map(|page| object.at(page)) {
+        if flights.by_page.get(&page).is_some_and(|under_way| under_way.number == number) {
+            flights.by_page.remove(&page);
+        }
+    }
     drop(flights);
-    if let (Ok(run), true) = (&run, bucket.pages.disk.is_some()) {
+    if let (Ok(run), true) = (&run, bucket.pages.may_write()) {
         let (run, behind) = (run.clone(), Arc::clone(&bucket));
-        bucket.network.block(move || behind.pages.keep_on_disk(&object, first, &run));
+        bucket.network.block(move || {
+            behind.pages.keep_on_disk(&object, first, &run);
+            behind.pages.unwritten.fetch_sub(1, Ordering::Relaxed);
+        });
     }
     run
 }

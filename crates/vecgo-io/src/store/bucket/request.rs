@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use object_store::Error;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::hedge::Hedges;
@@ -21,13 +22,32 @@ pub(super) struct Network {
     runtime: Option<Runtime>,
     pub(super) requests: Arc<Requests>,
     pub(super) hedges: Arc<Hedges>,
+    /// A part of these is taken by each request under way, and its deadline begins when it has it.
+    turns: Arc<Semaphore>,
 }
+
+/// So many small requests at a time, or a fourth as many of eight megabytes.
+const TURNS: usize = 64;
+const MOST_TURNS: u32 = 4;
+const BYTES_A_TURN: usize = 2 << 20;
+/// Threads that wait for disks and for names of hosts.
+const BLOCKED_THREADS: usize = 4;
 
 impl Network {
     pub(super) fn new() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(THREADS).thread_name("vecgo-net").enable_all().build();
-        Ok(Self { runtime: Some(runtime?), requests: Arc::default(), hedges: Arc::default() })
+        let runtime = builder
+            .worker_threads(THREADS)
+            .thread_name("vecgo-net")
+            .max_blocking_threads(BLOCKED_THREADS)
+            .enable_all()
+            .build();
+        Ok(Self {
+            runtime: Some(runtime?),
+            requests: Arc::default(),
+            hedges: Arc::default(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+        })
     }
 
     /// Makes a request and waits for its end, for so long at most. Whoever stops waiting ends it.
@@ -37,20 +57,16 @@ impl Network {
         deadline: Duration,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let Some(task) = self.start(deadline, request) else {
-            return Err(no_answer(key, "the store is closed"));
-        };
-        task.end(key).await
+        self.start(0, deadline, request).ok_or_else(|| closed(key))?.end(key).await
     }
 
     /// Makes a request whose end nobody waits for.
     pub(super) fn start_and_forget<T: Send + 'static>(
         &self,
-        deadline: Duration,
         request: impl Future<Output = T> + Send + 'static,
     ) {
         if let Some(runtime) = &self.runtime {
-            runtime.spawn(async move { tokio::time::timeout(deadline, request).await.map(drop) });
+            runtime.spawn(async move { drop(request.await) });
         }
     }
 
@@ -61,20 +77,45 @@ impl Network {
         }
     }
 
-    /// Makes a request whose end is awaited elsewhere.
+    /// Makes a request of so many bytes whose end is awaited elsewhere.
     pub(super) fn start<T: Send + 'static>(
         &self,
+        bytes: usize,
         deadline: Duration,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Option<Request<T>> {
-        let runtime = self.runtime.as_ref()?;
         let under_way = self.requests.begin();
-        let task = runtime.spawn(async move {
+        let turns = u32::try_from(bytes / BYTES_A_TURN).unwrap_or(MOST_TURNS).clamp(1, MOST_TURNS);
+        let all = Arc::clone(&self.turns);
+        self.spawn(deadline, async move {
+            // Never closed; if it were, nobody would be kept waiting.
+            let _turn = all.acquire_many_owned(turns).await.ok();
             let _under_way = under_way;
             tokio::time::timeout(deadline, request).await
-        });
-        Some(Request { task, deadline })
+        })
     }
+
+    /// Waits for what requests come to, as long as they may take in all.
+    pub(super) fn gather<T: Send + 'static>(
+        &self,
+        gather: impl Future<Output = T> + Send + 'static,
+    ) -> Option<Request<T>> {
+        self.spawn(Duration::ZERO, async move { Ok(gather.await) })
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        task: impl Future<Output = Result<T, tokio::time::error::Elapsed>> + Send + 'static,
+    ) -> Option<Request<T>> {
+        let runtime = self.runtime.as_ref()?;
+        Some(Request { task: runtime.spawn(task), deadline })
+    }
+}
+
+/// The store was closed while somebody still asked.
+pub(super) fn closed(key: &str) -> StoreError {
+    no_answer(key, "the store is closed")
 }
 
 impl Drop for Network {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt};
 
-use super::request::{Request, failed};
+use super::request::{Request, failed, is_missing};
 use super::{Bucket, DEADLINE, deadline_of};
 use crate::store::ObjectWriter;
 use crate::store::requests::RequestKind;
@@ -60,8 +60,9 @@ impl Upload {
         let network = &self.bucket.network;
         network.requests.sent(RequestKind::Put, body.len());
         if let Some(parts) = &mut self.parts {
-            let deadline = deadline_of(body.len().saturating_mul(AT_A_TIME));
-            self.under_way.extend(network.start(deadline, parts.put_part(body.into())));
+            let deadline = deadline_of(body.len());
+            let bytes = body.len();
+            self.under_way.extend(network.start(bytes, deadline, parts.put_part(body.into())));
         }
         Ok(())
     }
@@ -101,7 +102,11 @@ impl Upload {
         if completed.is_err() {
             self.parts = Some(parts);
         }
-        completed.map(drop).map_err(|error| failed(&self.key, &error))
+        completed.map(drop).map_err(|error| match is_missing(&error) {
+            // The client asks again when an answer is lost, and an upload that is finished is not there.
+            true => StoreError::no_answer(&*self.key, std::io::Error::other(error)),
+            false => failed(&self.key, &error),
+        })
     }
 }
 
@@ -137,7 +142,7 @@ impl Drop for Upload {
         self.under_way.clear();
         if let Some(mut parts) = self.parts.take() {
             let abort = async move { parts.abort().await };
-            self.bucket.network.start_and_forget(DEADLINE, abort);
+            self.bucket.network.start_and_forget(abort);
         }
     }
 }
