@@ -211,6 +211,10 @@ fn options_that_mean_nothing() {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains(option), "{error}");
     }
+    for uri in ["memory://", "/tmp/nowhere"] {
+        let error = refused(vecgo::open(uri).store_option("region", "x"));
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
     for uri in ["s3://", "s3:///prefix", "az://b/../x"] {
         let error = refused(vecgo::open(uri).store_option("skip_signature", "true"));
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{uri}");

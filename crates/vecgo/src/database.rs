@@ -190,9 +190,12 @@ impl Open {
 
     fn env(&self) -> Result<Env> {
         match self.uri.to_str().and_then(|uri| uri.split_once("://")) {
-            None => Ok(Env::local(&self.uri, self.access, self.limits)?),
-            Some(("memory", "")) => Ok(Env::memory(self.limits)?),
-            Some(("file", path)) => Ok(Env::local(Path::new(path), self.access, self.limits)?),
+            None => self.local(&self.uri),
+            Some(("file", path)) => self.local(Path::new(path)),
+            Some(("memory", "")) => {
+                self.check_no_options()?;
+                Ok(Env::memory(self.limits)?)
+            }
             #[cfg(feature = "buckets")]
             Some((scheme, rest)) if vecgo_io::BucketStore::knows(scheme) => {
                 let directory = self.cache_dir.clone();
@@ -203,6 +206,17 @@ impl Open {
                 format!("{scheme}:// is not in this build; expected {}", addresses()),
             )),
         }
+    }
+
+    fn local(&self, path: &Path) -> Result<Env> {
+        self.check_no_options()?;
+        Ok(Env::local(path, self.access, self.limits)?)
+    }
+
+    fn check_no_options(&self) -> Result<()> {
+        let Some((name, _)) = self.store_options.0.first() else { return Ok(()) };
+        let message = format!("option `{name}` means nothing to {}", self.uri.display());
+        Err(Error::new(ErrorKind::InvalidArgument, message))
     }
 }
 

@@ -142,13 +142,15 @@ impl Collection {
     pub(super) async fn moves_on(&self, from: u64, error: Error) -> Result<()> {
         match self.role {
             Role::Replica(_) if self.refresh().await? > from => return Ok(()),
+            Role::Replica(_) => {}
             Role::Version => return Err(error),
-            Role::Replica(_) | Role::Writer(_) => {}
-        }
-        let newest = manifest::newest(&*self.shared.env.store, self.shared.names).await?;
-        if number(&newest) > self.version() {
-            let message = "another writer has taken over and deleted what was being read";
-            return Err(error.with_kind(ErrorKind::Fenced).context(message));
+            Role::Writer(_) => {
+                let Shared { env, names, .. } = &*self.shared;
+                if number(&manifest::newest(&*env.store, *names).await?) > self.version() {
+                    let message = "another writer has taken over and deleted what was being read";
+                    return Err(error.with_kind(ErrorKind::Fenced).context(message));
+                }
+            }
         }
         let message = "the newest version names what is gone";
         Err(error.with_kind(ErrorKind::Corruption).context(message))
@@ -164,9 +166,11 @@ impl Following {
         let mut seen = self.seen.lock();
         if moved.is_ok() {
             seen.looked = Some(began);
+        }
+        // A store may show less than it has shown before.
+        if moved.is_ok() && shown >= seen.newest {
             seen.at_newest = Some(began);
         }
-        debug_assert!(moved.is_err() || shown >= seen.newest, "a newer one was seen");
         seen.failure = moved.as_ref().err().cloned();
         moved
     }
@@ -252,10 +256,8 @@ impl Follower {
                 return;
             };
             let _one_at_a_time = following.turn.lock().await;
-            // What went wrong is told by `stats`, and tried again.
-            if let Err(error) = following.poll(&shared).await {
-                following.seen.lock().failure = Some(error);
-            }
+            // What went wrong is noted for `stats`, and tried again.
+            let _ = following.poll(&shared).await;
         }
     }
 }

@@ -78,7 +78,7 @@ impl Collection {
                             let (segment, shared) =
                                 (Arc::clone(&live.segment), Arc::clone(&shared));
                             let (metric, kernels) = (shared.metric(), shared.kernels);
-                            let load = async move { segment.load_all(metric, &kernels).await };
+                            let load = async move { segment.load_all(metric, &kernels, 0).await };
                             shared.env.spawn.start(load)
                         })
                         .collect();

@@ -25,6 +25,9 @@ const SHORT_SECTION: u64 = 1 << 20;
 /// The same of tables: those of eight gigabytes of vectors.
 const SHORT_TABLE: u64 = 16 << 20;
 
+/// Bytes that are read at a time to be verified.
+const VERIFIED_BYTES: u64 = 4 << 20;
+
 /// Sections of which hits are made.
 const OF_ROWS: [SectionKind; 7] = [
     SectionKind::Vectors,
@@ -456,17 +459,21 @@ impl Segment {
         let mut header = [0u8; HEADER];
         self.read_object_past(0, &mut header).await?;
         self.check_header_bytes(&header)?;
-        let mut block = Vec::new();
+        let mut piece = Vec::new();
         for section in &self.directory.sections {
             let table = self.read_table(section).await?;
             let block_bytes = u64::from(section.block_bytes);
-            block.resize(section.block_bytes as usize, 0);
-            for number in 0..section.blocks() {
-                let start = number * block_bytes;
-                let length = (section.length - start).min(block_bytes);
-                let block = &mut block[..usize::try_from(length).unwrap_or(0)];
-                self.read_object_past(section.offset + start, block).await?;
-                self.check_block(block, usize::try_from(number).unwrap_or(0), section, &table)?;
+            // Many blocks at a time: from afar each read takes a round trip.
+            let piece_blocks = (VERIFIED_BYTES / block_bytes).max(1);
+            for first in (0..section.blocks()).step_by(usize::try_from(piece_blocks).unwrap_or(1)) {
+                let start = first * block_bytes;
+                let length = (section.length - start).min(piece_blocks * block_bytes);
+                piece.resize(usize::try_from(length).unwrap_or(0), 0);
+                self.read_object_past(section.offset + start, &mut piece).await?;
+                let numbers = usize::try_from(first).unwrap_or(0)..;
+                for (number, block) in numbers.zip(piece.chunks(section.block_bytes as usize)) {
+                    self.check_block(block, number, section, &table)?;
+                }
             }
         }
         let mut end = self.directory.encode();

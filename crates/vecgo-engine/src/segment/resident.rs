@@ -126,12 +126,11 @@ impl Segment {
         }
     }
 
-    /// Loads what a search through its index reads. Others are about to give up `given_up` bytes of
-    /// vectors that are held whole.
+    /// Loads what a search through its index reads.
     ///
     /// # Errors
     /// `ResourceExhausted` if there was no memory for it for too long.
-    pub(crate) async fn load_index(&self, given_up: u64) -> Result<()> {
+    async fn load_index(&self) -> Result<()> {
         let Resident { index, numbers, vectors, norms, .. } = &self.resident;
         if index.get().is_none() {
             self.will_load(&IndexPart::SECTIONS);
@@ -146,10 +145,6 @@ impl Segment {
                 let load = async || self.floats(kinds.1).await;
                 self.charged(norms, Use::Segments, &[kinds.1], load).await?;
             }
-        }
-        // From afar they take longer than what is read of them, so that happens behind whoever searches.
-        if !self.is_far {
-            self.hold_vectors(given_up).await?;
         }
         if !self.has(SectionKind::IdKinds) {
             let load = async || {
@@ -195,19 +190,27 @@ impl Segment {
         metric: Metric,
         kernels: &Kernels,
     ) -> Result<()> {
-        match by_index {
-            true => self.load_index(0).await,
-            false => self.load(metric, kernels).await,
+        if !by_index {
+            return self.load(metric, kernels).await;
         }
+        self.load_index().await?;
+        // From afar they take longer than what is read of them, so that happens behind whoever searches.
+        if self.is_far { Ok(()) } else { self.hold_vectors(0).await }
     }
 
-    /// Loads all that searches read, and vectors if there is room for them.
-    pub(crate) async fn load_all(&self, metric: Metric, kernels: &Kernels) -> Result<()> {
+    /// Loads all that searches read, and vectors if there is room for them. Others are about to give up
+    /// `given_up` bytes of vectors that are held whole.
+    pub(crate) async fn load_all(
+        &self,
+        metric: Metric,
+        kernels: &Kernels,
+        given_up: u64,
+    ) -> Result<()> {
         if !self.has_index() {
             return self.load(metric, kernels).await;
         }
-        self.load_index(0).await?;
-        self.hold_vectors(0).await
+        self.load_index().await?;
+        self.hold_vectors(given_up).await
     }
 
     /// Whether vectors that are read from afar are to be fetched now, behind whoever searches: once.

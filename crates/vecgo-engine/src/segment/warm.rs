@@ -49,12 +49,9 @@ impl Segment {
         if !shared.searched.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if self.has_index() {
-            let given_up = others.iter().map(|other| other.held()).sum();
-            return self.load_index(given_up).await;
-        }
-        self.load(shared.metric(), &shared.kernels).await?;
-        if ShortCodes::are_for(&shared.config()) {
+        let given_up = others.iter().map(|other| other.held()).sum();
+        self.load_all(shared.metric(), &shared.kernels, given_up).await?;
+        if !self.has_index() && ShortCodes::are_for(&shared.config()) {
             let chunks =
                 if self.resident().is_some() { self.rows() as usize / CHUNK_ROWS } else { 0 };
             for _ in 0..chunks {

@@ -240,7 +240,7 @@ impl Sweep {
                 spawn.start(async move { store.delete(&key).await })
             });
             for deleted in delete.collect::<Vec<_>>() {
-                deleted.await.ok_or_else(Error::closed)??;
+                deleted.await.ok_or_else(Error::panicked)??;
             }
         }
         Ok(())

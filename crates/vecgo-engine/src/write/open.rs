@@ -28,8 +28,11 @@ pub(crate) struct Opened {
 
 /// Times that a number is lost to a writer who is being fenced before the open is given up.
 const MAX_TRIES: usize = 100;
-/// Versions lost to it in a row after which it is looked for the newest again.
-const LOOK_AGAIN: usize = 8;
+/// Versions that are lost in a row to a writer who commits all the time before the newest is looked for:
+/// first so many, then twice as many each time.
+const FIRST_CHASE: usize = 8;
+/// Versions lost in all before the open is given up.
+const MOST_LOST: usize = 1000;
 
 /// Brings everything back and makes it durable. Without a lock, first makes sure that no older
 /// writer can add to it.
@@ -84,7 +87,8 @@ async fn take_over(shared: &Shared) -> Result<Opened> {
 /// Commits a version of our epoch that is otherwise the same as the newest.
 async fn claim(shared: &Shared) -> Result<Committed> {
     let mut last = manifest::newest(&*shared.env.store, shared.names).await?;
-    for tries in 1..=MAX_TRIES {
+    let (mut chase, mut left) = (FIRST_CHASE, FIRST_CHASE);
+    for _ in 0..MOST_LOST {
         let manifest = claimed(shared, last.as_ref());
         manifest.check().map_err(|why| Error::internal(format!("a take-over: {why}")))?;
         let key = shared.names.manifest(manifest.number);
@@ -92,11 +96,17 @@ async fn claim(shared: &Shared) -> Result<Committed> {
         last = match decide(&shared.env, &key, bytes.into()).await? {
             Decided::Ours => return Ok(Committed { manifest, checksum }),
             // A writer that commits all the time would always be ahead of one that looks for the newest
-            // first, so this goes on from what took the number, as that writer does.
-            Decided::Theirs(bytes) if !tries.is_multiple_of(LOOK_AGAIN) => {
+            // first, so this goes on from what took the number, as that writer does. The farther behind a
+            // look leaves us, the longer it takes to come up to it.
+            Decided::Theirs(bytes) if left > 0 => {
+                left -= 1;
                 Some(manifest::decode(shared.names, &key, &bytes)?)
             }
-            Decided::Theirs(_) => manifest::newest(&*shared.env.store, shared.names).await?,
+            Decided::Theirs(_) => {
+                chase = chase.saturating_mul(2);
+                left = chase;
+                manifest::newest(&*shared.env.store, shared.names).await?
+            }
         };
     }
     Err(Error::new(ErrorKind::Conflict, "the collection is committed to all the time"))

@@ -130,4 +130,5 @@ pub(crate) fn check_nothing_is_left(keys: &[String], docs: &Collection, epochs: 
     assert!(count("/deletes/") <= segments, "{keys:#?}");
     assert!(count("/manifest/") <= epochs + 2, "{epochs} epochs: {keys:#?}");
     assert!(count("/log/") <= epochs + 2, "{epochs} epochs: {keys:#?}");
+    assert!(count("probe/") <= 1, "{keys:#?}");
 }
