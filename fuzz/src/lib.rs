@@ -24,8 +24,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use vecgo_engine::Filter;
 use vecgo_format::{
-    Catalogue, DeleteObject, Document, FormatError, Manifest, Pin, RawObject, RawValue, Schema,
-    Timestamp, catalogue_key, checksum, decode_document, encode_document, number_of,
+    BackupNames, Catalogue, DeleteObject, Document, FormatError, Inventory, Manifest, Pin,
+    PrunePlan, RawObject, RawValue, Schema, Timestamp, catalogue_key, checksum, decode_document,
+    encode_document, number_of,
 };
 
 pub use log::log;
@@ -37,11 +38,13 @@ pub use segment::{directory, fields, lookup, rows};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("manifest", manifest),
     ("catalogue", catalogue),
     ("deletes", deletes),
     ("pin", pin),
+    ("backup", backup),
+    ("prune", prune),
     ("log", log),
     ("directory", directory),
     ("lookup", lookup),
@@ -81,6 +84,16 @@ pub fn deletes(input: &[u8]) -> bool {
 /// Pins.
 pub fn pin(input: &[u8]) -> bool {
     small_object(input, true, Pin::decode, Pin::encode)
+}
+
+/// Backups: where their copies are depends on numbers alone.
+pub fn backup(input: &[u8]) -> bool {
+    small_object(input, true, Inventory::decode, Inventory::encode)
+}
+
+/// Plans to delete some.
+pub fn prune(input: &[u8]) -> bool {
+    small_object(input, true, PrunePlan::decode, PrunePlan::encode)
 }
 
 /// What has a mark, a version, a body, and a checksum over all of it; `unique` if a value has one
@@ -169,6 +182,15 @@ pub fn filter(input: &[u8]) -> bool {
 /// Numbers in the names of objects.
 pub fn names(input: &[u8]) -> bool {
     let Ok(key) = str::from_utf8(input) else { return false };
+    let backup = BackupNames::of_inventory(key)
+        .map(|(created_ms, id)| BackupNames::inventory(created_ms, id))
+        .or(BackupNames::of_unfinished(key).map(|(id, nth)| BackupNames::unfinished(id, nth)))
+        .or(BackupNames::of_data(key).map(BackupNames::data));
+    if let Some(again) = backup {
+        assert_eq!(again, key);
+        assert!(!key.contains("..") && key.matches('/').count() == 2);
+        return true;
+    }
     let Ok(number) = number_of(key) else { return false };
     let name = |key: &str| key.rsplit('/').next().map(str::to_owned);
     assert_eq!(name(&catalogue_key(number)), name(key));

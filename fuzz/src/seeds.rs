@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 use vecgo_format::{
-    BLOCK_BYTES, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject, Directory,
-    Document, Entry, FieldSections, FieldsBuilder, FrameBuilder, Id, Identity, Index, Kill,
-    LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName,
-    ObjectRef, Parent, Pin, Previous, Quantization, RecallTarget, Schema, Section, SectionKind,
-    SegmentRef, catalogue_key, encode_document, encode_document_under, encode_spans,
+    BLOCK_BYTES, BackedUp, BackupNames, Calibration, CalibrationPoint, Catalogue, Config,
+    DeleteObject, Directory, Document, Entry, FieldSections, FieldsBuilder, FrameBuilder, Id,
+    Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH,
+    Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan,
+    Quantization, RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy,
+    catalogue_key, encode_document, encode_document_under, encode_spans,
 };
 
 use crate::log::DIM;
@@ -32,6 +33,7 @@ pub fn seeds() -> Vec<Seed> {
     all.extend(catalogues().map(seed));
     all.extend(deletes().map(seed));
     all.extend(pins().map(seed));
+    all.extend(backups().map(seed));
     all.extend(logs().map(seed));
     all.extend(directories().map(seed));
     all.extend(lookups().map(seed));
@@ -75,6 +77,7 @@ fn manifests() -> [Named; 2] {
     };
     let segment = |number, directory: Directory, deletes| SegmentRef {
         number,
+        made_in: COLLECTION,
         object: object(number, directory.checksum()),
         directory,
         deletes,
@@ -141,6 +144,7 @@ fn catalogues() -> [Named; 2] {
         ]
         .into(),
         dropped: vec![Identity(3), COLLECTION],
+        arriving: vec![(Identity(4), 1_750_000_000_000)],
     };
     [
         ("catalogue", "seed-empty", Catalogue::default().encode().0),
@@ -156,6 +160,40 @@ fn pins() -> [Named; 1] {
         holder: "a backup".to_owned(),
     };
     [("pin", "seed", pin.encode().0)]
+}
+
+fn backups() -> [Named; 2] {
+    let entry = Entry {
+        identity: COLLECTION,
+        config: Config::new(DIM, Metric::Cosine),
+        schema: schema(),
+        created_ms: 1_750_000_000_000,
+    };
+    let [(_, _, manifest), _] = manifests();
+    let backed_up = |name: &str, manifest| BackedUp {
+        name: name.to_owned(),
+        entry: entry.clone(),
+        records: 3,
+        manifest,
+    };
+    let name = ObjectName { epoch: 2, random: 9 };
+    let log = Original::Log { number: 1, from: 0, end: POSITION };
+    let copy = |original| StoredCopy {
+        collection: COLLECTION,
+        original,
+        data: 77,
+        length: 5,
+        checksum: 6,
+    };
+    let inventory = Inventory {
+        id: 1,
+        created_ms: 1_750_000_000_000,
+        expires_ms: None,
+        collections: vec![backed_up("default", Some(manifest)), backed_up("empty", None)],
+        copies: [Original::Segment(name), Original::Deletes(name), log].map(copy).to_vec(),
+    };
+    let plan = PrunePlan { backups: vec![(1_750_000_000_000, 1)], unfinished: vec![(2, 3)] };
+    [("backup", "seed", inventory.encode().0), ("prune", "seed", plan.encode().0)]
 }
 
 fn deletes() -> [Named; 3] {
@@ -383,8 +421,11 @@ fn object(value: Value) -> Document {
     }
 }
 
-fn names() -> [Named; 2] {
+fn names() -> [Named; 5] {
     [
+        ("names", "seed-backup", BackupNames::inventory(9, 1).into_bytes()),
+        ("names", "seed-unfinished", BackupNames::unfinished(1, 2).into_bytes()),
+        ("names", "seed-data", BackupNames::data(3).into_bytes()),
         ("names", "seed-first", catalogue_key(1).into_bytes()),
         ("names", "seed-last", catalogue_key(u64::MAX - 1).into_bytes()),
     ]

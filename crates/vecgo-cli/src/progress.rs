@@ -24,12 +24,22 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(what: &'static str, total: Option<u64>) -> Self {
+        let template = match total {
+            Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} eta {eta}",
+            None => "{msg} {spinner} {human_pos} {per_sec}",
+        };
+        Self::with(what, total, template)
+    }
+
+    /// Of so many bytes.
+    pub(crate) fn of_bytes(what: &'static str, total: u64) -> Self {
+        let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}";
+        Self::with(what, Some(total), template)
+    }
+
+    fn with(what: &'static str, total: Option<u64>, template: &str) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-            let template = match total {
-                Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} eta {eta}",
-                None => "{msg} {spinner} {human_pos} {per_sec}",
-            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }

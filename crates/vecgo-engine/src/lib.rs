@@ -14,6 +14,7 @@ compile_error!(
     "Vecgo reads its little-endian files in place and has not been built for big-endian machines"
 );
 
+mod backup;
 mod catalogue;
 mod collection;
 mod compact;
@@ -35,6 +36,11 @@ mod vacuum;
 mod verify;
 mod write;
 
+pub use backup::{
+    BackupInfo, BackupPlace, BackupStats, CheckedBackups, CollectionBackup, Copied, CopyProgress,
+    CopyWatch, Copying, Keep, Proof, Pruned, RestoreRequest, Schedule, Snapshotted, WhichBackup,
+    WhichCollections,
+};
 pub use catalogue::{CollectionInfo, Database};
 pub use vecgo_io::RequestCounts;
 

@@ -32,6 +32,27 @@ pub struct Catalogue {
     pub collections: BTreeMap<String, Entry>,
     /// Dropped collections whose objects may still be there.
     pub dropped: Vec<Identity>,
+    /// Collections that are being copied here and are not there yet, with when that began, in milliseconds
+    /// since 1970.
+    pub arriving: Vec<(Identity, u64)>,
+}
+
+impl Entry {
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        out.u128(self.identity.0);
+        self.config.encode(out);
+        self.schema.encode(out);
+        out.u64(self.created_ms);
+    }
+
+    pub(crate) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, FormatError> {
+        Ok(Self {
+            identity: Identity(bytes.u128()?),
+            config: Config::decode(bytes)?,
+            schema: Schema::decode(bytes)?,
+            created_ms: bytes.u64()?,
+        })
+    }
 }
 
 impl Catalogue {
@@ -46,18 +67,18 @@ impl Catalogue {
         out.length(self.collections.len());
         for (name, entry) in &self.collections {
             out.bytes(name.as_bytes());
-            out.u128(entry.identity.0);
-            entry.config.encode(&mut out);
-            entry.schema.encode(&mut out);
-            out.u64(entry.created_ms);
+            entry.encode(&mut out);
         }
         out.length(self.dropped.len());
         for identity in &self.dropped {
             out.u128(identity.0);
         }
-        let bytes = envelope::seal(CATALOGUE, &out.finish());
-        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        (bytes, sum)
+        out.length(self.arriving.len());
+        for (identity, since_ms) in &self.arriving {
+            out.u128(identity.0);
+            out.u64(*since_ms);
+        }
+        envelope::seal_and_sum(CATALOGUE, &out.finish())
     }
 
     /// Reads a catalogue and the checksum that names its bytes.
@@ -80,12 +101,7 @@ impl Catalogue {
         }
         for _ in 0..body.length()? {
             let name = body.text()?.to_owned();
-            let entry = Entry {
-                identity: Identity(body.u128()?),
-                config: Config::decode(&mut body)?,
-                schema: Schema::decode(&mut body)?,
-                created_ms: body.u64()?,
-            };
+            let entry = Entry::decode(&mut body)?;
             if catalogue.collections.last_key_value().is_some_and(|(last, _)| *last >= name) {
                 return Err(body.invalid("names out of order"));
             }
@@ -93,6 +109,9 @@ impl Catalogue {
         }
         for _ in 0..body.length()? {
             catalogue.dropped.push(Identity(body.u128()?));
+        }
+        for _ in 0..body.length()? {
+            catalogue.arriving.push((Identity(body.u128()?), body.u64()?));
         }
         body.expect_end()?;
         Ok((catalogue, sum))

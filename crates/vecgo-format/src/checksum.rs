@@ -1,8 +1,32 @@
-use xxhash_rust::xxh3::xxh3_64;
+use std::fmt;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The checksum of everything stored: XXH3, 64 bits, seed 0.
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+/// The same of bytes that come one after the other.
+#[derive(Clone, Default)]
+pub struct RunningChecksum(Box<Xxh3>);
+
+impl fmt::Debug for RunningChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RunningChecksum({:#x})", self.finish())
+    }
+}
+
+impl RunningChecksum {
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all so far.
+    pub fn finish(&self) -> u64 {
+        self.0.digest()
+    }
 }
 
 /// Folds the checksum of the next frame into that of all frames before it, so that one number

@@ -26,9 +26,7 @@ impl DeleteObject {
             debug_assert!(written.is_ok());
             out.bytes(&bytes);
         }
-        let bytes = envelope::seal(DELETES, &out.finish());
-        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        (bytes, sum)
+        envelope::seal_and_sum(DELETES, &out.finish())
     }
 
     /// Reads a delete object and the checksum that names its bytes.

@@ -16,12 +16,14 @@ pub(crate) struct Kind {
 pub(crate) const MANIFEST: Kind = Kind { what: "manifest", magic: *b"VGMF" };
 pub(crate) const CATALOGUE: Kind = Kind { what: "catalogue", magic: *b"VGCT" };
 pub(crate) const DELETES: Kind = Kind { what: "delete object", magic: *b"VGDL" };
+pub(crate) const BACKUP: Kind = Kind { what: "backup", magic: *b"VGBK" };
+pub(crate) const PRUNE_PLAN: Kind = Kind { what: "prune plan", magic: *b"VGPP" };
 pub(crate) const PIN: Kind = Kind { what: "pin", magic: *b"VGPN" };
 
 const PREFIX_BYTES: usize = FormatVersion::PREFIX_BYTES;
 const CHECKSUM_BYTES: usize = 8;
 
-pub(crate) fn seal(kind: Kind, body: &[u8]) -> Vec<u8> {
+fn seal(kind: Kind, body: &[u8]) -> Vec<u8> {
     let mut out = Encoder::new();
     put_prefix(&mut out, kind.magic);
     out.raw(body);
@@ -29,6 +31,13 @@ pub(crate) fn seal(kind: Kind, body: &[u8]) -> Vec<u8> {
     let sum = checksum(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
     bytes
+}
+
+/// The same and the checksum that names these very bytes.
+pub(crate) fn seal_and_sum(kind: Kind, body: &[u8]) -> (Vec<u8>, u64) {
+    let bytes = seal(kind, body);
+    let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+    (bytes, sum)
 }
 
 /// The body, and the checksum that names these very bytes.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod calibration;
 mod catalogue;
 mod checksum;
@@ -25,9 +26,10 @@ mod schema;
 mod segment;
 mod version;
 
+pub use backup::{BackedUp, Inventory, Original, PrunePlan, StoredCopy};
 pub use calibration::{Calibration, CalibrationPoint};
 pub use catalogue::{Catalogue, Entry};
-pub use checksum::{BlockChecksums, checksum};
+pub use checksum::{BlockChecksums, RunningChecksum, checksum};
 pub use config::{
     Config, ConfigError, Index, MAX_CLUSTERS, MAX_DIM, Metric, Quantization, RecallTarget,
 };
@@ -39,10 +41,11 @@ pub use document::{
 pub use error::FormatError;
 pub use id::{Id, IdError, MAX_ID_BYTES};
 pub use log::{
-    Frame, FrameBuilder, Kill, LogEnd, LogHeader, LogPosition, LogReader, Op, Previous, vector_of,
+    Frame, FrameBuilder, Kill, LogEnd, LogHeader, LogPosition, LogReader, MovedLog, Op, Previous,
+    vector_of,
 };
 pub use manifest::{LogRange, Manifest, ObjectRef, Parent, SegmentRef};
-pub use names::{CollectionNames, Identity, ObjectName, catalogue_key, number_of};
+pub use names::{BackupNames, CollectionNames, Identity, ObjectName, catalogue_key, number_of};
 pub use path::{field_name, field_path};
 pub use pin::Pin;
 pub use schema::{

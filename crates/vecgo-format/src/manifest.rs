@@ -49,6 +49,8 @@ pub struct LogRange {
 pub struct SegmentRef {
     /// Number by which hints in the log name it; counted through all segments of a collection.
     pub number: u64,
+    /// The collection that it was written for, as its header says: another one if this collection is a copy.
+    pub made_in: Identity,
     /// The object.
     pub object: ObjectRef,
     /// Its sections, so that opening a version reads no segment.
@@ -128,6 +130,7 @@ impl Manifest {
         out.length(self.segments.len());
         for segment in &self.segments {
             out.u64(segment.number);
+            out.u128(segment.made_in.0);
             encode_object(&segment.object, &mut out);
             out.bytes(&segment.directory.encode());
             out.u32(segment.dead_rows);
@@ -140,9 +143,7 @@ impl Manifest {
             }
             segment.calibration.encode(&mut out);
         }
-        let bytes = envelope::seal(MANIFEST, &out.finish());
-        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        (bytes, sum)
+        envelope::seal_and_sum(MANIFEST, &out.finish())
     }
 
     /// Reads a manifest and the checksum that names its bytes.
@@ -275,6 +276,7 @@ fn decode_object(bytes: &mut Decoder<'_>) -> Result<ObjectRef, FormatError> {
 
 fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
     let number = bytes.u64()?;
+    let made_in = Identity(bytes.u128()?);
     let object = decode_object(bytes)?;
     let encoded = bytes.bytes()?;
     if checksum(encoded) != object.checksum {
@@ -288,5 +290,5 @@ fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
         tag => return Err(bytes.invalid(format!("delete tag {tag}, expected 0 or 1"))),
     };
     let calibration = Calibration::decode(bytes)?;
-    Ok(SegmentRef { number, object, directory, deletes, dead_rows, calibration })
+    Ok(SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration })
 }

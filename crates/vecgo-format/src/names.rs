@@ -152,3 +152,63 @@ impl CollectionNames {
         format!("{}.lock", self.prefix())
     }
 }
+
+/// The keys of a place that backups are in. Each is made of numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct BackupNames;
+
+impl BackupNames {
+    /// What all its keys begin with.
+    pub const PREFIX: &str = "backup/";
+    /// Prefix of the inventories of whole backups.
+    pub const INVENTORIES: &str = "backup/inventory/";
+    /// Prefix of the notes of backups that are being made.
+    pub const UNFINISHED: &str = "backup/unfinished/";
+    /// Prefix of plans to delete some.
+    pub const PLANS: &str = "backup/prune/";
+    /// Prefix of the copies.
+    pub const DATA: &str = "backup/data/";
+
+    /// Key of the inventory of a backup. The newest comes first in a listing.
+    pub fn inventory(created_ms: u64, id: u64) -> String {
+        format!("{}{:020}-{id:016x}", Self::INVENTORIES, u64::MAX - created_ms)
+    }
+
+    /// When a backup was begun, and its id, of a key of [`BackupNames::inventory`].
+    pub fn of_inventory(key: &str) -> Option<(u64, u64)> {
+        let name = key.strip_prefix(Self::INVENTORIES)?;
+        let (inverted, id) = name.split_once('-')?;
+        let created_ms = u64::MAX - inverted.parse::<u64>().ok()?;
+        let id = u64::from_str_radix(id, 16).ok()?;
+        (Self::inventory(created_ms, id) == key).then_some((created_ms, id))
+    }
+
+    /// Key of what was noted the n-th time of a backup that is being made.
+    pub fn unfinished(id: u64, nth: u64) -> String {
+        format!("{}{id:016x}-{nth:020}", Self::UNFINISHED)
+    }
+
+    /// The id and the count of a key of [`BackupNames::unfinished`].
+    pub fn of_unfinished(key: &str) -> Option<(u64, u64)> {
+        let name = key.strip_prefix(Self::UNFINISHED)?;
+        let (id, nth) = name.split_once('-')?;
+        let (id, nth) = (u64::from_str_radix(id, 16).ok()?, nth.parse::<u64>().ok()?);
+        (Self::unfinished(id, nth) == key).then_some((id, nth))
+    }
+
+    /// Key of a plan.
+    pub fn plan(random: u64) -> String {
+        format!("{}{random:016x}", Self::PLANS)
+    }
+
+    /// Key of a copy.
+    pub fn data(number: u128) -> String {
+        format!("{}{number:032x}", Self::DATA)
+    }
+
+    /// The number of a key of [`BackupNames::data`].
+    pub fn of_data(key: &str) -> Option<u128> {
+        let number = u128::from_str_radix(key.strip_prefix(Self::DATA)?, 16).ok()?;
+        (Self::data(number) == key).then_some(number)
+    }
+}

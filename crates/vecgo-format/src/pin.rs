@@ -23,9 +23,7 @@ impl Pin {
         out.u64(self.version);
         out.u64(self.expires_ms);
         out.bytes(self.holder.as_bytes());
-        let bytes = envelope::seal(PIN, &out.finish());
-        let sum = bytes.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        (bytes, sum)
+        envelope::seal_and_sum(PIN, &out.finish())
     }
 
     /// Reads a pin and the checksum that names its bytes.

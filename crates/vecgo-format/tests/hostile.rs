@@ -15,7 +15,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, DeleteObject, Directory, FORMAT_VERSION, Fields, FieldsBuilder, FrameBuilder, Id,
-    IdColumn, KeyRange, Kill, LogReader, Lookup, Manifest, Pin, decode_document,
+    IdColumn, Inventory, KeyRange, Kill, LogReader, Lookup, Manifest, Pin, PrunePlan,
+    decode_document,
 };
 
 thread_local! {
@@ -65,6 +66,8 @@ fn decode_all(bytes: &[u8]) {
     let _ = bounded(n, || Catalogue::decode(bytes));
     let _ = bounded(n, || DeleteObject::decode(bytes));
     let _ = bounded(n, || Pin::decode(bytes));
+    let _ = bounded(n, || Inventory::decode(bytes));
+    let _ = bounded(n, || PrunePlan::decode(bytes));
     let _ = bounded(n, || decode_document(bytes));
     let _ = bounded(n, || IdColumn::text_id(bytes));
     let _ = bounded(n, || Directory::read_trailer(bytes));
@@ -151,10 +154,12 @@ proptest! {
         manifest in common::manifest(),
         catalogue in common::catalogue(),
         deletes in common::deletes(),
-        pin in common::pin(),
+        small in (common::pin(), common::inventory(), common::prune_plan()),
         damage in common::damage(),
     ) {
-        let objects = [manifest.encode(), catalogue.encode(), deletes.encode(), pin.encode()];
+        let (pin, inventory, plan) = small;
+        let mut objects = vec![manifest.encode(), catalogue.encode(), deletes.encode()];
+        objects.extend([pin.encode(), inventory.encode(), plan.encode()]);
         for (mut bytes, _) in objects {
             apply(&damage, &mut bytes);
             reseal(&mut bytes);

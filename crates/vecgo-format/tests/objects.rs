@@ -1,4 +1,4 @@
-//! Manifests, catalogues, delete objects and pins: they come back, and no damage passes for them.
+//! Manifests, catalogues, delete objects, pins and backups: they come back, and no damage passes for them.
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -7,7 +7,8 @@ mod common;
 use common::{assert_no_change_reads, assert_no_prefix_reads, few, plain, reseal};
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, FormatError, MAX_DIM, Manifest, Metric, Parent, Pin, checksum,
+    Catalogue, Config, DeleteObject, FormatError, Inventory, MAX_DIM, Manifest, Metric, Parent,
+    Pin, PrunePlan, checksum,
 };
 
 /// The checksum by which an object is named: that of all its bytes but itself.
@@ -44,6 +45,18 @@ proptest! {
         let (bytes, sum) = pin.encode();
         prop_assert_eq!(sum, named_by(&bytes));
         prop_assert_eq!(Pin::decode(&bytes), Ok((pin, sum)));
+    }
+
+    #[test]
+    fn backups_and_prune_plans_come_back(
+        inventory in common::inventory(),
+        plan in common::prune_plan(),
+    ) {
+        let (bytes, sum) = inventory.encode();
+        prop_assert_eq!(sum, named_by(&bytes));
+        prop_assert_eq!(Inventory::decode(&bytes), Ok((inventory, sum)));
+        let (bytes, sum) = plan.encode();
+        prop_assert_eq!(PrunePlan::decode(&bytes), Ok((plan, sum)));
     }
 
     #[test]
@@ -143,6 +156,19 @@ proptest! {
         let (bytes, _) = pin.encode();
         assert_no_prefix_reads(&bytes, Pin::decode);
         assert_no_change_reads(&bytes, Pin::decode);
+    }
+
+    #[test]
+    fn damaged_backups_are_refused(
+        inventory in common::inventory(),
+        plan in common::prune_plan(),
+    ) {
+        let (bytes, _) = inventory.encode();
+        assert_no_prefix_reads(&bytes, Inventory::decode);
+        assert_no_change_reads(&bytes, Inventory::decode);
+        let (bytes, _) = plan.encode();
+        assert_no_prefix_reads(&bytes, PrunePlan::decode);
+        assert_no_change_reads(&bytes, PrunePlan::decode);
     }
 
     #[test]

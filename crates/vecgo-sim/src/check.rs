@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use vecgo_engine::{Collection, Database};
-use vecgo_io::{Access, Store};
+use vecgo_engine::{BackupPlace, Collection, Database};
+use vecgo_io::{Access, Env, Store};
 
 use crate::disk::{Image, Outcome};
 use crate::machine::{Machine, Trace};
-use crate::oracle::{Expected, invariants, no_garbage};
+use crate::oracle::{Expected, backups, invariants, no_garbage};
 use crate::random::Random;
 use crate::violation::Failure;
 use crate::{Settings, Violation};
@@ -22,6 +22,8 @@ pub struct Checker {
     thorough_every: usize,
     /// Crashes checked so far: each a power failure, a recovery, and a look at all that is there.
     pub crashes: u64,
+    /// Backups restored after them, and held against what they should hold.
+    pub backups: u64,
 }
 
 /// How far a look goes.
@@ -36,7 +38,7 @@ enum Look {
 impl Checker {
     /// A checker of databases set up in one way.
     pub fn new(settings: Settings, random: Random) -> Self {
-        Self { settings, random, thorough_every: 4, crashes: 0 }
+        Self { settings, random, thorough_every: 4, crashes: 0, backups: 0 }
     }
 
     /// Checks a disk as a crash left it. `nested`: so many more crashes during recovery, each at
@@ -92,7 +94,9 @@ impl Checker {
             let images = Arc::clone(images);
             machine.disk.watch(Some(Box::new(move |image| images.lock().push(image.clone()))));
         }
-        let looked = process.run(self.look(&database, &*process.env.store, expected, look))?;
+        let vault = machine.vault(&process, Access::Read);
+        let around = (&process.env, vault.as_ref());
+        let looked = process.run(self.look(&database, around, expected, look))?;
         let collections = looked.map_err(|failure| failure.unexpected("I1"))?;
         machine.disk.watch(None);
         let gone_on = process.run(async {
@@ -108,10 +112,11 @@ impl Checker {
     async fn look(
         &mut self,
         database: &Database,
-        store: &dyn Store,
+        (env, vault): (&Env, Option<&Arc<dyn Store>>),
         expected: &mut Expected,
         look: Look,
     ) -> Result<Vec<Collection>, Failure> {
+        let store = &*env.store;
         let names = invariants::names(database).await?;
         expected.found_names(&names)?;
         let mut collections = Vec::new();
@@ -134,6 +139,11 @@ impl Checker {
                 collection.vacuum().await?;
             }
             no_garbage(store, self.settings.kept_versions).await?;
+            if let Some(vault) = vault {
+                let place = BackupPlace::new(Arc::clone(vault), env);
+                let options = self.settings.options();
+                self.backups += backups::whole(&place, env, &options, expected).await?;
+            }
         }
         Ok(collections)
     }

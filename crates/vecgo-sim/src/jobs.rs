@@ -9,8 +9,8 @@ use std::thread;
 
 use parking_lot::Mutex;
 use vecgo_sim::{
-    AtRest, RequestFault, Rest, Tally, Trace, Violation, contest, exhaustive, ignored_conditions,
-    seed, workloads,
+    AtRest, AtVault, RequestFault, Rest, Tally, Trace, Violation, contest, exhaustive,
+    ignored_conditions, seed, workloads,
 };
 
 /// A part of the work.
@@ -167,10 +167,39 @@ pub(crate) fn bytes(bits: bool) -> Vec<Job> {
     jobs
 }
 
+/// Restores, interrupted, on failing disks, and of damaged backups.
+pub(crate) fn restores(seeds: u64) -> Vec<Job> {
+    let again = |seed: u64| format!("restores --seeds {}", seed + 1);
+    let mut jobs = Vec::new();
+    for seed in 0..seeds {
+        let made = move || AtVault::new(seed).map_err(told);
+        jobs.push(Job::new("restores", again(seed), move || made()?.crashes().map_err(told)));
+        if seed > 0 {
+            continue;
+        }
+        jobs.push(Job::new("restores", again(seed), move || made()?.errors().map_err(told)));
+        jobs.push(Job::new("restores", again(seed), move || {
+            let (made, mut tally) = (made()?, Tally::default());
+            for path in made.files() {
+                tally.add(made.damage(&path).map_err(told)?);
+            }
+            Ok(tally)
+        }));
+    }
+    jobs
+}
+
 /// A part of everything, so many seeds among it, in turns, so that what one kind finds soon is found soon.
 pub(crate) fn hunt(seeds: u64) -> Vec<Job> {
-    let kinds =
-        [crashes(1, 1), requests(), bytes(false), errors(), self::seeds(0, seeds), crashes(2, 0)];
+    let kinds = [
+        crashes(1, 1),
+        requests(),
+        bytes(false),
+        errors(),
+        restores(2),
+        self::seeds(0, seeds),
+        crashes(2, 0),
+    ];
     let mut kinds = kinds.map(Vec::into_iter);
     let mut jobs = Vec::new();
     loop {

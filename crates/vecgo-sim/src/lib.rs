@@ -43,8 +43,8 @@ pub use oracle::{Expected, History, Mark, Names, Oracle, Row, Rows, Version};
 pub use random::Random;
 pub use settings::{Indexed, Settings};
 pub use sweep::{
-    AtRest, Damage, Rest, Workload, contest, errors, exhaustive, from_bytes, ignored_conditions,
-    requests, seed, unnoticed, workloads,
+    AtRest, AtVault, Damage, Rest, Workload, contest, errors, exhaustive, from_bytes,
+    ignored_conditions, requests, seed, unnoticed, workloads,
 };
 pub use tally::Tally;
 pub use violation::Violation;

@@ -27,6 +27,8 @@ cargo xtask sim WHAT
                         outcome, and D times (1) at every step of the recovery from it
   errors                the n-th call to the disk fails, for every n, in every way
   requests              the n-th request to a bucket goes wrong, for every n, in every way
+  restores [--seeds N]  a restore interrupted at every step, on a disk whose n-th call fails, and of a
+                        backup of which every byte is changed; the first for N databases (20)
   bytes [--bits]        every byte of every file changed (each bit of it), every length, files gone
   hunt [--seeds N]      a part of each, 200 seeds unless told otherwise: what CI runs
   golden DIR            writes the database of `golden/` there, in place of the one before
@@ -65,6 +67,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         }
         Some("errors") => jobs::errors(),
         Some("requests") => jobs::requests(),
+        Some("restores") => jobs::restores(number("--seeds", 20)?),
         Some("bytes") => jobs::bytes(has("--bits")),
         Some("hunt") => jobs::hunt(number("--seeds", 200)?),
         Some("golden") => {
@@ -84,7 +87,7 @@ fn check_known(arguments: &[String]) -> Result<(), String> {
         Some("--seed") => &["--seed", "--trace"],
         Some("crashes") => &["--length", "--nested"],
         Some("bytes") => &["--bits"],
-        Some("hunt") => &["--seeds"],
+        Some("hunt" | "restores") => &["--seeds"],
         _ => &[],
     };
     let options = arguments.iter().filter(|argument| argument.starts_with('-'));

@@ -9,6 +9,8 @@ pub struct Tally {
     pub crashes: u64,
     /// Faults that struck, and damage that was detected.
     pub faults: u64,
+    /// Restores of backups, each held against what it should hold.
+    pub backups: u64,
 }
 
 impl Tally {
@@ -17,12 +19,13 @@ impl Tally {
         self.runs += other.runs;
         self.crashes += other.crashes;
         self.faults += other.faults;
+        self.backups += other.backups;
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, crashes, faults } = self;
-        write!(f, "{runs} runs, {crashes} crashes, {faults} faults")
+        let Self { runs, crashes, faults, backups } = self;
+        write!(f, "{runs} runs, {crashes} crashes, {faults} faults, {backups} restores")
     }
 }

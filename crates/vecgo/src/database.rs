@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vecgo_engine::Options;
-use vecgo_io::{Access, Env, Limits, Spawn};
+use vecgo_engine::{BackupPlace, Keep, Options, Schedule};
+use vecgo_io::{Access, Env, Limits, Spawn, Store};
 
 use crate::call::awaitable;
 use crate::{
@@ -26,7 +26,8 @@ use crate::{
 pub fn open(uri: impl AsRef<Path>) -> Open {
     let (limits, options) = (Limits::default(), Options::default());
     let (uri, store_options) = (uri.as_ref().to_owned(), StoreOptions::default());
-    Open { uri, access: Access::Write, limits, options, store_options, cache_dir: None }
+    let (access, cache_dir, backup) = (Access::Write, None, None);
+    Open { uri, access, limits, options, store_options, cache_dir, backup }
 }
 
 /// Options of a database about to be opened.
@@ -39,6 +40,47 @@ pub struct Open {
     options: Options,
     store_options: StoreOptions,
     cache_dir: Option<(PathBuf, u64)>,
+    backup: Option<Box<BackupOptions>>,
+}
+
+/// Where and how a database backs itself up.
+#[derive(Debug, Clone)]
+struct BackupOptions {
+    to: Open,
+    schedule: Schedule,
+}
+
+/// How often, if nothing is said.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
+
+impl From<&Path> for Open {
+    fn from(uri: &Path) -> Self {
+        open(uri)
+    }
+}
+
+impl From<PathBuf> for Open {
+    fn from(uri: PathBuf) -> Self {
+        open(uri)
+    }
+}
+
+impl From<&PathBuf> for Open {
+    fn from(uri: &PathBuf) -> Self {
+        open(uri)
+    }
+}
+
+impl From<&str> for Open {
+    fn from(uri: &str) -> Self {
+        open(uri)
+    }
+}
+
+impl From<String> for Open {
+    fn from(uri: String) -> Self {
+        open(uri)
+    }
 }
 
 /// Settings of a bucket, of which some are secret.
@@ -176,16 +218,92 @@ impl Open {
         self
     }
 
+    /// Has the database back itself up to another place (never): at once, and then every
+    /// [`Open::backup_interval`], for as long as the [`Database`] is held. It takes the time that other work leaves; if
+    /// nothing was committed since the last one, nothing is written. [`Stats::backup`](crate::Stats::backup)
+    /// says how that goes.
+    pub fn backup_to(mut self, place: impl Into<Open>) -> Self {
+        let to = place.into();
+        let schedule = Schedule { every: BACKUP_INTERVAL, keep: None, bytes_per_second: None };
+        let before = self.backup.take();
+        let schedule = before.map_or(schedule, |before| before.schedule);
+        self.backup = Some(Box::new(BackupOptions { to, schedule }));
+        self
+    }
+
+    /// How often (an hour). Of no use without [`Open::backup_to`], as the next two.
+    pub fn backup_interval(self, every: Duration) -> Self {
+        self.with_schedule(|schedule| schedule.every = every)
+    }
+
+    /// Which backups are kept (all): the others are deleted after each.
+    pub fn backup_keep(self, keep: Keep) -> Self {
+        self.with_schedule(|schedule| schedule.keep = Some(keep))
+    }
+
+    /// Bytes a second that a backup copies at most (as many as can be).
+    pub fn backup_bandwidth(self, bytes_per_second: u64) -> Self {
+        self.with_schedule(|schedule| schedule.bytes_per_second = Some(bytes_per_second))
+    }
+
+    fn with_schedule(mut self, change: impl FnOnce(&mut Schedule)) -> Self {
+        if self.backup.is_none() {
+            let nowhere = open("");
+            self = self.backup_to(nowhere);
+        }
+        if let Some(backup) = &mut self.backup {
+            change(&mut backup.schedule);
+        }
+        self
+    }
+
+    /// The objects there, for backups.
+    pub(crate) fn store(mut self, access: Access) -> Result<Arc<dyn Store>> {
+        self.access = access;
+        self.check_is_place()?;
+        Ok(self.env()?.store)
+    }
+
+    pub(crate) fn place(mut self, access: Access) -> Result<(BackupPlace, Arc<dyn Spawn>)> {
+        self.access = access;
+        self.check_is_place()?;
+        let env = self.env()?;
+        Ok((BackupPlace::new(Arc::clone(&env.store), &env), env.spawn))
+    }
+
+    fn check_is_place(&self) -> Result<()> {
+        let why = match self.uri.to_str() {
+            Some("") => "no place for backups is named; see `backup_to`",
+            Some("memory://") => "memory:// is gone with the process, and keeps no backup",
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::InvalidArgument, why))
+    }
+
+    /// The directory that it names, if it names one.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        match self.uri.to_str().and_then(|uri| uri.split_once("://")) {
+            None => Some(self.uri.clone()),
+            Some(("file", path)) => Some(PathBuf::from(path)),
+            Some(_) => None,
+        }
+    }
+
     fn call(self) -> Call<Database> {
         Call::here(async move { self.open() })
     }
 
-    fn open(mut self) -> Result<Database> {
+    pub(crate) fn open(mut self) -> Result<Database> {
         if self.options.simd.is_none() {
             self.options.simd = env::var("VECGO_SIMD").ok();
         }
         let env = self.env()?;
-        Ok(Database { inner: vecgo_engine::Database::new(env, self.access, self.options)? })
+        let inner = vecgo_engine::Database::new(env, self.access, self.options)?;
+        if let Some(backup) = self.backup {
+            let BackupOptions { to, schedule } = *backup;
+            inner.back_up(inner.backup_place(to.store(Access::Write)?), schedule)?;
+        }
+        Ok(Database { inner })
     }
 
     fn env(&self) -> Result<Env> {
@@ -235,11 +353,11 @@ awaitable!(Open => Database);
 /// An open database. Clones are the same database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    inner: vecgo_engine::Database,
+    pub(crate) inner: vecgo_engine::Database,
 }
 
 impl Database {
-    fn threads(&self) -> Arc<dyn Spawn> {
+    pub(crate) fn threads(&self) -> Arc<dyn Spawn> {
         self.inner.threads()
     }
 

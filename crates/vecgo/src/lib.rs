@@ -42,6 +42,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod call;
 mod collection;
 mod create;
@@ -50,6 +51,7 @@ pub mod filter;
 mod scan;
 mod search;
 
+pub use backup::{Backups, CloneTo, Restore, Restored, Snapshot, backups, restore};
 pub use call::Call;
 pub use collection::{Collection, Pin};
 pub use create::{Create, OpenOrCreate};
@@ -59,13 +61,14 @@ pub use search::{Search, SearchBatch};
 
 pub use serde_json::json;
 pub use vecgo_engine::{
-    Ack, AutoCommit, CollectionInfo, Config, ConfigError, Damage, Document, Error, ErrorKind,
-    Explained, Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index, Lag,
+    Ack, AutoCommit, BackupInfo, BackupStats, CheckedBackups, CollectionBackup, CollectionInfo,
+    Config, ConfigError, Copied, CopyProgress, Damage, Document, Error, ErrorKind, Explained,
+    Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index, Keep, Lag,
     MAX_CANDIDATES, MAX_CLUSTERS, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
-    MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan,
-    Quantization, RecallTarget, Record, Records, RequestCounts, Result, Retention, Schema,
-    SchemaError, SegmentStats, SegmentWritten, Sizing, Stats, Update, Vacuumed, VerifyReport,
-    VersionInfo, WalSync,
+    MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan, Proof,
+    Pruned, Quantization, RecallTarget, Record, Records, RequestCounts, Result, Retention, Schema,
+    SchemaError, SegmentStats, SegmentWritten, Sizing, Snapshotted, Stats, Update, Vacuumed,
+    VerifyReport, VersionInfo, WalSync, WhichBackup,
 };
 
 /// The programs of README.md and of the guides of the library are compiled and run.

@@ -1,5 +1,6 @@
 //! What each verb does.
 
+pub(crate) mod backups;
 pub(crate) mod bench;
 pub(crate) mod collections;
 pub(crate) mod compact;

@@ -47,9 +47,13 @@ fn line(version: &VersionInfo) -> String {
     line
 }
 
-/// As RFC 3339 has it.
 fn created(version: &VersionInfo) -> String {
-    let ms = i64::try_from(version.created_ms).ok();
+    time(version.created_ms)
+}
+
+/// Milliseconds since 1970 as RFC 3339 has them.
+pub(super) fn time(ms: u64) -> String {
+    let ms = i64::try_from(ms).ok();
     let time = ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.map_or_else(|| "no time".to_owned(), |time| format!("{time:.3}"))
 }

@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use async_lock::{Mutex as AsyncMutex, OnceCell};
 use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity, Schema};
-use vecgo_io::{Access, BoxFuture, Env, Listed, Spawn};
+use vecgo_io::{Access, BoxFuture, Env, Listed, Spawn, Store};
 use vecgo_kernels::{Kernels, Level};
 
 use super::probe::probe;
 use super::{Chain, CollectionInfo, change};
-use crate::collection::{Collection, WeakCollection, lock};
+use crate::collection::{Collection, Runtime, WeakCollection, lock};
 use crate::verify::{VerifyReport, verify};
-use crate::{Error, ErrorKind, Options, Result};
+use crate::{BackupPlace, Error, ErrorKind, Options, Result};
 
 /// Longest name of a collection.
 const MAX_NAME_BYTES: usize = 64;
@@ -18,16 +18,14 @@ const MAX_NAME_BYTES: usize = 64;
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    env: Env,
-    chain: Chain,
-    access: Access,
-    kernels: Kernels,
-    options: Arc<Options>,
+pub(crate) struct Inner {
+    pub(crate) runtime: Runtime,
+    pub(crate) chain: Chain,
+    pub(crate) access: Access,
     /// Writers open in this process, so that a second open shares the first.
     writers: AsyncMutex<BTreeMap<Identity, WeakCollection>>,
     /// Set once the store has shown that it can be written safely.
@@ -49,19 +47,27 @@ impl Database {
         let (options, writers) = (Arc::new(options), AsyncMutex::default());
         let probed = OnceCell::new();
         let chain = Chain::new(env.clone());
-        Ok(Self {
-            inner: Arc::new(Inner { env, chain, access, kernels, options, writers, probed }),
-        })
+        let runtime = Runtime { env, kernels, options, backups: Arc::default() };
+        Ok(Self { inner: Arc::new(Inner { runtime, chain, access, writers, probed }) })
     }
 
     /// The database's threads.
     pub fn threads(&self) -> Arc<dyn Spawn> {
-        Arc::clone(&self.inner.env.spawn)
+        Arc::clone(&self.env().spawn)
+    }
+
+    /// A place for backups in a store, on the machine of this database.
+    pub fn backup_place(&self, store: Arc<dyn Store>) -> BackupPlace {
+        BackupPlace::new(store, self.env())
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.inner.runtime.env
     }
 
     /// Before the first change: whether any can be made.
-    async fn check_writable(&self) -> Result<()> {
-        let Inner { env, access, probed, .. } = &*self.inner;
+    pub(crate) async fn check_writable(&self) -> Result<()> {
+        let (env, Inner { access, probed, .. }) = (self.env(), &*self.inner);
         if *access == Access::Read {
             return Err(Error::new(ErrorKind::ReadOnly, "the database is open for reading only"));
         }
@@ -103,7 +109,7 @@ impl Database {
             self.check_writable().await?;
             check_name(name)?;
             config.check()?;
-            let env = &self.inner.env;
+            let env = self.env();
             let identity = Identity(env.rand.next_u128());
             let entry = Entry { identity, config, schema, created_ms: env.clock.wall_ms() };
             change(&self.inner.chain, |catalogue| {
@@ -162,11 +168,12 @@ impl Database {
     /// `NotFound`; `Busy`, naming the holder, if it has a writer already.
     pub fn collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Collection>> {
         Box::pin(async move {
-            let Inner { env, access, kernels, options, writers, .. } = &*self.inner;
+            let Inner { runtime, access, writers, .. } = &*self.inner;
+            let (env, options) = (&runtime.env, &runtime.options);
             let (catalogue, _) = self.inner.chain.newest().await?;
             let entry = find(&catalogue, name)?.clone();
             if *access == Access::Read {
-                return Collection::open_replica(env, name, &entry, *kernels, options).await;
+                return Collection::open_replica(runtime, name, &entry).await;
             }
             self.check_writable().await?;
             options.check_dim(entry.config.dim())?;
@@ -180,9 +187,8 @@ impl Database {
             if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
                 return Err(not_found(name));
             }
-            let opened =
-                Collection::open_writer(env, name, &entry, lock, *kernels, options).await?;
-            if !catalogue.dropped.is_empty() {
+            let opened = Collection::open_writer(runtime, name, &entry, lock).await?;
+            if !catalogue.dropped.is_empty() || !catalogue.arriving.is_empty() {
                 // Somebody else's drop, which was interrupted: no reason not to open this one.
                 let _ = self.finish_drops().await;
             }
@@ -199,14 +205,13 @@ impl Database {
     pub fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.check_writable().await?;
-            let env = &self.inner.env;
+            let env = self.env();
             let (catalogue, _) = self.inner.chain.newest().await?;
             let entry = find(&catalogue, name)?.clone();
             let identity = entry.identity;
             let lock = lock(env, &CollectionNames(identity), name).await?;
             if lock.is_none() {
-                let Inner { kernels, options, .. } = &*self.inner;
-                Collection::fence(env, name, &entry, *kernels, options).await?;
+                Collection::fence(&self.inner.runtime, name, &entry).await?;
             }
             change(&self.inner.chain, |catalogue| {
                 if find(catalogue, name)?.identity != identity {
@@ -224,8 +229,9 @@ impl Database {
     }
 
     /// Deletes the objects of dropped collections, those of a drop that was interrupted too.
-    async fn finish_drops(&self) -> Result<()> {
-        let env = &self.inner.env;
+    pub(crate) async fn finish_drops(&self) -> Result<()> {
+        let env = self.env();
+        self.give_up_arrivals().await?;
         let (catalogue, _) = self.inner.chain.newest().await?;
         let gone = &catalogue.dropped;
         for identity in gone {
@@ -235,6 +241,7 @@ impl Database {
             for Listed { key, .. } in listed.iter().filter(|listed| !kept.contains(&Some(listed))) {
                 env.store.delete(key).await?;
             }
+            env.store.clear_prefix(&names.prefix()).await?;
         }
         if gone.is_empty() {
             return Ok(());
@@ -273,7 +280,7 @@ impl Database {
     /// # Errors
     /// What keeps it from looking; damage found is in the report.
     pub fn verify(&self) -> BoxFuture<'_, Result<VerifyReport>> {
-        Box::pin(async move { verify(&self.inner.env).await })
+        Box::pin(async move { verify(self.env()).await })
     }
 }
 
@@ -285,7 +292,7 @@ fn last_names<'a>(names: &CollectionNames, listed: &'a [Listed]) -> [Option<&'a 
     [manifests.next(), logs.next_back()]
 }
 
-fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {
+pub(crate) fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {
     catalogue.collections.get(name).ok_or_else(|| {
         let names: Vec<&str> = catalogue.collections.keys().map(String::as_str).collect();
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -298,7 +305,7 @@ fn not_found(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no collection `{name}`"))
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {

@@ -18,9 +18,10 @@ use vecgo_kernels::Kernels;
 
 use follow::Following;
 pub use follow::Lag;
-pub(crate) use open::lock;
+pub(crate) use open::{Runtime, lock};
 pub use stats::{SegmentStats, SegmentWritten, Stats};
 
+use crate::backup::Backups;
 use crate::index::{Progress, Walkers};
 use crate::query::{Fetch, Scan, SearchParams, Snapshot, View};
 use crate::write::{Ack, Batch, Condition, Inbox, Message, TagChange};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) walkers: Walkers,
     pub(crate) progress: Progress,
     pub(crate) options: Arc<Options>,
+    /// How the backups go that the database makes by itself.
+    pub(crate) backups: Arc<Backups>,
     pub(crate) view: ArcSwap<View>,
     /// Whether anybody has searched here.
     pub(crate) searched: AtomicBool,

@@ -13,9 +13,10 @@ use vecgo_kernels::Kernels;
 use crate::index::{Progress, Walkers};
 
 use super::{Collection, Role, Shared, WriterHandle};
+use crate::backup::Backups;
 use crate::manifest::{self, Committed, VersionInfo};
 use crate::query::View;
-use crate::recover::{Extent, Recovered, Source};
+use crate::recover::{Extent, LogBytes, Recovered, Source};
 use crate::segment::LiveSegment;
 use crate::write::{self, Inbox, Writer};
 use crate::{Error, ErrorKind, Options, Result};
@@ -25,8 +26,18 @@ use crate::{Error, ErrorKind, Options, Result};
 const OWN_LOCK_TRIES: u32 = 40;
 const OWN_LOCK_PAUSE: Duration = Duration::from_millis(25);
 
+/// What all collections of an open database share.
+#[derive(Debug, Clone)]
+pub(crate) struct Runtime {
+    pub(crate) env: Env,
+    pub(crate) kernels: Kernels,
+    pub(crate) options: Arc<Options>,
+    pub(crate) backups: Arc<Backups>,
+}
+
 impl Shared {
-    fn new(env: &Env, name: &str, entry: &Entry, kernels: Kernels, options: &Arc<Options>) -> Self {
+    fn new(runtime: &Runtime, name: &str, entry: &Entry) -> Self {
+        let Runtime { env, kernels, options, backups } = runtime;
         let view = View {
             version: 0,
             config: entry.config,
@@ -40,7 +51,8 @@ impl Shared {
             names: CollectionNames(entry.identity),
             name: name.to_owned(),
             entry: entry.clone(),
-            kernels,
+            kernels: *kernels,
+            backups: Arc::clone(backups),
             walkers: Walkers::default(),
             progress: Progress::default(),
             options: Arc::clone(options),
@@ -64,7 +76,8 @@ impl Shared {
         committed: Option<&'a Committed>,
         extent: Extent,
     ) -> Source<'a> {
-        Source { env: &self.env, names: self.names, config: self.created(), committed, extent }
+        let (env, names, config) = (&self.env, self.names, self.created());
+        Source { env, names, config, committed, extent, keeps_logs: false }
     }
 
     /// The configuration that it was created with, whose dimensions and metric stay.
@@ -125,45 +138,31 @@ impl Shared {
 impl Collection {
     /// Recovers all of the log and starts the writer.
     pub(crate) async fn open_writer(
-        env: &Env,
+        runtime: &Runtime,
         name: &str,
         entry: &Entry,
         lock: Option<StoreLock>,
-        kernels: Kernels,
-        options: &Arc<Options>,
     ) -> Result<Self> {
-        let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
+        let shared = Arc::new(Shared::new(runtime, name, entry));
         let opened = write::open(&shared, lock).await?;
-        let inbox = Arc::new(Inbox::new(options.batch_bytes()));
+        let inbox = Arc::new(Inbox::new(runtime.options.batch_bytes()));
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&inbox), opened);
-        env.spawn.spawn(Box::pin(writer.run()));
+        runtime.env.spawn.spawn(Box::pin(writer.run()));
         Ok(Self { shared, role: Role::Writer(Arc::new(WriterHandle { inbox })) })
     }
 
     /// Makes sure, where there are no locks, that no writer of the collection can go on.
-    pub(crate) async fn fence(
-        env: &Env,
-        name: &str,
-        entry: &Entry,
-        kernels: Kernels,
-        options: &Arc<Options>,
-    ) -> Result<()> {
-        let shared = Shared::new(env, name, entry, kernels, options);
+    pub(crate) async fn fence(runtime: &Runtime, name: &str, entry: &Entry) -> Result<()> {
+        let shared = Shared::new(runtime, name, entry);
         write::open(&shared, None).await.map(drop)
     }
 
     /// Reads the newest version, beside a writer or without.
-    pub(crate) async fn open_replica(
-        env: &Env,
-        name: &str,
-        entry: &Entry,
-        kernels: Kernels,
-        options: &Arc<Options>,
-    ) -> Result<Self> {
-        let shared = Arc::new(Shared::new(env, name, entry, kernels, options));
+    pub(crate) async fn open_replica(runtime: &Runtime, name: &str, entry: &Entry) -> Result<Self> {
+        let shared = Arc::new(Shared::new(runtime, name, entry));
         let replica = Self { shared, role: Role::Replica(Arc::default()) };
         replica.refresh().await?;
-        if let Some(every) = options.refresh_interval {
+        if let Some(every) = runtime.options.refresh_interval {
             replica.follow(every);
         }
         Ok(replica)
@@ -176,9 +175,14 @@ impl Collection {
     pub fn at_version(&self, version: u64) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
             let env = &self.shared.env;
-            let entry = &self.shared.entry;
-            let (kernels, options) = (self.shared.kernels, &self.shared.options);
-            let shared = Arc::new(Shared::new(env, &self.shared.name, entry, kernels, options));
+            let Shared { kernels, options, backups, .. } = &*self.shared;
+            let runtime = Runtime {
+                env: env.clone(),
+                kernels: *kernels,
+                options: Arc::clone(options),
+                backups: Arc::clone(backups),
+            };
+            let shared = Arc::new(Shared::new(&runtime, &self.shared.name, &self.shared.entry));
             let committed = Some(manifest::at(env, shared.names, version).await?);
             let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
             let recovered =
@@ -194,6 +198,20 @@ impl Collection {
             shared.show(committed.as_ref(), recovered);
             Ok(Self { shared, role: Role::Version })
         })
+    }
+
+    /// One of which nothing is read yet.
+    pub(crate) fn unread(runtime: &Runtime, name: &str, entry: &Entry) -> Self {
+        Self { shared: Arc::new(Shared::new(runtime, name, entry)), role: Role::Version }
+    }
+
+    /// Brings a version back in one of which nothing was read, and gives what of its logs belongs to it.
+    pub(crate) async fn bring_back(&self, committed: Option<&Committed>) -> Result<Vec<LogBytes>> {
+        let source = self.shared.source(committed, Extent::Version);
+        let mut recovered = Source { keeps_logs: true, ..source }.recover(&[]).await?;
+        let logs = std::mem::take(&mut recovered.logs);
+        self.shared.show(committed, recovered);
+        Ok(logs)
     }
 
     /// The collection as it was when a version got this name.

@@ -8,7 +8,7 @@ use super::{Collection, Lag};
 use crate::index::GraphBuild;
 use crate::memtable::Memtable;
 use crate::segment::LiveSegment;
-use crate::{Error, PinStats, Vacuumed};
+use crate::{BackupStats, Error, PinStats, Vacuumed};
 
 /// A collection in numbers.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Stats {
     pub last_vacuum: Option<Vacuumed>,
     /// The pins that it found, by version.
     pub pins: Vec<PinStats>,
+    /// How the backups go that the database makes by itself; `None` if it makes none.
+    pub backup: Option<BackupStats>,
 }
 
 /// What a flush or a merge wrote.
@@ -170,6 +172,7 @@ impl Collection {
             last_merge: *self.shared.last_merge.lock(),
             vacuum_failure: self.shared.vacuum_failure.lock().clone(),
             last_vacuum: *self.shared.last_vacuum.lock(),
+            backup: self.shared.backups.stats(self.shared.names.0),
             pins: self.shared.pins.lock().clone(),
         }
     }

@@ -47,6 +47,15 @@ pub(crate) struct Recovered {
     pub(crate) next_log: u64,
     /// An epoch above all that were ever used.
     pub(crate) next_epoch: u64,
+    /// What was replayed, if it was to be kept.
+    pub(crate) logs: Vec<LogBytes>,
+}
+
+/// The bytes of a log that belong to what was brought back, up to the end of a frame.
+#[derive(Debug)]
+pub(crate) struct LogBytes {
+    pub(crate) number: u64,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A place in the log, and the last write before it.
@@ -65,6 +74,8 @@ pub(crate) struct Source<'a> {
     /// The version; `None` for a collection that was never committed.
     pub(crate) committed: Option<&'a Committed>,
     pub(crate) extent: Extent,
+    /// Whether to keep the bytes of logs that are replayed.
+    pub(crate) keeps_logs: bool,
 }
 
 impl Source<'_> {
@@ -119,6 +130,7 @@ impl Source<'_> {
             free_log: first,
             next_log: first,
             next_epoch: self.committed.map_or(0, |committed| committed.manifest.epoch) + 1,
+            logs: Vec::new(),
         };
         self.replay_logs(&mut recovered, range, logs).await?;
         let expected = self.committed.map_or(0, |committed| committed.manifest.sequence);

@@ -6,7 +6,7 @@ use vecgo_format::{
 };
 use vecgo_io::{Object, read_range};
 
-use super::{Bound, Durable, Extent, Recovered, Source};
+use super::{Bound, Durable, Extent, LogBytes, Recovered, Source};
 use crate::memtable::Row;
 use crate::query::norm;
 use crate::segment::LiveSegment;
@@ -81,6 +81,13 @@ impl Source<'_> {
             return Err(format(FormatError::Invalid { what: "log", offset, detail }));
         }
         self.vouch((&header, start), &frames, bound, recovered);
+        drop(frames);
+        if self.keeps_logs {
+            let end = usize::try_from(log.position().length).unwrap_or(usize::MAX);
+            let mut bytes = bytes;
+            bytes.truncate(end);
+            recovered.logs.push(LogBytes { number: header.number, bytes });
+        }
         Ok(())
     }
 

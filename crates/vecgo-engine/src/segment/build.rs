@@ -2,7 +2,7 @@ use std::iter;
 
 use vecgo_format::{
     BLOCK_BYTES, BlockChecksums, Calibration, CollectionNames, Config, Directory, FieldSections,
-    FieldsBuilder, IdColumn, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN,
+    FieldsBuilder, IdColumn, Identity, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN,
     SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, encode_spans,
     segment_header,
 };
@@ -54,6 +54,7 @@ pub(crate) struct ExtraSection {
 /// A segment written but not yet named by any manifest.
 #[derive(Debug)]
 pub(crate) struct Built {
+    made_in: Identity,
     object: ObjectRef,
     directory: Directory,
 }
@@ -61,9 +62,9 @@ pub(crate) struct Built {
 impl Built {
     /// How a manifest names it, if none of its rows is dead.
     pub(crate) fn named(self, number: u64) -> SegmentRef {
-        let Self { object, directory } = self;
-        let calibration = Calibration::default();
-        SegmentRef { number, object, directory, deletes: None, dead_rows: 0, calibration }
+        let Self { made_in, object, directory } = self;
+        let (deletes, dead_rows, calibration) = (None, 0, Calibration::default());
+        SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
     }
 }
 
@@ -127,7 +128,7 @@ pub(crate) async fn build(
     }
     let (directory, length) = out.finish(count, new.config).await?;
     let object = ObjectRef { name: new.name, length, checksum: directory.checksum() };
-    Ok(Built { object, directory })
+    Ok(Built { made_in: new.names.0, object, directory })
 }
 
 /// Bytes of a block of vectors: whole rows in about a page, so that to read one row is to read and

@@ -1,6 +1,7 @@
 //! Segments: immutable objects that hold rows.
 
 mod build;
+mod check;
 mod pieces;
 mod reader;
 mod resident;
@@ -11,6 +12,7 @@ mod warm;
 use std::sync::Arc;
 
 pub(crate) use build::{Arrangement, ExtraSection, NewSegment, Order, build};
+pub(crate) use check::SegmentCheck;
 pub(crate) use pieces::Stop;
 pub(crate) use reader::{Segment, SegmentSource};
 pub(crate) use rows::{Rows, SegmentRows};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_lock::OnceCell;
 use bytes::Bytes;
 use vecgo_format::{
-    Calibration, CollectionNames, Config, Directory, FormatError, Id, IdColumn, Index,
+    Calibration, CollectionNames, Config, Directory, FormatError, Id, IdColumn, Identity, Index,
     SEGMENT_HEADER_BYTES, Section, SectionKind, SegmentRef, Spans, check_segment_header, checksum,
 };
 use vecgo_io::{BlockCache, BlockKey, Memory, Object, Store};
@@ -69,7 +69,8 @@ pub(crate) struct Segment {
     random: u64,
     /// Its number in the cache.
     cached_as: u64,
-    names: CollectionNames,
+    /// The collection in its header.
+    made_in: Identity,
     pub(super) key: String,
     pub(super) object: Box<dyn Object>,
     pub(super) cache: Arc<BlockCache>,
@@ -104,7 +105,7 @@ impl Segment {
             directory: named.directory.clone(),
             random: named.object.name.random,
             cached_as: source.cache.object(),
-            names: source.names,
+            made_in: named.made_in,
             key,
             object,
             is_far: source.store.requests().is_some(),
@@ -178,7 +179,7 @@ impl Segment {
 
     fn check_header_bytes(&self, header: &[u8]) -> Result<()> {
         let header = header.first_chunk::<HEADER>().ok_or_else(|| Error::internal("a header"))?;
-        check_segment_header(header, self.names.0, self.number)
+        check_segment_header(header, self.made_in, self.number)
             .map_err(|error| Error::format(&self.key, error))
     }
 

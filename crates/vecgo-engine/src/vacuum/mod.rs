@@ -8,6 +8,6 @@ mod sweep;
 pub(crate) use pins::pinned;
 pub use pins::{Pin, PinStats};
 pub use retention::Retention;
-pub(crate) use retention::{Past, freed};
+pub(crate) use retention::{Named, Past, freed, objects};
 pub use sweep::Vacuumed;
-pub(crate) use sweep::{Sweep, Swept};
+pub(crate) use sweep::{Sweep, Swept, delete_all};

@@ -73,7 +73,7 @@ pub(crate) fn freed(older: &Manifest, newer: &Manifest, log_bytes: impl Fn(u64) 
 }
 
 /// What a version names beside its logs.
-pub(super) fn objects(manifest: &Manifest) -> impl Iterator<Item = (Named, ObjectRef)> {
+pub(crate) fn objects(manifest: &Manifest) -> impl Iterator<Item = (Named, ObjectRef)> {
     manifest.segments.iter().flat_map(|segment| {
         let deletes = segment.deletes.map(|object| (Named::Deletes, object));
         [(Named::Segment, segment.object)].into_iter().chain(deletes)
@@ -82,7 +82,7 @@ pub(super) fn objects(manifest: &Manifest) -> impl Iterator<Item = (Named, Objec
 
 /// What an object that a version names is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Named {
+pub(crate) enum Named {
     Segment,
     Deletes,
 }

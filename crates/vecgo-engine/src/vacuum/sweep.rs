@@ -225,26 +225,34 @@ impl Sweep {
     }
 
     async fn delete(&self, keys: impl Iterator<Item = &String>) -> Result<()> {
-        let Env { store, spawn, logs, .. } = &self.shared.env;
-        // From afar each takes a round trip; a directory is as busy with one.
-        let at_a_time = if logs.is_none() { DELETED_AT_A_TIME } else { 1 };
-        let keys: Vec<String> = keys.cloned().collect();
-        for some in keys.chunks(at_a_time) {
-            self.stop.check()?;
-            if let [key] = some {
-                store.delete(key).await?;
-                continue;
-            }
-            let delete = some.iter().cloned().map(|key| {
-                let store = Arc::clone(store);
-                spawn.start(async move { store.delete(&key).await })
-            });
-            for deleted in delete.collect::<Vec<_>>() {
-                deleted.await.ok_or_else(Error::panicked)??;
-            }
-        }
-        Ok(())
+        delete_all(&self.shared.env, keys.cloned().collect(), || self.stop.check()).await
     }
+}
+
+/// Deletes objects, in no order.
+pub(crate) async fn delete_all(
+    env: &Env,
+    keys: Vec<String>,
+    go_on: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let Env { store, spawn, logs, .. } = env;
+    // From afar each takes a round trip; a directory is as busy with one.
+    let at_a_time = if logs.is_none() { DELETED_AT_A_TIME } else { 1 };
+    for some in keys.chunks(at_a_time) {
+        go_on()?;
+        if let [key] = some {
+            store.delete(key).await?;
+            continue;
+        }
+        let delete = some.iter().cloned().map(|key| {
+            let store = Arc::clone(store);
+            spawn.start(async move { store.delete(&key).await })
+        });
+        for deleted in delete.collect::<Vec<_>>() {
+            deleted.await.ok_or_else(Error::panicked)??;
+        }
+    }
+    Ok(())
 }
 
 /// The versions that are kept from the one before the first that is gone up to the oldest of the

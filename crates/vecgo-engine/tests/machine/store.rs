@@ -55,6 +55,10 @@ impl Store for Trapped {
         self.store.delete(key)
     }
 
+    fn as_any(&self) -> &dyn std::any::Any {
+        self.store.as_any()
+    }
+
     fn clear_unfinished<'a>(&'a self, prefix: &'a str) -> Answer<'a, ()> {
         self.store.clear_unfinished(prefix)
     }

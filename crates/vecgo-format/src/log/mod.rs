@@ -6,17 +6,19 @@
 
 mod frame;
 mod header;
+mod moved;
 mod reader;
 
 pub use frame::{Frame, FrameBuilder, Kill, Op, vector_of};
 pub use header::{LogHeader, Previous};
+pub use moved::MovedLog;
 pub use reader::{LogEnd, LogReader};
 
 /// A place in one log, always between two frames.
 ///
 /// `checksum` stands for every byte before `length`, so that two logs that agree on a position
 /// agree on their contents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct LogPosition {
     /// Bytes before this place.
     pub length: u64,

@@ -10,11 +10,12 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
-    BLOCK_BYTES, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject, Directory, Entry,
-    FieldSchema, FieldType, Id, Identity, Index, LogHeader, LogPosition, LogRange, MAX_CLUSTERS,
-    MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName, ObjectRef, Parent, Pin, Previous,
-    Quantization, RecallTarget, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind,
-    SegmentRef, checksum, field_name,
+    BLOCK_BYTES, BackedUp, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject,
+    Directory, Entry, FieldSchema, FieldType, Id, Identity, Index, Inventory, LogHeader,
+    LogPosition, LogRange, MAX_CLUSTERS, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName,
+    ObjectRef, Original, Parent, Pin, Previous, PrunePlan, Quantization, RecallTarget,
+    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, StoredCopy,
+    checksum, field_name,
 };
 
 pub(crate) fn text(max_bytes: usize) -> impl Strategy<Value = String> {
@@ -201,15 +202,16 @@ fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
     let point = (1u32..200, 1u32..200, 0u16..=10_000)
         .prop_map(|(k, effort, recall)| CalibrationPoint { k, effort, recall });
     let measured = (vec(point, 0..20), 0u64..1000);
-    ((numbers, any::<u32>()), object(), directory, deletes, measured).prop_map(
-        |((number, dead), mut object, (directory, length), deletes, (points, beyond))| {
+    ((numbers, any::<u32>(), any::<u128>()), object(), directory, deletes, measured).prop_map(
+        |((number, dead, made_in), mut object, (directory, length), deletes, (points, beyond))| {
             object.length = length + beyond;
             object.checksum = directory.checksum();
             let deletes = deletes.filter(|_| directory.rows > 0);
             let dead_rows = deletes.map_or(0, |_| 1 + dead % directory.rows);
             let points = if directory.has_index() { points } else { Vec::new() };
             let calibration = Calibration::new(points);
-            SegmentRef { number, object, directory, deletes, dead_rows, calibration }
+            let made_in = Identity(made_in);
+            SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
         },
     )
 }
@@ -264,24 +266,75 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     )
 }
 
-pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
-    let entry = (any::<u128>(), config(), schema(), any::<u64>()).prop_map(
+fn entry() -> impl Strategy<Value = Entry> {
+    (any::<u128>(), config(), schema(), any::<u64>()).prop_map(
         |(id, config, schema, created_ms)| Entry {
             identity: Identity(id),
             config,
             schema,
             created_ms,
         },
+    )
+}
+
+pub(crate) fn inventory() -> impl Strategy<Value = Inventory> {
+    let manifest = proptest::option::of(vec(any::<u8>(), 0..100));
+    let collections = btree_map(text(64), (entry(), any::<u64>(), manifest), 0..5);
+    let name = any::<(u64, u64)>().prop_map(|(epoch, random)| ObjectName { epoch, random });
+    let log = (any::<(u64, u64)>(), position());
+    let original = prop_oneof![
+        name.clone().prop_map(Original::Segment),
+        name.prop_map(Original::Deletes),
+        log.prop_map(|((number, from), end)| Original::Log { number, from, end }),
+    ];
+    let copy = (any::<(u128, u128, u64, u64)>(), original).prop_map(
+        |((collection, data, length, checksum), original)| StoredCopy {
+            collection: Identity(collection),
+            original,
+            data,
+            length,
+            checksum,
+        },
     );
+    let times = (any::<(u64, u64)>(), any::<Option<u64>>());
+    (times, collections, vec(copy, 0..10)).prop_map(
+        |(((id, created_ms), expires_ms), collections, copies)| Inventory {
+            id,
+            created_ms,
+            expires_ms,
+            collections: collections
+                .into_iter()
+                .map(|(name, (entry, records, manifest))| BackedUp {
+                    name,
+                    entry,
+                    records,
+                    manifest,
+                })
+                .collect(),
+            copies,
+        },
+    )
+}
+
+pub(crate) fn prune_plan() -> impl Strategy<Value = PrunePlan> {
+    let pairs = || vec(any::<(u64, u64)>(), 0..10);
+    (pairs(), pairs()).prop_map(|(backups, unfinished)| PrunePlan { backups, unfinished })
+}
+
+pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
+    let entry = entry();
     let dropped = vec(any::<u128>().prop_map(Identity), 0..20);
-    (any::<(u64, u64, u64, u64)>(), btree_map(text(64), entry, 0..20), dropped).prop_map(
-        |((number, nonce, before, sum), collections, dropped)| Catalogue {
+    let arriving = vec((any::<u128>().prop_map(Identity), any::<u64>()), 0..5);
+    let gone = (dropped, arriving);
+    (any::<(u64, u64, u64, u64)>(), btree_map(text(64), entry, 0..20), gone).prop_map(
+        |((number, nonce, before, sum), collections, (dropped, arriving))| Catalogue {
             number,
             nonce,
             parent: Parent { number: before, checksum: sum },
             oldest: sum % number.saturating_add(1),
             collections,
             dropped,
+            arriving,
         },
     )
 }

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    Calibration, CalibrationPoint, Catalogue, Config, Directory, Entry, FieldSchema, FieldType, Id,
-    Identity, Index, Kill, LogHeader, LogPosition, LogRange, Manifest, Metric, ObjectName,
-    ObjectRef, Parent, Pin, Previous, Quantization, RecallTarget, Schema, Section, SectionKind,
-    SegmentRef, checksum,
+    BackedUp, Calibration, CalibrationPoint, Catalogue, Config, Directory, Entry, FieldSchema,
+    FieldType, Id, Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange, Manifest,
+    Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan, Quantization,
+    RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -86,9 +86,14 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     let mut dropped = Vec::new();
     let count = walk.length("dropped");
     walk.each(count, 1, |walk| dropped.push(Identity(walk.u128("dropped identity"))));
+    let mut arriving = Vec::new();
+    let count = walk.length("arriving");
+    walk.each(count, 2, |walk| {
+        arriving.push((Identity(walk.u128("arriving identity")), walk.u64("since")));
+    });
     walk.end();
     input.end();
-    (Catalogue { number, nonce, parent, oldest, collections, dropped }, sum)
+    (Catalogue { number, nonce, parent, oldest, collections, dropped, arriving }, sum)
 }
 
 pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
@@ -202,9 +207,91 @@ pub(crate) fn pin(bytes: &[u8]) -> (Pin, u64) {
     (pin, sum)
 }
 
+pub(crate) fn backup(bytes: &[u8]) -> (Inventory, u64) {
+    let (body, sum) = envelope(bytes, "backup magic");
+    let mut input = Input::new(body);
+    let mut walk = Walk::new("Backup", &mut input);
+    let (id, created_ms) = (walk.u64("id"), walk.u64("created"));
+    let mut expires_ms = None;
+    if walk.flag("unfinished") {
+        expires_ms = Some(walk.u64("expires"));
+    } else {
+        walk.absent("expires");
+    }
+    let mut collections = Vec::new();
+    let count = walk.length("collections");
+    walk.each(count, 1, |walk| {
+        collections.push(backed_up(walk.field("*backed-up collection*", "collection")));
+    });
+    assert!(collections.is_sorted_by(|a, b| a.name < b.name), "collections ascend");
+    let mut copies = Vec::new();
+    let count = walk.length("copies");
+    walk.each(count, 1, |walk| copies.push(stored_copy(walk.field("*copy*", "copy"))));
+    walk.end();
+    input.end();
+    (Inventory { id, created_ms, expires_ms, collections, copies }, sum)
+}
+
+fn backed_up(input: &mut Input<'_>) -> BackedUp {
+    let mut walk = Walk::new("Backed-up collection", input);
+    let (name, entry) = collection(walk.field("*collection*", "collection"));
+    let records = walk.u64("records");
+    let mut manifest = None;
+    if walk.flag("has version") {
+        manifest = Some(walk.bytes("manifest").to_vec());
+    } else {
+        walk.absent("manifest");
+    }
+    walk.end();
+    BackedUp { name, entry, records, manifest }
+}
+
+fn stored_copy(input: &mut Input<'_>) -> StoredCopy {
+    let mut walk = Walk::new("Copy", input);
+    let identity = Identity(walk.u128("collection"));
+    let what = walk.u8("what");
+    let tags = tags("copy");
+    let original = if what == tags["log"] {
+        walk.absent("epoch");
+        walk.absent("random");
+        let (number, from) = (walk.u64("number"), walk.u64("from"));
+        let end = LogPosition { length: walk.u64("end"), checksum: walk.u64("end checksum") };
+        Original::Log { number, from, end }
+    } else {
+        let name = ObjectName { epoch: walk.u64("epoch"), random: walk.u64("random") };
+        for field in ["number", "from", "end", "end checksum"] {
+            walk.absent(field);
+        }
+        if what == tags["segment"] {
+            Original::Segment(name)
+        } else {
+            assert_eq!(what, tags["delete object"]);
+            Original::Deletes(name)
+        }
+    };
+    let (data, length, checksum) = (walk.u128("data"), walk.u64("length"), walk.u64("checksum"));
+    walk.end();
+    StoredCopy { collection: identity, original, data, length, checksum }
+}
+
+pub(crate) fn prune_plan(bytes: &[u8]) -> (PrunePlan, u64) {
+    let (body, sum) = envelope(bytes, "prune plan magic");
+    let mut input = Input::new(body);
+    let mut walk = Walk::new("Prune plan", &mut input);
+    let mut plan = PrunePlan::default();
+    let count = walk.length("backups");
+    walk.each(count, 2, |walk| plan.backups.push((walk.u64("created"), walk.u64("id"))));
+    let count = walk.length("unfinished");
+    walk.each(count, 2, |walk| plan.unfinished.push((walk.u64("unfinished id"), walk.u64("nth"))));
+    walk.end();
+    input.end();
+    (plan, sum)
+}
+
 pub(crate) fn segment_reference(input: &mut Input<'_>) -> SegmentRef {
     let mut walk = Walk::new("Segment reference", input);
     let number = walk.u64("number");
+    let made_in = Identity(walk.u128("made in"));
     let object = object_reference(walk.field("*object reference*", "object"));
     let bytes = walk.bytes("directory");
     assert_eq!(checksum(bytes), object.checksum, "the directory's checksum");
@@ -223,7 +310,8 @@ pub(crate) fn segment_reference(input: &mut Input<'_>) -> SegmentRef {
     walk.end();
     assert!(points.is_sorted_by_key(|point| (point.k, point.effort)));
     let calibration = Calibration::new(points);
-    SegmentRef { number, object, directory: directory(bytes), deletes, dead_rows, calibration }
+    let directory = directory(bytes);
+    SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
 }
 
 fn calibration_point(input: &mut Input<'_>) -> CalibrationPoint {

@@ -14,20 +14,21 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use decoder::{
-    Frame, Write, catalogue, delete_object, directory, document, frame, log_header, lookup,
-    manifest, mix, pin, section_kinds, span,
+    Frame, Write, backup, catalogue, delete_object, directory, document, frame, log_header, lookup,
+    manifest, mix, pin, prune_plan, section_kinds, span,
 };
 use page::{Input, PAGE, Walk, constants, example, number, size, tags, usize};
 use roaring::RoaringBitmap;
 use serde_json::{Map, json};
 use values::{COLLECTION, Rows, a_document, a_log, a_schema, configurations, directory_of, map};
 use vecgo_format::{
-    BLOCK_BYTES, Calibration, Catalogue, CollectionNames, Config, DeleteObject, Directory, Entry,
-    FORMAT_VERSION, FieldSchema, FieldType, FormatError, FrameBuilder, Id, Identity, Kill, LogEnd,
-    LogHeader, LogPosition, LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH,
-    MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef,
-    Parent, Pin, Previous, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind,
-    SegmentRef, catalogue_key, checksum, decode_document, encode_document, encode_document_under,
+    BLOCK_BYTES, BackedUp, BackupNames, Calibration, Catalogue, CollectionNames, Config,
+    DeleteObject, Directory, Entry, FORMAT_VERSION, FieldSchema, FieldType, FormatError,
+    FrameBuilder, Id, Identity, Inventory, Kill, LogEnd, LogHeader, LogPosition, LogRange,
+    LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous,
+    PrunePlan, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef,
+    StoredCopy, catalogue_key, checksum, decode_document, encode_document, encode_document_under,
 };
 
 #[test]
@@ -57,6 +58,9 @@ fn the_constants_are_those_of_the_code() {
         "delete object magic",
         "log magic",
         "pin magic",
+        "backup magic",
+        "prune plan magic",
+        "copy",
         "frame magic",
         "segment magic",
         "trailer magic",
@@ -93,15 +97,60 @@ fn files_are_named_as_specified() {
         (names.log(3), "collections/IDENTITY/log/NUMBER"),
         (names.segment(name), "collections/IDENTITY/segment/NAME"),
         (names.deletes(name), "collections/IDENTITY/deletes/NAME"),
+        (BackupNames::inventory(3, 5), "backup/inventory/INVERTED-ID"),
+        (BackupNames::unfinished(5, 3), "backup/unfinished/ID-NUMBER"),
+        (BackupNames::plan(5), "backup/prune/ID"),
+        (BackupNames::data(5), "backup/data/DATA"),
     ] {
         assert!(PAGE.contains(&format!("\n{form} ")), "{form}");
         let expected = form
             .replace("IDENTITY", "000102030405060708090a0b0c0d0e0f")
             .replace("INVERTED", "18446744073709551612")
             .replace("NUMBER", "00000000000000000003")
-            .replace("NAME", "0000000000000005-0000000000000abc");
+            .replace("NAME", "0000000000000005-0000000000000abc")
+            .replace("ID", "0000000000000005")
+            .replace("DATA", "00000000000000000000000000000005");
         assert_eq!(key, expected);
     }
+}
+
+#[test]
+fn a_backup_is_as_specified() {
+    let entry = |identity| Entry {
+        identity: Identity(identity),
+        config: Config::new(3, Metric::Dot),
+        schema: a_schema(identity == 1),
+        created_ms: 17,
+    };
+    let manifest = Some(vec![1, 2, 3]);
+    let collections = vec![
+        BackedUp { name: "a".to_owned(), entry: entry(1), records: 5, manifest },
+        BackedUp { name: "b".to_owned(), entry: entry(2), records: 0, manifest: None },
+    ];
+    let name = ObjectName { epoch: 7, random: 8 };
+    let end = LogPosition { length: 900, checksum: 10 };
+    let originals = [
+        Original::Segment(name),
+        Original::Deletes(name),
+        Original::Log { number: 4, from: 100, end },
+    ];
+    let copy = |original| StoredCopy {
+        collection: Identity(1),
+        original,
+        data: u128::MAX - 1,
+        length: 800,
+        checksum: 11,
+    };
+    let copies = originals.map(copy).to_vec();
+    for expires_ms in [None, Some(99)] {
+        let (collections, copies) = (collections.clone(), copies.clone());
+        let written = Inventory { id: 6, created_ms: 12, expires_ms, collections, copies };
+        let (bytes, sum) = written.encode();
+        assert_eq!(backup(&bytes), (written, sum));
+    }
+    let written = PrunePlan { backups: vec![(1, 2), (3, 4)], unfinished: vec![(5, 6)] };
+    let (bytes, sum) = written.encode();
+    assert_eq!(prune_plan(&bytes), (written, sum));
 }
 
 #[test]
@@ -120,7 +169,15 @@ fn a_catalogue_is_as_specified() {
         .collect();
     let parent = Parent { number: 41, checksum: 0x0123_4567_89ab_cdef };
     let dropped = vec![Identity(1), Identity(u128::MAX)];
-    let full = Catalogue { number: 42, nonce: 77, parent, oldest: 7, collections, dropped };
+    let full = Catalogue {
+        number: 42,
+        nonce: 77,
+        parent,
+        oldest: 7,
+        collections,
+        dropped,
+        arriving: vec![(Identity(3), 4), (Identity(2), u64::MAX)],
+    };
     for written in [full, Catalogue { number: 1, ..Catalogue::default() }] {
         let (bytes, sum) = written.encode();
         assert_eq!(catalogue(&bytes), (written, sum));
@@ -138,6 +195,7 @@ fn a_manifest_is_as_specified() {
     };
     let segment = |number, dead_rows, deletes| SegmentRef {
         number,
+        made_in: Identity(0x77),
         object: object(number * 11, u64::try_from(file.len()).unwrap(), sum),
         directory: directory.clone(),
         deletes,

@@ -48,6 +48,8 @@ pub async fn store(races: u32, make: impl Fn() -> Arc<dyn Store>) {
     objects::missing_object(&*make()).await;
     objects::list_is_sorted_and_exact(&*make()).await;
     objects::delete_is_idempotent(&*make()).await;
+    objects::copies_stand_alone(&*make()).await;
+    objects::cleared_prefix_is_free(&*make()).await;
     lock_is_exclusive(&*make()).await;
     objects::keys_are_no_folders(&*make()).await;
 }

@@ -199,3 +199,35 @@ pub(super) async fn keys_are_no_folders(store: &dyn Store) {
     assert_eq!(list(store, "top/folder/object/").await, [], "no objects below an object's key");
     assert_eq!(get(store, "top/folder/object").await, b"bytes");
 }
+
+/// A copy is as durable and as whole as an object that was written, and stays when the first goes.
+pub(super) async fn copies_stand_alone(store: &dyn Store) {
+    let body = pattern(100_000);
+    let mut writer = create(store, "a/first").await;
+    writer.write(&body).await.expect("write");
+    writer.finish().await.expect("finish");
+    let length = body.len() as u64;
+    let copied = store.copy_from(store, "a/first", length, "b/c/second").await;
+    if !copied.expect("copy") {
+        return assert_absent(store, "b/c/second").await;
+    }
+    store.delete("a/first").await.expect("delete");
+    assert_eq!(get(store, "b/c/second").await, body);
+    assert_eq!(list(store, "b/").await, [Listed { key: "b/c/second".to_owned(), length }]);
+    let missing = store.copy_from(store, "a/first", length, "b/third").await;
+    assert_eq!(missing.expect_err("no such object").kind(), StoreErrorKind::NotFound);
+    assert_absent(store, "b/third").await;
+}
+
+/// What is beside objects goes; objects stay, and what was cleared can be written again.
+pub(super) async fn cleared_prefix_is_free(store: &dyn Store) {
+    put(store, "a/b/object", b"one").await;
+    store.clear_prefix("a/").await.expect("clear");
+    assert_eq!(get(store, "a/b/object").await, b"one");
+    store.delete("a/b/object").await.expect("delete");
+    store.clear_prefix("a/").await.expect("clear");
+    store.clear_prefix("nothing/").await.expect("clear nothing");
+    assert_eq!(list(store, "a/").await, []);
+    put(store, "a/b/object", b"two").await;
+    assert_eq!(get(store, "a/b/object").await, b"two");
+}

@@ -7,12 +7,14 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Advice;
+use rustix::fs::{Advice, OFlags};
 
 use super::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LockAttempt};
 
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// A database has no symbolic links, and one that somebody put there is not followed out of it.
+const NO_LINKS: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 /// More than any holder's line; a lock file is not trusted further.
 const MAX_HOLDER_BYTES: u64 = 1024;
 
@@ -63,6 +65,14 @@ impl LocalDisk {
         Self::open(root)
     }
 
+    /// Removes a directory if nothing is in it.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty`, or the operating system's.
+    pub fn remove_root(root: &Path) -> io::Result<()> {
+        fs::remove_dir(root)
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
@@ -76,7 +86,7 @@ impl Disk for LocalDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskReader>> {
-        let file = File::open(self.path(path))?;
+        let file = OpenOptions::new().read(true).custom_flags(NO_LINKS).open(self.path(path))?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -93,6 +103,14 @@ impl Disk for LocalDisk {
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         fs::hard_link(self.path(from), self.path(to))
+    }
+
+    fn absolute(&self, path: &str) -> Option<PathBuf> {
+        Some(self.path(path))
+    }
+
+    fn link_from(&self, from: &Path, to: &str) -> io::Result<()> {
+        fs::hard_link(from, self.path(to))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -126,6 +144,7 @@ impl Disk for LocalDisk {
     fn lock(&self, path: &str, holder: &str) -> io::Result<LockAttempt> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        options.custom_flags(NO_LINKS);
         let mut file = options.open(self.path(path))?;
         match file.try_lock() {
             Ok(()) => {}

@@ -5,6 +5,7 @@ mod local;
 use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 pub use local::LocalDisk;
 
@@ -42,6 +43,21 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// `AlreadyExists` if the name is taken.
     fn link(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Where a file is among all files of the machine, for [`Disk::link_from`] of another disk.
+    fn absolute(&self, path: &str) -> Option<PathBuf> {
+        let _ = path;
+        None
+    }
+
+    /// Gives a file of another disk a second name here.
+    ///
+    /// # Errors
+    /// `CrossesDevices` or `Unsupported` where a file cannot be of both; `AlreadyExists` if the name is taken.
+    fn link_from(&self, from: &Path, to: &str) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Gives a file another name, in place of any file that has it.
     ///

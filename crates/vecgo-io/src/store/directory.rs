@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
@@ -137,6 +138,47 @@ impl DirectoryStore {
         Ok(())
     }
 
+    /// Gives a file of another directory a name in this one too; false where that cannot be.
+    fn link_from(&self, from: &Self, key: &str, to: &str) -> io::Result<bool> {
+        let linked = if std::ptr::addr_eq(Arc::as_ptr(&self.disk), Arc::as_ptr(&from.disk)) {
+            self.disk.link(key, to)
+        } else if let Some(path) = from.disk.absolute(key) {
+            self.disk.link_from(&path, to)
+        } else {
+            return Ok(false);
+        };
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                CrossesDevices | PermissionDenied | TooManyLinks | Unsupported => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Removes a directory and what is in it that is no object.
+    fn clear_directory(&self, directory: &str) -> Result<(), StoreError> {
+        let entries = match self.disk.list(directory) {
+            Err(error) if is_no_object(&error) => return Ok(()),
+            entries => entries.map_err(|error| StoreError::new(directory, error))?,
+        };
+        for entry in entries {
+            let path = format!("{directory}/{}", entry.name);
+            if entry.is_dir {
+                self.clear_directory(&path)?;
+            } else if entry.name.starts_with('.') {
+                self.disk.remove(&path).map_err(|error| StoreError::new(&path, error))?;
+            }
+        }
+        self.durable.lock().remove(directory);
+        match self.disk.remove_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            Err(error) if is_no_object(&error) => Ok(()),
+            removed => removed.map_err(|error| StoreError::new(directory, error)),
+        }
+    }
+
     fn list_into(&self, directory: &str, listed: &mut Vec<Listed>) -> Result<(), StoreError> {
         let entries = match self.disk.list(directory) {
             Err(error) if is_no_object(&error) => return Ok(()),
@@ -234,6 +276,35 @@ impl Store for DirectoryStore {
             }
             let directory = directory_of(key);
             self.disk.sync_dir(directory).map_err(|error| StoreError::new(directory, error))
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        _length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let Some(from) = from.as_any().downcast_ref::<Self>() else { return Ok(false) };
+            if !self.in_directory(to, || self.link_from(from, key, to))? {
+                return Ok(false);
+            }
+            let directory = directory_of(to);
+            let synced = self.disk.sync_dir(directory);
+            synced.map_err(|error| StoreError::new(directory, error)).map(|()| true)
+        })
+    }
+
+    fn clear_prefix<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.check_writable(prefix)?;
+            self.clear_directory(prefix.trim_end_matches('/'))
         })
     }
 

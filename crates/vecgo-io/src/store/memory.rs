@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -78,6 +79,26 @@ impl Store for MemoryStore {
         Box::pin(async move {
             self.state.lock().objects.remove(key);
             Ok(())
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        _length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let Some(from) = from.as_any().downcast_ref::<Self>() else { return Ok(false) };
+            let body = from.state.lock().objects.get(key).cloned();
+            let body = body.ok_or_else(|| StoreError::new(key, io::ErrorKind::NotFound.into()))?;
+            self.state.lock().objects.insert(to.to_owned(), body);
+            Ok(true)
         })
     }
 

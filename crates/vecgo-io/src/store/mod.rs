@@ -6,6 +6,7 @@ mod directory;
 mod memory;
 mod requests;
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -90,6 +91,34 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// This store as what it is, so that one of its kind knows it.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Copies an object of another store, of so many bytes, to a key that nothing ever had, without a byte
+    /// of it passing through this process. False where that cannot be done, and nothing was.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the copy may be there or not.
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let _ = (from, key, length, to);
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Removes what a store keeps beside objects under a prefix, which ends in `/`: directories, locks,
+    /// what is half-written. Only for whoever knows that nobody will ever write there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn clear_prefix<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.clear_unfinished(prefix)
+    }
 
     /// Deletes what writers that are gone left half-written under a prefix, which ends in `/`. Only
     /// for whoever knows that nobody writes there.

@@ -3,6 +3,7 @@
 mod object;
 mod weather;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -280,6 +281,34 @@ impl Store for SimBucket {
             match fault {
                 None | Some(Slow | Duplicated) => Ok(()),
                 Some(_) => Err(no_answer(key)),
+            }
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    /// It is whole or not there, whatever becomes of the answer.
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        _length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let Some(from) = from.as_any().downcast_ref::<Self>() else { return Ok(false) };
+            let (fault, takes) = self.request("copy", to, &[]);
+            self.clock.sleep(takes).await;
+            use RequestFault::{AnswerLost, Duplicated, Slow};
+            if matches!(fault, None | Some(AnswerLost | Duplicated | Slow)) {
+                let body = from.body(key)?;
+                self.state().objects.insert(to.to_owned(), body);
+            }
+            match fault {
+                None | Some(Slow | Duplicated) => Ok(true),
+                Some(_) => Err(no_answer(to)),
             }
         })
     }

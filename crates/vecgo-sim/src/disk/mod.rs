@@ -3,6 +3,7 @@
 mod crash;
 mod fault;
 mod image;
+mod rooted;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +15,7 @@ use vecgo_io::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LockAttempt};
 pub use crash::Outcome;
 pub use fault::{Fault, FaultKind};
 pub use image::Image;
+pub(crate) use rooted::Rooted;
 
 use crate::machine::Trace;
 use fault::{CallKind, Faults};

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -104,6 +105,31 @@ impl<S: Store> Store for Interleaved<S> {
         Box::pin(async move {
             self.pauses.pause().await;
             self.store.delete(key).await
+        })
+    }
+
+    /// What it stands before, so that two of these know each other.
+    fn as_any(&self) -> &dyn Any {
+        self.store.as_any()
+    }
+
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            self.pauses.pause().await;
+            self.store.copy_from(from, key, length, to).await
+        })
+    }
+
+    fn clear_prefix<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.pauses.pause().await;
+            self.store.clear_prefix(prefix).await
         })
     }
 

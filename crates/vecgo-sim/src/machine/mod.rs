@@ -19,7 +19,7 @@ pub(crate) use scheduler::{Scheduler, Threads};
 pub use trace::Trace;
 
 use crate::Violation;
-use crate::disk::{Image, SimDisk};
+use crate::disk::{Image, Rooted, SimDisk};
 use crate::random::Random;
 use interleave::Interleaved;
 
@@ -72,6 +72,22 @@ impl Machine {
         Process::new(threads, store, Some(logs), rand, &self.clock, access)
     }
 }
+
+impl Machine {
+    /// Where backups go: a directory of the same disk, to which happens what happens to that; `None` if a fault keeps
+    /// it from being made.
+    pub(crate) fn vault(&self, process: &Process, access: Access) -> Option<Arc<dyn Store>> {
+        let rooted = match access {
+            Access::Read => Rooted::open(&self.disk, VAULT),
+            Access::Write => Rooted::create(&self.disk, VAULT).ok()?,
+        };
+        let rand = Arc::clone(&process.env.rand);
+        Some(Arc::new(DirectoryStore::new(Arc::new(rooted), rand, access)))
+    }
+}
+
+/// The directory that backups are in.
+const VAULT: &str = "vault";
 
 /// One life of the engine.
 #[derive(Debug)]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use vecgo_engine::{Config, Id, Schema};
 
-use super::{Names, Rows, Said, Tags, lane_of, lane_of_name};
+use super::{MadeBackup, Names, Rows, Said, Tags, lane_of, lane_of_name};
 use crate::Violation;
 
 /// Every state that may be found at some moment.
@@ -14,6 +14,7 @@ pub struct Expected {
     pub(super) said: Vec<Arc<Said>>,
     pub(super) versions: Vec<Version>,
     pub(super) tags: Tags,
+    pub(super) backups: Vec<MadeBackup>,
 }
 
 /// A version that a commit returned, with the states that each lane may have in it.

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use vecgo_format::{CollectionNames, Identity, LogHeader, Manifest, ObjectName, number_of};
+use vecgo_format::{CollectionNames, Identity, LogHeader, Manifest, ObjectName, Pin, number_of};
 use vecgo_io::{Listed, Store};
 
 use crate::Violation;
@@ -33,7 +33,14 @@ pub(crate) async fn no_garbage(store: &dyn Store, kept: u64) -> Result<(), Failu
             };
             manifests.insert(number, manifest);
         }
-        Collection { names, manifests, fences: !store.has_locks() }.check(&listed, kept)?;
+        let mut pinned = BTreeSet::new();
+        for listed in listed.iter().filter(|l| l.key.starts_with(&names.pins())) {
+            let bytes = store.get(&listed.key).await.map_err(failed)?;
+            let pin = Pin::decode(&bytes).map_err(|_| leak(format!("{} is no pin", listed.key)))?;
+            pinned.insert(pin.0.version);
+        }
+        let fences = !store.has_locks();
+        Collection { names, manifests, pinned, fences }.check(&listed, kept)?;
     }
     Ok(())
 }
@@ -43,6 +50,8 @@ type CollectionKey = u128;
 struct Collection {
     names: CollectionNames,
     manifests: BTreeMap<u64, Manifest>,
+    /// Versions that somebody keeps who was killed, until that is found to be long ago.
+    pinned: BTreeSet<u64>,
     /// Whether some things stay for a stale writer to run into.
     fences: bool,
 }
@@ -52,7 +61,7 @@ impl Collection {
         let Some((number, newest)) = self.manifests.last_key_value() else { return Ok(()) };
         let tagged: BTreeSet<u64> = newest.tags.values().copied().collect();
         for (old, manifest) in &self.manifests {
-            let stays = self.fences && manifest.epoch_began == *old;
+            let stays = self.fences && manifest.epoch_began == *old || self.pinned.contains(old);
             if old.saturating_add(kept) <= *number && !tagged.contains(old) && !stays {
                 return Err(leak(format!("version {old} is there, {number} is the newest")));
             }

@@ -1,6 +1,7 @@
 //! What the database must hold, from the driver's own log of what it asked and what it was told.
 //! Never from what the database says of itself.
 
+pub(crate) mod backups;
 mod expected;
 mod garbage;
 mod history;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use vecgo_engine::Config;
 
+pub(crate) use backups::{Contents, MadeBackup};
 pub use expected::{Expected, Version};
 pub(crate) use garbage::no_garbage;
 pub use history::History;
@@ -39,6 +41,8 @@ pub struct Oracle {
     pub versions: Vec<Version>,
     /// The version of each tag, by collection; none of a tag whose last change is in doubt.
     pub(crate) tags: Tags,
+    /// Backups that were made.
+    pub(crate) backups: Vec<MadeBackup>,
 }
 
 /// Versions that have a tag, by collection and tag.
@@ -52,6 +56,7 @@ pub struct Mark {
     said: Range,
     versions: usize,
     tags: Tags,
+    backups: Vec<MadeBackup>,
 }
 
 /// The history of a lane, which begins empty.
@@ -106,6 +111,7 @@ impl Oracle {
             said: self.said.range(),
             versions: self.versions.len(),
             tags: self.tags.clone(),
+            backups: self.backups.clone(),
         }
     }
 
@@ -134,6 +140,7 @@ impl Oracle {
             said: self.said.between(mark.said),
             versions: self.versions[..mark.versions].to_vec(),
             tags: mark.tags.clone(),
+            backups: mark.backups.clone(),
         }
     }
 
@@ -194,6 +201,7 @@ impl Oracle {
         self.said = History::settled(found.said);
         self.versions = found.versions;
         self.tags = found.tags;
+        self.backups = found.backups;
     }
 
     /// The state of every lane of a collection that a commit finds at least: what was acknowledged

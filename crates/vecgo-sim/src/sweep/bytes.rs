@@ -197,7 +197,7 @@ impl AtRest {
         if !(found || seen && written && merged) {
             return Err(Violation::new("I14", "an error, though `verify` finds nothing"));
         }
-        Ok(Tally { runs: 1, crashes: 0, faults: u64::from(found) })
+        Ok(Tally { runs: 1, faults: u64::from(found), ..Tally::default() })
     }
 
     fn damaged(&self, path: &str, damage: Damage) -> Option<Image> {

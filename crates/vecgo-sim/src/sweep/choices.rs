@@ -46,5 +46,6 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Tally, Violation> {
         }
     }
     tally.crashes = checker.crashes;
+    tally.backups = checker.backups;
     Ok(tally)
 }

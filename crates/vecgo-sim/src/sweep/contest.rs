@@ -8,12 +8,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use vecgo_engine::{Collection, Database, ErrorKind, Schema};
+use vecgo_engine::{BackupPlace, Collection, Database, ErrorKind, Schema};
 use vecgo_io::{Access, Clock, SpawnExt, Store, Task};
 
 use crate::bucket::SimBucket;
 use crate::machine::{Process, Scheduler, SimClock, SimRand, Threads, Trace};
-use crate::oracle::{Mark, Oracle, Rows, invariants, no_garbage};
+use crate::oracle::{Mark, Oracle, Rows, backups, invariants, no_garbage};
 use crate::random::Random;
 use crate::violation::Failure;
 use crate::workload::{DOCS, DOCS_DIM, Excuse, Numbers, Operation, Session};
@@ -30,6 +30,8 @@ pub(super) const JUDGE: u32 = 20;
 pub(super) struct Contest {
     settings: Settings,
     pub(super) bucket: SimBucket,
+    /// Another, where backups go.
+    vault: SimBucket,
     pub(super) clock: SimClock,
     pub(super) scheduler: Arc<Scheduler>,
     oracle: Arc<Mutex<Oracle>>,
@@ -53,7 +55,7 @@ pub fn contest(seed: u64, trace: &Arc<Trace>) -> Result<Tally, Violation> {
     let ran = contest.scheduler.run(run(&contest, &mut random));
     contest.end();
     ran??;
-    Ok(Tally { runs: 1, ..Tally::default() })
+    Ok(Tally { runs: 1, backups: contest.numbers.backups(), ..Tally::default() })
 }
 
 async fn run(contest: &Arc<Contest>, random: &mut Random) -> Result<(), Violation> {
@@ -61,7 +63,9 @@ async fn run(contest: &Arc<Contest>, random: &mut Random) -> Result<(), Violatio
     let writers = if contest.quiet {
         1
     } else {
-        contest.bucket.set_trouble(*random.pick(&[0, 60, 20, 8]));
+        let trouble = *random.pick(&[0, 60, 20, 8]);
+        contest.bucket.set_trouble(trouble);
+        contest.vault.set_trouble(trouble);
         *random.pick(&[2, 3])
     };
     let replicas = *random.pick(&[0, 1, 2]);
@@ -86,6 +90,7 @@ async fn run(contest: &Arc<Contest>, random: &mut Random) -> Result<(), Violatio
         task.await.unwrap_or_else(|| Err(Violation::new("I20", "an actor is gone")))?;
     }
     contest.bucket.set_trouble(0);
+    contest.vault.set_trouble(0);
     // What is still under way may arrive before the first judge, or after.
     if random.one_in(2) {
         contest.clock.sleep(LONG).await;
@@ -107,6 +112,7 @@ impl Contest {
         Arc::new(Self {
             settings,
             bucket: SimBucket::new(clock.clone(), random.fork(1), Arc::clone(trace)),
+            vault: SimBucket::new(clock.clone(), random.fork(5), Arc::clone(trace)),
             scheduler: Arc::new(Scheduler::new(clock.clone(), random.fork(2))),
             clock,
             oracle,
@@ -187,6 +193,7 @@ impl Contest {
             alone: Some(lane),
             docs: Mutex::new(Some(docs.clone())),
             env: process.env.clone(),
+            vault: Some(Arc::new(self.vault.clone())),
             excuse: if self.quiet { Excuse::Nothing } else { Excuse::Network },
             numbers: Arc::clone(&self.numbers),
             sequences: Mutex::default(),
@@ -325,6 +332,9 @@ impl Contest {
                     Err(error) => return Err(error.into()),
                 }
             }
+            let place = BackupPlace::new(Arc::new(self.vault.clone()), &process.env);
+            let options = self.settings.options();
+            backups::whole(&place, &process.env, &options, &expected).await?;
             self.vacuum(&database, &*process.env.store).await?;
             expected.found_rows(DOCS_DIM, &invariants::rows(&docs).await?)?;
             invariants::versions(&docs, &expected, &self.settings).await?;

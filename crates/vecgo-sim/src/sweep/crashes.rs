@@ -90,5 +90,5 @@ fn crash_at(
                 .map_err(|v| v.context(format!("crash before call {number}, {outcome:?}")))?;
         }
     }
-    Ok(Tally { crashes: checker.crashes, faults: 0, runs: 1 })
+    Ok(Tally { crashes: checker.crashes, runs: 1, backups: checker.backups, ..Tally::default() })
 }

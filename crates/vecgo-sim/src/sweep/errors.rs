@@ -26,8 +26,8 @@ const fn span(first: usize, count: usize) -> Span {
 /// The workloads of the error sweep.
 pub fn workloads() -> Vec<Workload> {
     use Operation::{
-        Commit, Compact, Create, Delete, Drop, Flush, Insert, Read, Rename, Update, Upsert, Wait,
-        WriteOther,
+        Backup, Commit, Compact, Create, Delete, Drop, Flush, Insert, Prune, Read, Rename, Update,
+        Upsert, Wait, WriteOther,
     };
     let settings = Settings::default();
     let small = Settings { memtable_rows: 4, ..settings.clone() };
@@ -130,6 +130,24 @@ pub fn workloads() -> Vec<Workload> {
             ),
         ),
         workload(
+            "backups",
+            &settings,
+            std::slice::from_ref(&first),
+            Phase::of(
+                &[
+                    Backup,
+                    Upsert(span(1, 2)),
+                    Flush,
+                    Delete(span(2, 1)),
+                    Commit,
+                    Backup,
+                    Prune,
+                    Backup,
+                ],
+                End::Close,
+            ),
+        ),
+        workload(
             "two clients",
             &Settings { busy: true, ..small },
             &[first],
@@ -197,5 +215,6 @@ fn one(workload: &Workload, fault: Fault) -> Result<(Tally, bool), Violation> {
     checker
         .after_crash(&crashed, &driver.at_least().clone(), 0)
         .map_err(|violation| violation.context("power lost after another life"))?;
-    Ok((Tally { runs: 1, crashes: checker.crashes, faults }, faults > 0))
+    let backups = driver.backups() + checker.backups;
+    Ok((Tally { runs: 1, crashes: checker.crashes, faults, backups }, faults > 0))
 }

@@ -6,6 +6,7 @@ mod contest;
 mod crashes;
 mod errors;
 mod requests;
+mod restores;
 mod seeds;
 
 pub use bytes::{AtRest, Damage, Rest};
@@ -14,4 +15,5 @@ pub use contest::{contest, ignored_conditions};
 pub use crashes::exhaustive;
 pub use errors::{Workload, errors, workloads};
 pub use requests::{requests, unnoticed};
+pub use restores::AtVault;
 pub use seeds::seed;

@@ -52,7 +52,7 @@ pub fn unnoticed(fault: RequestFault) -> Result<Tally, Violation> {
         });
         contest.end();
         let struck = ran.and_then(|ran| ran).map_err(|v| v.context(format!("put {put}")))?;
-        tally.add(Tally { runs: 1, faults: struck, crashes: 0 });
+        tally.add(Tally { runs: 1, faults: struck, ..Tally::default() });
         if struck == 0 {
             break;
         }
@@ -70,7 +70,7 @@ pub fn requests(fault: RequestFault, lasting: bool) -> Result<Tally, Violation> 
     for request in 0.. {
         let struck =
             one(fault, lasting, request).map_err(|v| v.context(format!("request {request}")))?;
-        tally.add(Tally { runs: 1, faults: struck, crashes: 0 });
+        tally.add(Tally { runs: 1, faults: struck, ..Tally::default() });
         if struck == 0 {
             break;
         }

@@ -60,6 +60,7 @@ pub(super) fn run(
         }
     }
     tally.crashes = checker.crashes;
+    tally.backups = driver.backups() + checker.backups;
     driver.phase(&Phase::of(&[], End::Close), Vec::new())?;
     let at_rest = AtRest::of(&driver, settings, Rest::Closed);
     for _ in 0..DAMAGES_A_RUN {

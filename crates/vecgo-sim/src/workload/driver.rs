@@ -88,6 +88,11 @@ impl Driver {
         self.oracle.lock().since_commit()
     }
 
+    /// How many backups were made so far, and restored to what they should.
+    pub fn backups(&self) -> u64 {
+        self.numbers.backups()
+    }
+
     /// How many calls went wrong in the last phase, also if its machine is gone.
     pub fn struck(&self) -> u64 {
         self.struck
@@ -164,6 +169,7 @@ impl Driver {
             alone: None,
             docs: Mutex::new(None),
             env: process.env.clone(),
+            vault: self.machine.vault(process, Access::Write),
             excuse: Excuse::Disk(self.machine.disk.clone()),
             numbers: Arc::clone(&self.numbers),
             sequences: Mutex::default(),

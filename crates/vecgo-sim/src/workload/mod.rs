@@ -1,5 +1,6 @@
 //! What clients do, and what is written down about it.
 
+mod backing_up;
 mod driver;
 mod operation;
 mod plan;

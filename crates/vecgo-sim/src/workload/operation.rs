@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use vecgo_engine::{Collection, ErrorKind, Filter, Id, Op, Schema, Update};
 
-use super::reading;
 use super::session::{DOCS_DIM, Session};
+use super::{backing_up, reading};
 use crate::Violation;
 use crate::oracle::{BLOB, CONFIGS, Names, Rows, SCHEMAS, id, metadata, payload, vector};
 use crate::random::Random;
@@ -66,6 +66,10 @@ pub enum Operation {
     Rename,
     /// Drops it.
     Drop,
+    /// Backs everything up, and looks at what that restores to.
+    Backup,
+    /// Deletes all backups but a few.
+    Prune,
 }
 
 /// Some ids of a lane, in their order.
@@ -94,7 +98,7 @@ const fn span(first: usize, count: usize) -> Span {
 
 impl Operation {
     /// Operations whose short sequences are tried exhaustively.
-    pub const ALPHABET: [Operation; 14] = [
+    pub const ALPHABET: [Operation; 15] = [
         Operation::Upsert(span(0, 2)),
         Operation::Upsert(span(1, 3)),
         Operation::Update(span(1, 1), Part::Metadata),
@@ -109,12 +113,13 @@ impl Operation {
         Operation::WriteOther,
         Operation::Rename,
         Operation::Drop,
+        Operation::Backup,
     ];
 
     /// Any operation.
     pub fn random(random: &mut Random) -> Self {
         let span = Span { first: random.below(30), count: 1 + random.below(8) };
-        match random.below(39) {
+        match random.below(42) {
             0..=7 => Operation::Upsert(span),
             8 => Operation::Insert(Span { first: random.below(200), ..span }),
             9 | 10 => Operation::Update(
@@ -142,6 +147,8 @@ impl Operation {
             36 => Operation::DeleteWhere(span.first),
             37 => Operation::Declare(span.first % SCHEMAS),
             38 => Operation::Configure(span.first % CONFIGS.len()),
+            39 | 40 => Operation::Backup,
+            41 => Operation::Prune,
             _ => Operation::Drop,
         }
     }
@@ -191,6 +198,8 @@ impl Operation {
             Operation::SlowRead => reading::slow_read(session, &docs, lane).await,
             Operation::Follow => reading::follow(session).await,
             Operation::Intrude => reading::intrude(session).await,
+            Operation::Backup => backing_up::backup(session).await,
+            Operation::Prune => backing_up::prune(session).await,
             Operation::Wait => wait(session, &docs, lane).await,
             Operation::Idle => {
                 session.env.clock.sleep(IDLE).await;

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use vecgo_engine::{Ack, Collection, Database, Error, ErrorKind, Result as EngineResult, WalSync};
-use vecgo_io::{Access, DirectoryStore, Env};
+use vecgo_engine::{
+    Ack, BackupPlace, Collection, Database, Error, ErrorKind, Result as EngineResult, WalSync,
+};
+use vecgo_io::{Access, DirectoryStore, Env, Store};
 
 use crate::disk::SimDisk;
 use crate::machine::{PLENTY_BYTES, memory};
@@ -30,6 +32,8 @@ pub struct Session {
     pub(crate) alone: Option<usize>,
     pub(crate) docs: Mutex<Option<Collection>>,
     pub(crate) env: Env,
+    /// Where backups go.
+    pub(crate) vault: Option<Arc<dyn Store>>,
     pub(crate) excuse: Excuse,
     pub(crate) numbers: Arc<Numbers>,
     /// Sequence number of the last change of each lane.
@@ -43,11 +47,24 @@ pub struct Session {
 pub(crate) struct Numbers {
     mark: AtomicU32,
     dim: AtomicUsize,
+    backups: AtomicU64,
+}
+
+impl Numbers {
+    /// A backup was made, and restored to what it should.
+    pub(crate) fn backed_up(&self) {
+        self.backups.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn backups(&self) -> u64 {
+        self.backups.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { mark: AtomicU32::new(1), dim: AtomicUsize::new(DOCS_DIM + 1) }
+        let (mark, dim) = (AtomicU32::new(1), AtomicUsize::new(DOCS_DIM + 1));
+        Self { mark, dim, backups: AtomicU64::new(0) }
     }
 }
 
@@ -105,6 +122,12 @@ impl Session {
     /// What a lane has been told is there.
     pub(crate) fn current(&self, dim: usize, lane: usize) -> Arc<Rows> {
         Arc::clone(self.oracle.lock().lane(dim, lane).current())
+    }
+
+    /// Where backups go.
+    pub(crate) fn vault(&self) -> Option<BackupPlace> {
+        let store = self.vault.as_ref()?;
+        Some(BackupPlace::new(Arc::clone(store), &self.env))
     }
 
     /// The engine as another process on the same machine has it; `None` where there is no disk.

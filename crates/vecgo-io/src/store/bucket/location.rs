@@ -30,7 +30,13 @@ pub(super) struct Clients {
     pub(super) once: Arc<dyn ObjectStore>,
     /// What all names in the bucket begin with, without a slash at its ends.
     pub(super) prefix: String,
+    /// What tells one bucket from another: two of the same are one.
+    pub(super) place: Place,
 }
+
+/// The scheme, the bucket, and the options, which may say where it is.
+#[derive(PartialEq, Eq)]
+pub(super) struct Place(String, String, Vec<(String, String)>);
 
 /// The clients hold what is secret.
 impl fmt::Debug for Clients {
@@ -60,7 +66,10 @@ impl Clients {
             "az" => az(bucket, options, retries),
             _ => Err(no_bucket(format!("{} is no bucket", address()))),
         };
-        Ok(Self { again: client(RETRIES)?, once: client(0)?, prefix })
+        let mut options = options.to_vec();
+        options.sort();
+        let place = Place(scheme.to_owned(), bucket.to_owned(), options);
+        Ok(Self { again: client(RETRIES)?, once: client(0)?, prefix, place })
     }
 }
 

@@ -18,6 +18,7 @@ mod profile;
 mod request;
 mod upload;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ use crate::{BoxFuture, OpenError, StoreError};
 
 /// How long a listing may take, all its pages together.
 const LIST_DEADLINE: Duration = Duration::from_secs(60);
+/// Providers copy larger objects only in parts.
+const MOST_COPIED: u64 = 5_000_000_000;
 /// How long a request may take beside the time for its bytes.
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -210,6 +213,36 @@ impl Store for BucketStore {
             match network.ask(key, DEADLINE, delete).await? {
                 Err(error) if !is_missing(&error) => Err(failed(key, &error)),
                 _ => Ok(()),
+            }
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn copy_from<'a>(
+        &'a self,
+        from: &'a dyn Store,
+        key: &'a str,
+        length: u64,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let Some(from) = from.as_any().downcast_ref::<Self>() else { return Ok(false) };
+            let Bucket { clients, network, .. } = &*self.bucket;
+            if clients.place != from.bucket.clients.place || length > MOST_COPIED {
+                return Ok(false);
+            }
+            let (path, to_path) = (from.bucket.path(key)?, self.bucket.path(to)?);
+            network.requests.sent(RequestKind::Put, 0);
+            let client = Arc::clone(&clients.again);
+            let copy = async move { client.copy(&path, &to_path).await };
+            let deadline = deadline_of(usize::try_from(length).unwrap_or(usize::MAX));
+            match network.ask(to, deadline, copy).await? {
+                Ok(()) => Ok(true),
+                Err(object_store::Error::NotImplemented { .. }) => Ok(false),
+                Err(error) => Err(failed(key, &error)),
             }
         })
     }

@@ -1,11 +1,15 @@
 //! The command line. Scripts depend on it.
 
+mod copies;
+
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use vecgo::Metric;
+
+pub(crate) use copies::{Backup, Backups, Budget, Clone, KeepArgs, Restore, Snapshot, Which};
 
 /// An embedded vector database.
 #[derive(Debug, Parser)]
@@ -16,9 +20,9 @@ pub(crate) struct Args {
     /// Print one JSON object on stdout, for a failure too.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// The collection.
-    #[arg(long, global = true, default_value = "default", value_name = "NAME")]
-    pub(crate) collection: String,
+    /// The collection (`default`; of backups and copies all).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
     /// Most memory to take; most of what the machine has, or this process may take, without it.
     #[arg(long, global = true, value_name = "BYTES")]
     pub(crate) memory_limit: Option<u64>,
@@ -35,6 +39,8 @@ pub(crate) struct Args {
 pub(crate) struct Target {
     pub(crate) uri: PathBuf,
     pub(crate) collection: String,
+    /// Whether it was named.
+    pub(crate) is_named: bool,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) cache: Option<(PathBuf, u64)>,
 }
@@ -42,7 +48,12 @@ pub(crate) struct Target {
 impl Target {
     /// The database, about to be opened.
     pub(crate) fn open(&self) -> vecgo::Open {
-        let open = vecgo::open(&self.uri);
+        self.open_at(&self.uri)
+    }
+
+    /// Another, with the same limits.
+    pub(crate) fn open_at(&self, uri: &Path) -> vecgo::Open {
+        let open = vecgo::open(uri);
         let open = match self.memory_limit {
             Some(bytes) => open.memory_limit(bytes),
             None => open,
@@ -141,6 +152,19 @@ pub(crate) enum Verb {
     },
     /// Take a name away from the version that has it.
     Untag { uri: PathBuf, tag: String },
+    /// Copy what is committed to a place for backups.
+    Snapshot(Snapshot),
+    /// The same once or every so often, and delete backups that are not kept.
+    Backup(Backup),
+    /// Bring a backup back.
+    Restore(Restore),
+    /// List, check or delete backups.
+    Backups {
+        #[command(subcommand)]
+        what: Backups,
+    },
+    /// Copy collections to another database or another name, by links or within the bucket where that can be.
+    Clone(Clone),
     /// Reckon what a collection takes: memory, disk, and the time that its import takes on this machine.
     Sizing(Sizing),
     /// Check what a directory and this machine can do.
@@ -396,11 +420,18 @@ impl Args {
             | Verb::Tag { uri, .. }
             | Verb::Untag { uri, .. }
             | Verb::Doctor { uri }
+            | Verb::Snapshot(Snapshot { uri, .. })
+            | Verb::Backup(Backup { uri, .. })
+            | Verb::Restore(Restore { uri, .. })
+            | Verb::Clone(Clone { uri, .. })
             | Verb::DemoWriter { uri } => uri.clone(),
-            Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => PathBuf::new(),
+            Verb::Backups { .. } | Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => {
+                PathBuf::new()
+            }
         };
-        let (collection, memory_limit) = (self.collection.clone(), self.memory_limit);
+        let (is_named, memory_limit) = (self.collection.is_some(), self.memory_limit);
+        let collection = self.collection.clone().unwrap_or_else(|| "default".to_owned());
         let cache = self.cache_dir.clone().map(|directory| (directory, self.cache_size));
-        Target { uri, collection, memory_limit, cache }
+        Target { uri, collection, is_named, memory_limit, cache }
     }
 }

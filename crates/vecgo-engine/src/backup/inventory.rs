@@ -1,0 +1,226 @@
+//! Finding a backup, and what it says of a collection.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vecgo_format::{BackedUp, Identity, Inventory, LogPosition, Manifest, Original, StoredCopy};
+
+use super::place::{BackupPlace, Found};
+use crate::vacuum::{Named, objects};
+use crate::{Error, ErrorKind, Result};
+
+/// A whole backup, as it is listed.
+#[derive(Debug, Clone)]
+pub struct BackupInfo {
+    /// Tells it from every other.
+    pub id: u64,
+    /// When it was begun, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The collections in it, by name.
+    pub collections: Vec<CollectionBackup>,
+    /// Objects that it consists of.
+    pub objects: u64,
+    /// Bytes of those. Backups share what did not change between them.
+    pub bytes: u64,
+    /// Why it cannot be read, if that is so.
+    pub failure: Option<Error>,
+}
+
+/// A collection in a backup, or one that was brought back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionBackup {
+    /// Its name.
+    pub name: String,
+    /// The version, 0 if it was never committed.
+    pub version: u64,
+    /// When that was committed, or the collection created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Records.
+    pub records: u64,
+}
+
+/// Which backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhichBackup {
+    /// The newest.
+    #[default]
+    Newest,
+    /// That of an id.
+    Id(u64),
+    /// The newest that holds the collection at this version.
+    Version(u64),
+    /// The newest of which no version was committed later, in milliseconds since 1970.
+    At(u64),
+}
+
+pub(super) fn describe(backed_up: &BackedUp) -> Result<CollectionBackup> {
+    let version = backed_up.version().map_err(|error| Error::format("backup", error))?;
+    let (version, created_ms) = match version {
+        Some((manifest, _)) => (manifest.number, manifest.created_ms),
+        None => (0, backed_up.entry.created_ms),
+    };
+    let (name, records) = (backed_up.name.clone(), backed_up.records);
+    Ok(CollectionBackup { name, version, created_ms, records })
+}
+
+fn describe_all(inventory: &Inventory) -> Result<Vec<CollectionBackup>> {
+    inventory.collections.iter().map(describe).collect()
+}
+
+pub(super) fn info(found: &Found) -> BackupInfo {
+    let described = found.inventory.as_ref().map_err(Error::clone).and_then(|inventory| {
+        let bytes = inventory.copies.iter().fold(0u64, |sum, copy| sum.saturating_add(copy.length));
+        Ok((describe_all(inventory)?, inventory.copies.len() as u64, bytes))
+    });
+    let (failure, (collections, objects, bytes)) = match described {
+        Ok(described) => (None, described),
+        Err(error) => (Some(error), (Vec::new(), 0, 0)),
+    };
+    let Found { id, created_ms, .. } = *found;
+    BackupInfo { id, created_ms, collections, objects, bytes, failure }
+}
+
+impl BackupPlace {
+    /// The backup that is meant. `collection`: the one that a version is of, and that must be in it.
+    pub(super) async fn choose(
+        &self,
+        which: &WhichBackup,
+        collection: Option<&str>,
+    ) -> Result<Inventory> {
+        let mut broken = None;
+        for Found { id, inventory, .. } in self.found().await? {
+            if matches!(which, WhichBackup::Id(wanted) if *wanted != id) {
+                continue;
+            }
+            let described = inventory.and_then(|inventory| {
+                let described = describe_all(&inventory)?;
+                Ok((inventory, described))
+            });
+            let (inventory, described) = match described {
+                Ok(described) => described,
+                // What was meant may be this one.
+                Err(error) if *which == WhichBackup::Newest => {
+                    let instead = "the newest backup cannot be read; another is named by its id";
+                    return Err(error.context(instead));
+                }
+                Err(error) => {
+                    broken.get_or_insert(error);
+                    continue;
+                }
+            };
+            let mut meant = described.iter().filter(|of| collection.is_none_or(|c| c == of.name));
+            let is_it = match which {
+                WhichBackup::Newest | WhichBackup::Id(_) => true,
+                WhichBackup::Version(version) => meant.any(|of| of.version == *version),
+                WhichBackup::At(time_ms) => meant.all(|of| of.created_ms <= *time_ms),
+            };
+            let has_it = collection.is_none_or(|c| described.iter().any(|of| of.name == c));
+            match (is_it, has_it, which) {
+                (true, true, _) => return Ok(inventory),
+                (_, false, WhichBackup::Newest | WhichBackup::Id(_)) => {
+                    return Err(no_collection(collection.unwrap_or_default(), &described));
+                }
+                _ => {}
+            }
+        }
+        let none = match which {
+            WhichBackup::Newest => "there is none".to_owned(),
+            WhichBackup::Id(id) => format!("none has id {id:016x}"),
+            WhichBackup::Version(version) => format!("none holds version {version}"),
+            WhichBackup::At(ms) => format!("none is of {ms} ms since 1970 or before"),
+        };
+        let message = format!("{none} of the backups that can be read there");
+        Err(broken.map_or_else(
+            || Error::new(ErrorKind::NotFound, message.clone()),
+            |error| error.context(message.clone()),
+        ))
+    }
+}
+
+fn no_collection(name: &str, there: &[CollectionBackup]) -> Error {
+    let names: Vec<&str> = there.iter().map(|of| of.name.as_str()).collect();
+    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let message = format!("there is no collection `{name}` in the backup; it has {there}");
+    Error::new(ErrorKind::NotFound, message)
+}
+
+/// Where the copies are of what a version consists of.
+pub(super) struct Parts<'a> {
+    /// Segments and delete objects.
+    pub(super) objects: Vec<&'a StoredCopy>,
+    /// The logs in their order, each of one copy or of several one after the other.
+    pub(super) logs: Vec<Vec<&'a StoredCopy>>,
+}
+
+/// Whether an inventory has all that its versions name.
+///
+/// # Errors
+/// `Corruption` names what it lacks.
+pub(super) fn check(inventory: &Inventory) -> Result<()> {
+    for collection in &inventory.collections {
+        let version = collection.version().map_err(|error| Error::format("backup", error))?;
+        if let Some((manifest, _)) = version {
+            parts(inventory, collection.entry.identity, &manifest)?;
+        }
+    }
+    Ok(())
+}
+
+/// The copies that a version needs.
+pub(super) fn parts<'a>(
+    inventory: &'a Inventory,
+    collection: Identity,
+    manifest: &Manifest,
+) -> Result<Parts<'a>> {
+    let lacks = |what: String| {
+        let message = format!("the backup lacks {what} of version {}", manifest.number);
+        Error::new(ErrorKind::Corruption, message)
+    };
+    let own = inventory.copies.iter().filter(|copy| copy.collection == collection);
+    let by_original: BTreeMap<Original, &StoredCopy> =
+        own.map(|copy| (copy.original, copy)).collect();
+    let wanted: BTreeSet<(Original, u64)> = objects(manifest)
+        .map(|(kind, object)| (original(kind, object.name), object.length))
+        .collect();
+    let mut found = Vec::new();
+    for (original, length) in wanted {
+        let copy = by_original.get(&original).filter(|copy| copy.length == length);
+        found.push(*copy.ok_or_else(|| lacks(format!("{original:?}")))?);
+    }
+    let mut logs: BTreeMap<u64, Vec<(u64, LogPosition, &StoredCopy)>> = BTreeMap::new();
+    for (original, copy) in &by_original {
+        if let Original::Log { number, from, end } = *original {
+            logs.entry(number).or_default().push((from, end, copy));
+        }
+    }
+    let range = manifest.log;
+    let needs_logs = range.last >= range.first;
+    logs.retain(|number, _| needs_logs && (range.first..=range.last).contains(number));
+    // Whether those between are there is found when they are read: each says which was before it.
+    if needs_logs && !logs.contains_key(&range.last) {
+        return Err(lacks(format!("log {}", range.last)));
+    }
+    let mut in_order = Vec::new();
+    for (number, mut pieces) in logs {
+        pieces.sort_unstable_by_key(|(from, ..)| *from);
+        let mut end = LogPosition::default();
+        for (from, next, copy) in &pieces {
+            if *from != end.length || from.checked_add(copy.length) != Some(next.length) {
+                return Err(lacks(format!("bytes from {} on of log {number}", end.length)));
+            }
+            end = *next;
+        }
+        if number == range.last && end != range.end {
+            return Err(lacks(format!("the end of log {number}")));
+        }
+        in_order.push(pieces.into_iter().map(|(_, _, copy)| copy).collect());
+    }
+    Ok(Parts { objects: found, logs: in_order })
+}
+
+/// An object as a backup knows it.
+pub(super) fn original(kind: Named, name: vecgo_format::ObjectName) -> Original {
+    match kind {
+        Named::Segment => Original::Segment(name),
+        Named::Deletes => Original::Deletes(name),
+    }
+}
