@@ -10,7 +10,7 @@ const PYTHON: &str = "crates/vecgo-stores/servers/requirements.txt";
 /// What is installed by Node's.
 const NODE: &str = "azurite@3.35.0";
 /// The tests that want them.
-const TESTS: [&str; 3] = ["servers", "one_writer", "bucket_model"];
+const TESTS: [&str; 4] = ["servers", "one_writer", "bucket_model", "backups"];
 
 /// Installs the servers, unless they are there, and runs the tests that want them.
 pub(crate) fn run(closing: &mut Vec<String>) -> Outcome {

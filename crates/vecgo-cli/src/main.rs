@@ -5,6 +5,7 @@
 mod args;
 mod failure;
 mod output;
+mod parquet_file;
 mod progress;
 mod record_json;
 mod vector_file;
@@ -89,6 +90,7 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Backup(args) => verbs::backups::backup(&target, &args, out),
         Verb::Restore(args) => verbs::backups::restore(&target, args, out),
         Verb::Backups { what } => verbs::backups::backups(what, out),
+        Verb::Export(args) => verbs::export::run(&target, &args, out),
         Verb::Clone(args) => verbs::backups::clone(&target, args, out),
         Verb::Sizing(sizing) => verbs::sizing::run(&sizing, out),
         Verb::Doctor { .. } => verbs::doctor::run(&target, out),

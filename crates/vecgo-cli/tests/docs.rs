@@ -1,4 +1,4 @@
-//! `docs/command-line.md` against the command: its examples run in order in one directory and
+//! Pages of `docs` against the command: the examples of each run in order in one directory and
 //! print what it says.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PAGE: &str = include_str!("../../../docs/command-line.md");
+const BACKUPS: &str = include_str!("../../../docs/backup-and-recovery.md");
 /// Stands for anything within a line, or alone for any lines.
 const ANYTHING: &str = "…";
 
@@ -20,15 +21,14 @@ struct Example {
     printed: Vec<String>,
 }
 
-fn examples() -> Vec<Example> {
+fn examples(page: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut within = false;
-    for (number, line) in PAGE.lines().enumerate() {
+    for (number, line) in page.lines().enumerate() {
         if line.starts_with("```") {
             within = line == "```console";
         } else if !within {
         } else if let Some(command) = line.strip_prefix("$ ") {
-            assert!(command.starts_with("vecgo "), "line {}: not a vecgo command", number + 1);
             let command = command.to_owned();
             examples.push(Example { line: number + 1, command, printed: Vec::new() });
         } else {
@@ -104,22 +104,34 @@ fn the_examples_of_the_page() {
     let truth = [[0i32, 1, 2], [2, 1, 0]].map(|row| row.map(i32::to_le_bytes));
     npy(&dir.path().join("truth.npy"), "<i4", &truth);
 
+    let examples = examples(PAGE);
+    assert!(examples.len() >= 20, "{} examples", examples.len());
+    run(&examples, dir.path());
+}
+
+#[test]
+fn the_drills_of_the_page_on_backups() {
+    let dir = tempfile::tempdir().unwrap();
+    let examples = examples(BACKUPS);
+    assert!(examples.len() >= 12, "{} examples", examples.len());
+    run(&examples, dir.path());
+}
+
+fn run(examples: &[Example], dir: &Path) {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_vecgo"));
     let mut folders = vec![program.parent().unwrap().to_owned()];
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let path = env::join_paths(folders).unwrap();
-    let examples = examples();
-    assert!(examples.len() >= 20, "{} examples", examples.len());
     for Example { line, command, printed } in examples {
         let mut shell = Command::new("sh");
-        shell.current_dir(dir.path()).env("PATH", &path).env_remove("VECGO_SIMD");
+        shell.current_dir(dir).env("PATH", &path).env_remove("VECGO_SIMD");
         let output = shell.args(["-c", &format!("exec 2>&1; {command}")]).output().unwrap();
         let found = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "line {line}: `{command}` fails with\n{found}");
         let lines: Vec<&str> = found.lines().collect();
         let expected = printed.join("\n");
         assert!(
-            printed.is_empty() || lines_match(&printed, &lines),
+            printed.is_empty() || lines_match(printed, &lines),
             "line {line}: `{command}` prints\n{found}\nand not\n{expected}"
         );
     }

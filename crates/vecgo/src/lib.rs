@@ -82,6 +82,8 @@ mod pages {
     struct Filters;
     #[doc = include_str!("../../../docs/schemas.md")]
     struct Schemas;
+    #[doc = include_str!("../../../docs/backup-and-recovery.md")]
+    struct BackupAndRecovery;
     #[doc = include_str!("../../../docs/shared-storage.md")]
     struct SharedStorage;
 }

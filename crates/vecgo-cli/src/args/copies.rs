@@ -1,9 +1,9 @@
 //! Arguments of backups and copies.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Snapshot {
@@ -105,7 +105,7 @@ pub(crate) enum Backups {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Clone {
+pub(crate) struct CloneTo {
     pub(crate) uri: PathBuf,
     /// The other database, or the same.
     pub(crate) to: PathBuf,
@@ -117,4 +117,38 @@ pub(crate) struct Clone {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) budget: Budget,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    pub(crate) uri: PathBuf,
+    /// The file that is made; - prints JSON Lines.
+    pub(crate) file: PathBuf,
+    /// What to write (what the name ends in).
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// The collection as it was at a version.
+    #[arg(long, value_name = "N", conflicts_with = "tag")]
+    pub(crate) version: Option<u64>,
+    /// The collection as it was when a version got this name.
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+}
+
+/// A kind of file that has everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Jsonl,
+    Parquet,
+}
+
+impl Format {
+    /// That of a file's name.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "jsonl" => Some(Self::Jsonl),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
 }

@@ -9,7 +9,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use vecgo::Metric;
 
-pub(crate) use copies::{Backup, Backups, Budget, Clone, KeepArgs, Restore, Snapshot, Which};
+pub(crate) use copies::{
+    Backup, Backups, Budget, CloneTo, Export, Format, KeepArgs, Restore, Snapshot, Which,
+};
 
 /// An embedded vector database.
 #[derive(Debug, Parser)]
@@ -82,7 +84,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         to: String,
     },
-    /// Write the records of files: .npy, .fvecs, .bvecs, .jsonl.
+    /// Write the records of files: .npy, .fvecs, .bvecs, .jsonl, .parquet.
     Import(Import),
     /// Find the nearest records.
     Search(Search),
@@ -164,7 +166,9 @@ pub(crate) enum Verb {
         what: Backups,
     },
     /// Copy collections to another database or another name, by links or within the bucket where that can be.
-    Clone(Clone),
+    Clone(CloneTo),
+    /// Write everything that a collection holds to a file: .jsonl or .parquet.
+    Export(Export),
     /// Reckon what a collection takes: memory, disk, and the time that its import takes on this machine.
     Sizing(Sizing),
     /// Check what a directory and this machine can do.
@@ -268,7 +272,7 @@ pub(crate) struct Sizing {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Import {
     pub(crate) uri: PathBuf,
-    /// .npy (f32, f16, f64, u8, i8), .fvecs, .bvecs: vectors; .jsonl: records.
+    /// .npy (f32, f16, f64, u8, i8), .fvecs, .bvecs: vectors; .jsonl, .parquet: records.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// One JSON object a vector; its `id`, if it has one, is the record's.
@@ -423,7 +427,8 @@ impl Args {
             | Verb::Snapshot(Snapshot { uri, .. })
             | Verb::Backup(Backup { uri, .. })
             | Verb::Restore(Restore { uri, .. })
-            | Verb::Clone(Clone { uri, .. })
+            | Verb::Clone(CloneTo { uri, .. })
+            | Verb::Export(Export { uri, .. })
             | Verb::DemoWriter { uri } => uri.clone(),
             Verb::Backups { .. } | Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => {
                 PathBuf::new()

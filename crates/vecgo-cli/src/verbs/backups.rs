@@ -15,7 +15,7 @@ use vecgo::{
 use super::reading;
 use super::versions::time;
 use crate::Answer;
-use crate::args::{Backup, Backups, Budget, Clone, KeepArgs, Restore, Snapshot, Target, Which};
+use crate::args::{Backup, Backups, Budget, CloneTo, KeepArgs, Restore, Snapshot, Target, Which};
 use crate::failure::Failure;
 use crate::output::{Output, bytes, note};
 use crate::progress::Progress;
@@ -244,7 +244,7 @@ fn show_copied(target: &Target, copied: &Copied, more: &Value, out: &Output) {
     show_collections(&copied.collections, out);
 }
 
-pub(crate) fn clone(target: &Target, args: Clone, out: &Output) -> Result<Answer, Failure> {
+pub(crate) fn clone(target: &Target, args: CloneTo, out: &Output) -> Result<Answer, Failure> {
     let clone = source(target)?.clone_to(target.open_at(&args.to));
     let clone = match args.version {
         Some(version) => clone.version(&target.collection, version),

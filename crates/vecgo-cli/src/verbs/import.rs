@@ -12,9 +12,10 @@ use vecgo::{Collection, Id, Record, WalSync};
 use vecgo_io::BoxFuture;
 
 use crate::Answer;
-use crate::args::{Import, Target};
+use crate::args::{Format, Import, Target};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::parquet_file::ParquetFile;
 use crate::progress::Progress;
 use crate::record_json::{from_json, id_from_json};
 use crate::vector_file::VectorFile;
@@ -113,15 +114,13 @@ fn wal_sync(argument: &str) -> Result<WalSync, Failure> {
     }
 }
 
-fn is_jsonl(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
-}
-
 /// Opens every file before anything is stored, and compares its dimensions with the collection's.
 /// Gives the number of rows if that can be known.
 fn check_files(args: &Import, dim: Option<usize>) -> Result<Option<u64>, Failure> {
-    let (jsonl, vectors): (Vec<&PathBuf>, Vec<_>) =
-        args.files.iter().partition(|file| is_jsonl(file));
+    let (jsonl, others): (Vec<&PathBuf>, Vec<_>) =
+        args.files.iter().partition(|file| Format::of(file) == Some(Format::Jsonl));
+    let (parquet, vectors): (Vec<&PathBuf>, Vec<_>) =
+        others.into_iter().partition(|file| Format::of(file) == Some(Format::Parquet));
     for file in &jsonl {
         // What is not a plain file, a pipe say, can be opened only once.
         let metadata = file.metadata().map_err(|error| Failure::file(file, &error))?;
@@ -130,17 +129,29 @@ fn check_files(args: &Import, dim: Option<usize>) -> Result<Option<u64>, Failure
         }
     }
     let mut rows = 0u64;
+    let check_dim = |file: &Path, found: usize| match dim.filter(|dim| *dim != found) {
+        None => Ok(()),
+        Some(dim) => {
+            let path = file.display();
+            Err(Failure::invalid(format!("{path}: {found} dimensions; expected {dim}")))
+        }
+    };
     for file in &vectors {
         let opened = VectorFile::open(file)?;
-        if let Some(dim) = dim.filter(|dim| *dim != opened.dim()) {
-            let (path, found) = (file.display(), opened.dim());
-            return Err(Failure::invalid(format!("{path}: {found} dimensions; expected {dim}")));
+        check_dim(file, opened.dim())?;
+        rows = rows.saturating_add(opened.rows());
+    }
+    for file in &parquet {
+        let opened = ParquetFile::open(file)?;
+        if opened.rows() > 0 {
+            check_dim(file, opened.dim())?;
         }
         rows = rows.saturating_add(opened.rows());
     }
     if let Some(metadata) = &args.metadata {
-        if !jsonl.is_empty() {
-            let message = "--metadata goes with files of vectors; a .jsonl file has its own";
+        if !jsonl.is_empty() || !parquet.is_empty() {
+            let message =
+                "--metadata goes with files of vectors; a .jsonl or .parquet file has its own";
             return Err(Failure::usage(message));
         }
         let mut lines = Lines::open(metadata)?;
@@ -274,7 +285,11 @@ struct Importer {
 impl Importer {
     /// Writes what a file holds, to the last row.
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
-        if is_jsonl(path) { self.records(path) } else { self.vectors(path) }?;
+        match Format::of(path) {
+            Some(Format::Jsonl) => self.records(path),
+            Some(Format::Parquet) => self.parquet(path),
+            None => self.vectors(path),
+        }?;
         self.finish()
     }
 
@@ -327,6 +342,27 @@ impl Importer {
             }
         }
         self.write(&name)
+    }
+
+    fn parquet(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut file = ParquetFile::open(path)?;
+        let name = format!("{} row", path.display());
+        loop {
+            let row = file.row();
+            let records = file.next_records()?;
+            if records.is_empty() {
+                return self.write(&name);
+            }
+            for (row, (given, mut record)) in (row..).zip(records) {
+                record.id = self.ids.id(given)?;
+                let payload = record.payload.as_ref().map_or(0, Vec::len);
+                let text_bytes = record.metadata.to_string().len() + payload / DOCUMENT_GROWTH;
+                self.add(record, text_bytes, row);
+                if self.is_due() {
+                    self.write(&name)?;
+                }
+            }
+        }
     }
 
     fn add(&mut self, record: Record, text_bytes: usize, place: u64) {

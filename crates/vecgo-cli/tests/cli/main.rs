@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "users' files, other processes and their clocks")]
 #![expect(clippy::disallowed_macros, reason = "a skipped test says so")]
 
+mod backups;
 mod bench;
 mod collections;
 mod command;

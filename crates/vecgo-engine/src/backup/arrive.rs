@@ -2,6 +2,7 @@
 //! once it is whole. Until then the catalogue knows that it is arriving, so that what is left of a
 //! copy that was interrupted is deleted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::copy::Work;
 use crate::catalogue::{self, change, check_name};
 use crate::collection::lock;
 use crate::manifest::{Committed, Decided, decide};
+use crate::vacuum::{Named, objects};
 use crate::{Collection, Database, Error, ErrorKind, Result};
 
 /// How long a copy may take where nothing tells whether somebody is still at it.
@@ -183,6 +185,7 @@ impl Database {
     ) -> Result<()> {
         let env = self.env();
         let names = CollectionNames(arrived.entry.identity);
+        check_lengths(env, names, source).await?;
         let mut range = source.log;
         let mut previous = None;
         for (number, bytes) in (range.first..).zip(&logs) {
@@ -235,6 +238,27 @@ impl Database {
             }
         }
     }
+}
+
+/// Whether all that a version names is there and as long as it should be: a store that was asked to copy an
+/// object may have made another of it.
+async fn check_lengths(env: &Env, names: CollectionNames, manifest: &Manifest) -> Result<()> {
+    let mut listed = env.store.list(&names.segments()).await?;
+    listed.extend(env.store.list(&names.all_deletes()).await?);
+    let there: BTreeMap<String, u64> = listed.into_iter().map(|l| (l.key, l.length)).collect();
+    for (kind, object) in objects(manifest) {
+        let key = match kind {
+            Named::Segment => names.segment(object.name),
+            Named::Deletes => names.deletes(object.name),
+        };
+        let found = there.get(&key).copied();
+        if found != Some(object.length) {
+            let found = found.map_or("nothing".to_owned(), |found| format!("{found} bytes"));
+            let message = format!("{key}: {found} where a copy of {} should be", object.length);
+            return Err(Error::new(ErrorKind::Corruption, message));
+        }
+    }
+    Ok(())
 }
 
 fn check_free(catalogue: &vecgo_format::Catalogue, name: &str) -> Result<()> {

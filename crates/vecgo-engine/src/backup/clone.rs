@@ -29,10 +29,10 @@ impl Database {
             if name.is_some() && which.name().is_none() {
                 return Err(Error::invalid("another name is of one collection; say of which"));
             }
-            let taken = self.take(which).await?;
+            let mut taken = self.take(which).await?;
+            let pins = self.pin(&mut taken, which, "clone").await?;
             let names: Vec<&str> =
                 taken.iter().map(|taken| name.unwrap_or(taken.name.as_str())).collect();
-            let pins = self.pin(&taken, "clone").await?;
             let arrivals = match to.arrive(&names).await {
                 Ok(arrivals) => arrivals,
                 Err(error) => {

@@ -15,8 +15,8 @@ use super::taken::{Taken, WhichCollections, release};
 use crate::recover::LogBytes;
 use crate::{Collection, Database, Error, ErrorKind, Result};
 
-/// Times that a snapshot begins again whose version is gone.
-const MOST_TRIES: usize = 3;
+/// Times that a database which is open for reading, and keeps nothing, begins again.
+const MOST_TRIES: usize = 20;
 
 /// What a snapshot came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,17 +56,15 @@ impl Database {
             loop {
                 tries += 1;
                 let made = self.try_snapshot(place, which, copying.clone()).await;
-                // A writer commits and deletes meanwhile: until there is a pin, or all along where none can be put.
-                let is_gone = |error: &Error| match error.kind() {
-                    ErrorKind::VersionGone => true,
-                    ErrorKind::NotFound | ErrorKind::Corruption => {
-                        self.inner.access == Access::Read
-                    }
-                    _ => false,
+                // A writer commits and deletes meanwhile.
+                let is_gone = |error: &Error| {
+                    use ErrorKind::{Corruption, NotFound, VersionGone};
+                    matches!(error.kind(), VersionGone | NotFound | Corruption)
                 };
                 match made {
                     Err(error)
-                        if is_gone(&error)
+                        if self.inner.access == Access::Read
+                            && is_gone(&error)
                             && !matches!(which, WhichCollections::At(..))
                             && tries < MOST_TRIES => {}
                     made => return made,
@@ -81,7 +79,7 @@ impl Database {
         which: &WhichCollections,
         copying: Copying,
     ) -> Result<Snapshotted> {
-        let taken = self.take(which).await?;
+        let mut taken = self.take(which).await?;
         let doomed = place.doomed().await?;
         for found in place.inventories(&doomed).await? {
             if let Ok(inventory) = &found.inventory
@@ -92,7 +90,7 @@ impl Database {
         }
         let id = self.env().rand.next_u64();
         let holder = format!("backup {id:016x}");
-        let pins = self.pin(&taken, &holder).await?;
+        let pins = self.pin(&mut taken, which, &holder).await?;
         let note = match Note::begin(place, id).await {
             Ok(note) => note,
             Err(error) => {

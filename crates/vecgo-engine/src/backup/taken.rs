@@ -10,7 +10,10 @@ use crate::catalogue::find;
 use crate::manifest::{self, Committed};
 use crate::segment::SegmentCheck;
 use crate::vacuum::{Named, objects};
-use crate::{Collection, Database, Pin, Result};
+use crate::{Collection, Database, ErrorKind, Pin, Result};
+
+/// Versions in a row that are gone before there is a pin.
+const MOST_TRIES: usize = 100;
 
 /// Which collections are copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,30 +101,38 @@ impl Database {
         };
         let mut taken = Vec::new();
         for (name, entry) in named {
-            let names = CollectionNames(entry.identity);
-            let committed = match which {
-                WhichCollections::At(_, version) => {
-                    Some(manifest::at(self.env(), names, *version).await?)
-                }
-                _ => manifest::newest(&*self.env().store, names).await?,
-            };
-            taken.push(Taken { name, entry, committed });
+            let mut one = Taken { name, entry, committed: None };
+            one.committed = self.version(&one, which).await?;
+            taken.push(one);
         }
         Ok(taken)
     }
 
-    /// Keeps them until the pins are released. A database that is open for reading writes none: a version that
-    /// is gone meanwhile is found to be.
-    pub(super) async fn pin(&self, taken: &[Taken], holder: &str) -> Result<Vec<Pin>> {
+    async fn version(&self, one: &Taken, which: &WhichCollections) -> Result<Option<Committed>> {
+        let names = one.names();
+        match which {
+            WhichCollections::At(_, version) => {
+                manifest::at(self.env(), names, *version).await.map(Some)
+            }
+            _ => manifest::newest(&*self.env().store, names).await,
+        }
+    }
+
+    /// Keeps them until the pins are released; of one that is gone already its newest version. A database that is
+    /// open for reading writes no pins: a version that goes meanwhile is found to be gone.
+    pub(super) async fn pin(
+        &self,
+        taken: &mut [Taken],
+        which: &WhichCollections,
+        holder: &str,
+    ) -> Result<Vec<Pin>> {
         let mut pins = Vec::new();
         if self.inner.access == Access::Read {
             return Ok(pins);
         }
         for one in taken {
-            let Some(committed) = &one.committed else { continue };
-            let collection = Collection::unread(&self.inner.runtime, &one.name, &one.entry);
-            match collection.pin(committed.manifest.number, LEASE, holder).await {
-                Ok(pin) => pins.push(pin),
+            match self.pin_one(one, which, holder).await {
+                Ok(pin) => pins.extend(pin),
                 Err(error) => {
                     release(&pins).await;
                     return Err(error);
@@ -129,6 +140,32 @@ impl Database {
             }
         }
         Ok(pins)
+    }
+
+    async fn pin_one(
+        &self,
+        one: &mut Taken,
+        which: &WhichCollections,
+        holder: &str,
+    ) -> Result<Option<Pin>> {
+        let mut tries = 0;
+        loop {
+            let Some(committed) = &one.committed else { return Ok(None) };
+            let collection = Collection::unread(&self.inner.runtime, &one.name, &one.entry);
+            let number = committed.manifest.number;
+            tries += 1;
+            match collection.pin(number, LEASE, holder).await {
+                // A writer that keeps few versions commits all the time.
+                Err(error)
+                    if error.kind() == ErrorKind::VersionGone
+                        && !matches!(which, WhichCollections::At(..))
+                        && tries < MOST_TRIES =>
+                {
+                    one.committed = self.version(one, which).await?;
+                }
+                pin => return pin.map(Some),
+            }
+        }
     }
 }
 

@@ -65,6 +65,11 @@ pub(super) fn finished() -> Response<Body> {
     with(StatusCode::OK, format!("<{result}><ETag>\"parts\"</ETag></{result}>"))
 }
 
+pub(super) fn copied() -> Response<Body> {
+    let result = "CopyObjectResult";
+    with(StatusCode::OK, format!("<{result}><ETag>\"copy\"</ETag></{result}>"))
+}
+
 /// An object or the range of it that was asked for.
 pub(super) fn object(body: &Bytes, range: Option<&str>, head: bool) -> Response<Body> {
     let length = body.len();

@@ -10,6 +10,8 @@ pub(super) struct Bucket {
     pub(super) uploads: BTreeMap<String, (String, BTreeMap<u32, Bytes>)>,
     /// Whether `If-None-Match` means anything.
     pub(super) keeps_conditions: bool,
+    /// Whether `x-amz-copy-source` means anything.
+    pub(super) copies: bool,
     /// Objects on a page of a listing.
     pub(super) page: usize,
     begun: u64,
@@ -18,7 +20,7 @@ pub(super) struct Bucket {
 impl Default for Bucket {
     fn default() -> Self {
         let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
-        Self { objects, uploads, keeps_conditions: true, page: 1000, begun: 0 }
+        Self { objects, uploads, keeps_conditions: true, copies: true, page: 1000, begun: 0 }
     }
 }
 

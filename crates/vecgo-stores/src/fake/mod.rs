@@ -150,6 +150,12 @@ impl Fake {
         self.shared.gate.set(quiet);
     }
 
+    /// Whether copies are made, or what asks for one is taken for an empty object, as by servers that do not
+    /// know of them (they are).
+    pub fn make_copies(&self, make: bool) {
+        self.shared.bucket.lock().copies = make;
+    }
+
     /// Round trips since [`Fake::count_rounds`].
     pub fn rounds(&self) -> u64 {
         self.shared.gate.rounds()
@@ -208,6 +214,8 @@ struct Read {
     query: Vec<(String, String)>,
     range: Option<String>,
     if_absent: bool,
+    /// The object that is to be copied, with its bucket.
+    copies: Option<String>,
     body: Bytes,
 }
 
@@ -283,6 +291,16 @@ impl Shared {
                     answer::object(object, request.range.as_deref(), request.method == Method::HEAD)
                 }
             },
+            (&Method::PUT, None) if request.copies.is_some() && bucket.copies => {
+                let from = request.copies.as_deref().unwrap_or_default();
+                match bucket.objects.get(from).cloned() {
+                    None => refused(StatusCode::NOT_FOUND, "NoSuchKey"),
+                    Some(body) => {
+                        bucket.put(&request.key, body, false);
+                        answer::copied()
+                    }
+                }
+            }
             (&Method::PUT, None) => {
                 match bucket.put(&request.key, request.body.clone(), request.if_absent) {
                     true => plain(&request.body),
@@ -319,15 +337,22 @@ impl Shared {
 async fn read(request: Request<Incoming>) -> Option<Read> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_start_matches('/');
-    let (_, key) = path.split_once('/').unwrap_or((path, ""));
-    // In a path these three mean themselves.
-    let escaped = key.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    let key = form_urlencoded::parse(escaped.as_bytes()).into_owned().next();
-    let key = key.map_or(String::new(), |(key, _)| key);
+    let key = key_of(path);
     let query = head.uri.query().unwrap_or_default();
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let range = head.headers.get(RANGE).and_then(|range| range.to_str().ok().map(str::to_owned));
     let if_absent = head.headers.get("if-none-match").is_some_and(|condition| condition == "*");
+    let copies = head.headers.get("x-amz-copy-source").and_then(|from| from.to_str().ok());
+    let copies = copies.map(|from| key_of(from.trim_start_matches('/')));
     let body = body.collect().await.ok()?.to_bytes();
-    Some(Read { method: head.method, key, query, range, if_absent, body })
+    Some(Read { method: head.method, key, query, range, if_absent, copies, body })
+}
+
+/// What follows the bucket in a path.
+fn key_of(path: &str) -> String {
+    let (_, key) = path.split_once('/').unwrap_or((path, ""));
+    // In a path these three mean themselves.
+    let escaped = key.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let key = form_urlencoded::parse(escaped.as_bytes()).into_owned().next();
+    key.map_or(String::new(), |(key, _)| key)
 }
