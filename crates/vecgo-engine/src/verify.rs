@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vecgo_format::{
-    CollectionNames, Config, FormatError, LogEnd, LogPosition, LogRange, LogReader, Manifest,
-    ObjectName, Parent, SegmentRef, number_of,
+    CollectionNames, Config, Entry, FormatError, LogEnd, LogPosition, LogRange, LogReader,
+    Manifest, ObjectName, Parent, SegmentRef, number_of,
 };
 use vecgo_io::{Env, Listed, StoreErrorKind};
 
@@ -55,6 +55,14 @@ impl VerifyReport {
             _ => Err(error),
         }
     }
+}
+
+/// One collection.
+pub(crate) async fn verify_collection(env: &Env, entry: &Entry) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    let check = Check { env, names: CollectionNames(entry.identity), config: &entry.config };
+    check.collection(&mut report).await?;
+    Ok(report)
 }
 
 pub(crate) async fn verify(env: &Env) -> Result<VerifyReport> {

@@ -201,6 +201,13 @@ impl BackupNames {
         format!("{}{random:016x}", Self::PLANS)
     }
 
+    /// Whether a key is one of [`BackupNames::plan`].
+    pub fn is_plan(key: &str) -> bool {
+        let random = key.strip_prefix(Self::PLANS);
+        let random = random.and_then(|random| u64::from_str_radix(random, 16).ok());
+        random.is_some_and(|random| Self::plan(random) == key)
+    }
+
     /// Key of a copy.
     pub fn data(number: u128) -> String {
         format!("{}{number:032x}", Self::DATA)

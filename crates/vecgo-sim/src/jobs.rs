@@ -10,7 +10,7 @@ use std::thread;
 use parking_lot::Mutex;
 use vecgo_sim::{
     AtRest, AtVault, RequestFault, Rest, Tally, Trace, Violation, contest, exhaustive,
-    ignored_conditions, seed, workloads,
+    ignored_conditions, seed, vault, workloads,
 };
 
 /// A part of the work.
@@ -167,6 +167,17 @@ pub(crate) fn bytes(bits: bool) -> Vec<Job> {
     jobs
 }
 
+/// Makers and pruners in one place.
+pub(crate) fn vaults(seeds: u64) -> Vec<Job> {
+    let job = |seed: u64| {
+        let again = format!("--seed {seed}");
+        Job::new("vaults", again, move || {
+            vault(seed, &Arc::default()).map_err(|found| format!("seed {seed}: {}", told(found)))
+        })
+    };
+    (0..seeds).map(job).collect()
+}
+
 /// Restores, interrupted, on failing disks, and of damaged backups.
 pub(crate) fn restores(seeds: u64) -> Vec<Job> {
     let again = |seed: u64| format!("restores --seeds {}", seed + 1);
@@ -197,6 +208,7 @@ pub(crate) fn hunt(seeds: u64) -> Vec<Job> {
         bytes(false),
         errors(),
         restores(2),
+        vaults(seeds / 2),
         self::seeds(0, seeds),
         crashes(2, 0),
     ];

@@ -44,7 +44,7 @@ pub use random::Random;
 pub use settings::{Indexed, Settings};
 pub use sweep::{
     AtRest, AtVault, Damage, Rest, Workload, contest, errors, exhaustive, from_bytes,
-    ignored_conditions, requests, seed, unnoticed, workloads,
+    ignored_conditions, requests, seed, unnoticed, vault, workloads,
 };
 pub use tally::Tally;
 pub use violation::Violation;

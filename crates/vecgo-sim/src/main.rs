@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jobs::{Job, run_all};
-use vecgo_sim::{Trace, contest, golden, seed};
+use vecgo_sim::{Tally, Trace, Violation, contest, golden, seed, vault};
 
 const USAGE: &str = "\
 cargo xtask sim WHAT
@@ -21,7 +21,7 @@ cargo xtask sim WHAT
   --seeds N [--from S]  N seeds from S on (0): any operations of several clients through several
                         lives of the engine on a failing disk, with crashes at many steps; and as
                         many contests of several writers for one bucket
-  --seed S [--trace]    one seed of both, twice, and every call that it makes
+  --seed S [--trace]    one seed of each, twice, and every call that it makes
   crashes [--length L] [--nested D]
                         every sequence of L operations (2), a crash at every step in every
                         outcome, and D times (1) at every step of the recovery from it
@@ -29,6 +29,8 @@ cargo xtask sim WHAT
   requests              the n-th request to a bucket goes wrong, for every n, in every way
   restores [--seeds N]  a restore interrupted at every step, on a disk whose n-th call fails, and of a
                         backup of which every byte is changed; the first for N databases (20)
+  vaults [--seeds N]    N places (1000) in which several processes make backups and delete them,
+                        paused and killed, and on a bad network
   bytes [--bits]        every byte of every file changed (each bit of it), every length, files gone
   hunt [--seeds N]      a part of each, 200 seeds unless told otherwise: what CI runs
   golden DIR            writes the database of `golden/` there, in place of the one before
@@ -67,6 +69,7 @@ fn command(arguments: &[String]) -> Result<bool, String> {
         }
         Some("errors") => jobs::errors(),
         Some("requests") => jobs::requests(),
+        Some("vaults") => jobs::vaults(number("--seeds", 1000)?),
         Some("restores") => jobs::restores(number("--seeds", 20)?),
         Some("bytes") => jobs::bytes(has("--bits")),
         Some("hunt") => jobs::hunt(number("--seeds", 200)?),
@@ -87,7 +90,7 @@ fn check_known(arguments: &[String]) -> Result<(), String> {
         Some("--seed") => &["--seed", "--trace"],
         Some("crashes") => &["--length", "--nested"],
         Some("bytes") => &["--bits"],
-        Some("hunt" | "restores") => &["--seeds"],
+        Some("hunt" | "restores" | "vaults") => &["--seeds"],
         _ => &[],
     };
     let options = arguments.iter().filter(|argument| argument.starts_with('-'));
@@ -136,7 +139,9 @@ fn work(jobs: Vec<Job>) -> bool {
 /// Runs a seed twice, so that it is seen to be the same each time.
 fn one_seed(number: u64, tell: bool) -> bool {
     let mut good = true;
-    for (what, run) in [("seed", seed as fn(u64, &Arc<Trace>) -> _), ("contest", contest)] {
+    type Run = fn(u64, &Arc<Trace>) -> Result<Tally, Violation>;
+    let runs: [(&str, Run); 3] = [("seed", seed), ("contest", contest), ("vault", vault)];
+    for (what, run) in runs {
         let traces = [Trace::with_lines(), Trace::default()].map(Arc::new);
         let ran = traces.each_ref().map(|trace| run(number, trace));
         if tell {

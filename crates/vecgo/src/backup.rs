@@ -1,6 +1,7 @@
 //! Backups, and copies of collections.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vecgo_engine::{
@@ -79,7 +80,11 @@ impl Backups {
     {
         let open = self.place.clone();
         Call::here(async move {
-            let (place, threads) = open.place(access)?;
+            // A wrong path must not make a directory.
+            let (mut place, threads) = open.clone().place(Access::Read)?;
+            if access == Access::Write {
+                (place, _) = open.place(access)?;
+            }
             let done = threads.start(work(place)).await;
             done.unwrap_or_else(|| Err(Error::panicked()))
         })
@@ -103,13 +108,21 @@ impl Backups {
         })
     }
 
-    /// Deletes the backups that are not kept, and what only they have.
+    /// Deletes the backups that are not kept, and what only they have. The newest of each collection stays.
     ///
     /// # Errors
-    /// `Busy` while a backup is being made there, and for a quarter of an hour after one was killed;
-    /// `Corruption` if one cannot be read: nothing is deleted then.
+    /// `NotFound` for a directory that is not there; `Busy` while a backup is being made there, and for a quarter of an
+    /// hour after one was killed; `Corruption` if one cannot be read: nothing is deleted then.
     pub fn prune(&self, keep: Keep) -> Call<Pruned> {
         self.there(Access::Write, move |place| async move { place.prune(keep).await })
+    }
+
+    /// Deletes one backup, by its id, and what only it has.
+    ///
+    /// # Errors
+    /// As [`Backups::prune`].
+    pub fn delete(&self, id: u64) -> Call<Pruned> {
+        self.there(Access::Write, move |place| async move { place.delete(id).await })
     }
 }
 
@@ -221,15 +234,16 @@ impl CloneTo {
     fn call(self) -> Call<Copied> {
         let Self { database, to, which, name, copying } = self;
         Call::on(database.threads(), async move {
-            let fresh = to.as_ref().and_then(fresh_directory);
-            let target = match to {
-                None => database.clone(),
-                Some(to) => to.open()?,
+            let fresh = to.as_ref().map(fresh_directories).unwrap_or_default();
+            let done = async {
+                let target = match to {
+                    None => database.clone(),
+                    Some(to) => to.open()?,
+                };
+                let from = &database.inner;
+                from.clone_to(&which, &target.inner, name.as_deref(), copying).await
             };
-            let from = &database.inner;
-            let done = from.clone_to(&which, &target.inner, name.as_deref(), copying).await;
-            drop(target);
-            done.inspect_err(|_| fresh.iter().for_each(|root| drop(LocalDisk::remove_root(root))))
+            done.await.inspect_err(|_| remove(&fresh))
         })
     }
 }
@@ -322,12 +336,13 @@ impl Restore {
             let restored = threads.start(async move {
                 // Before anything is made in the other place.
                 place.find(request.which, request.collection.as_deref()).await?;
-                let fresh = fresh_directory(&to);
-                let database = to.open()?;
-                let done = database.inner.restore(&place, request).await;
-                let copied = done.inspect_err(|_| {
-                    fresh.iter().for_each(|root| drop(LocalDisk::remove_root(root)));
-                })?;
+                let fresh = fresh_directories(&to);
+                let done = async {
+                    let database = to.open()?;
+                    let copied = database.inner.restore(&place, request).await?;
+                    Ok((database, copied))
+                };
+                let (database, copied) = done.await.inspect_err(|_: &Error| remove(&fresh))?;
                 let proof = match verify {
                     true => Some(database.prove(&copied).await?),
                     false => None,
@@ -342,7 +357,17 @@ impl Restore {
 with_copying!(Restore);
 awaitable!(Restore => Restored);
 
-/// The directory that is made for a database, if it is not there.
-fn fresh_directory(open: &Open) -> Option<std::path::PathBuf> {
-    open.directory().filter(|directory| !directory.exists())
+/// The directories that are made for a database because they are not there, the innermost first.
+fn fresh_directories(open: &Open) -> Vec<PathBuf> {
+    let root = open.directory().unwrap_or_default();
+    let missing =
+        root.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    missing.map(Path::to_owned).collect()
+}
+
+/// Removes those of some directories in which nothing is.
+fn remove(fresh: &[PathBuf]) {
+    for root in fresh {
+        let _ = LocalDisk::remove_root(root);
+    }
 }

@@ -58,6 +58,7 @@ impl Place {
 
     fn open(&self) -> Database {
         let open = vecgo::open(self.at("data")).memtable_bytes(64 << 10).index_rows(64);
+        let open = open.auto_compact(false);
         open.retention(Retention { versions: 2, ..Retention::default() }).wait().unwrap()
     }
 
@@ -497,4 +498,66 @@ fn many_at_once() {
     assert_eq!(pruned.kept, 1);
     let copies = files(&at).into_keys().filter(|path| path.to_str().unwrap().contains("/data/"));
     assert_eq!(copies.count() as u64, backups(&at).list().wait().unwrap()[0].objects);
+}
+
+/// A copy that is lost is made again, and no backup is said to be there that needs it.
+#[test]
+fn a_copy_that_is_lost_is_made_again() {
+    let mut place = Place::new(13);
+    let (database, docs) = place.docs();
+    let mut model = Model::new();
+    place.write(&docs, &mut model);
+    docs.flush().wait().unwrap();
+    let first = database.snapshot(place.at("backups")).wait().unwrap();
+    for path in files(&place.at("backups")).into_keys() {
+        if path.to_str().unwrap().contains("/data/") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(backups(place.at("backups")).verify(None).wait().unwrap().damage.len(), 1);
+    let second = database.snapshot(place.at("backups")).wait().unwrap();
+    assert_eq!((second.copied_bytes, second.bytes), (first.bytes, first.bytes));
+    check_all(&place.restored("new", WhichBackup::Id(second.id)).0, &model);
+    // And the one that cannot be restored is deleted.
+    let place_of = backups(place.at("backups"));
+    assert_eq!(place_of.delete(first.id).wait().unwrap().kept, 1);
+    assert_eq!(place_of.delete(first.id).wait().unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(place_of.verify(None).wait().unwrap().damage.is_empty());
+}
+
+/// A backup of one collection does not push out the only one of another, and a wrong path makes nothing.
+#[test]
+fn the_newest_of_each_collection_stays() {
+    let mut place = Place::new(14);
+    let (database, docs) = place.docs();
+    database.create("other", Config::new(1, Metric::L2)).wait().unwrap();
+    let mut model = Model::new();
+    place.write(&docs, &mut model);
+    docs.commit().wait().unwrap();
+    let both = database.snapshot(place.at("backups")).wait().unwrap();
+    // One that has it is enough: nothing is written.
+    let one = database.snapshot(place.at("backups")).collection("docs").wait().unwrap();
+    assert_eq!((one.id, one.copied_bytes), (both.id, 0));
+    for _ in 0..4 {
+        place.write(&docs, &mut model);
+        docs.commit().wait().unwrap();
+        database.snapshot(place.at("backups")).collection("docs").wait().unwrap();
+    }
+    let pruned = backups(place.at("backups")).prune(Keep { last: 1, daily: 0, weekly: 0 });
+    assert_eq!(pruned.wait().unwrap().kept, 2);
+    assert!(backups(place.at("backups")).list().wait().unwrap().iter().any(|b| b.id == both.id));
+    let nowhere = backups(place.at("nowhere")).prune(Keep::default()).wait().unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::NotFound);
+    assert!(!place.at("nowhere").exists());
+    // A damaged inventory is not passed over in silence.
+    let inventory = files(&place.at("backups")).into_keys();
+    let mut inventories = inventory.filter(|path| path.to_str().unwrap().contains("/inventory/"));
+    std::fs::write(inventories.next().unwrap(), b"none").unwrap();
+    for which in [WhichBackup::Newest, WhichBackup::At(u64::MAX)] {
+        let refused =
+            restore(place.at("backups"), place.at("new")).which(which).wait().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corruption, "{refused}");
+    }
+    let which = WhichBackup::Id(both.id);
+    restore(place.at("backups"), place.at("deep/down/new")).which(which).wait().unwrap();
 }

@@ -96,6 +96,12 @@ pub(crate) enum Backups {
         #[command(flatten)]
         which: Which,
     },
+    /// Delete one backup, and what only it has.
+    Delete {
+        place: PathBuf,
+        /// Its id, as `backups list` shows it.
+        backup: String,
+    },
     /// Delete the backups that are not kept (24 of the newest, 7 of days, 4 of weeks), and what only they have.
     Prune {
         place: PathBuf,

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
@@ -71,20 +72,23 @@ impl ParquetFile {
             let (most, unsigned) = (column.max_def_level(), is_unsigned(column));
             kinds.push(Kind { role, most, unsigned });
         }
-        let (mut rows, mut values) = (0u64, 0u64);
+        let (mut rows, mut dim) = (0u64, None);
         for group in metadata.row_groups() {
             let count =
                 |count: i64| u64::try_from(count).map_err(|_| invalid(format!("{count} rows")));
-            rows = rows.saturating_add(count(group.num_rows())?);
-            values = values.saturating_add(count(group.column(vector).num_values())?);
+            let (own, values) =
+                (count(group.num_rows())?, count(group.column(vector).num_values())?);
+            let each = values.checked_div(own).unwrap_or(0);
+            if each.checked_mul(own) != Some(values) || each > MAX_DIM as u64 {
+                let why = format!("{values} values in the vectors of {own} rows");
+                return Err(invalid(format!("{why}; expected as many in each, {MAX_DIM} at most")));
+            }
+            if own > 0 && *dim.get_or_insert(each) != each {
+                return Err(invalid(format!("vectors of {each} values after others of {dim:?}")));
+            }
+            rows = rows.saturating_add(own);
         }
-        // Nothing is allocated for a list that is longer than that.
-        let dim = values.checked_div(rows).unwrap_or(0);
-        if dim.checked_mul(rows) != Some(values) || dim > MAX_DIM as u64 {
-            let why = format!("{values} values in the vectors of {rows} rows");
-            return Err(invalid(format!("{why}; expected as many in each, {MAX_DIM} at most")));
-        }
-        let dim = usize::try_from(dim).unwrap_or(usize::MAX);
+        let dim = usize::try_from(dim.unwrap_or(0)).unwrap_or(usize::MAX);
         let (path, columns) = (path.to_owned(), Vec::new());
         Ok(Self { path, reader, kinds, dim, rows, groups: 0, columns, at: 0 })
     }
@@ -142,13 +146,33 @@ impl ParquetFile {
 
     fn open_group(&mut self) -> Result<(), Failure> {
         let (reader, columns, group) = (&self.reader, self.kinds.len(), self.groups);
+        let (kinds, dim) = (&self.kinds, self.dim as u64);
         self.columns = guarded(&self.path, || {
             let group = reader.get_row_group(group)?;
+            let rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
+            for (place, kind) in kinds.iter().enumerate() {
+                let most = if kind.role == Role::Vector { rows.saturating_mul(dim) } else { rows };
+                check_pages(&mut *group.get_column_page_reader(place)?, most)?;
+            }
             (0..columns).map(|place| group.get_column_reader(place)).collect()
         })?;
         self.groups += 1;
         Ok(())
     }
+}
+
+/// Whether the pages of a column have no more values than there should be: a few bytes may stand for any number of
+/// them, and those of a record are read all at once.
+fn check_pages(pages: &mut dyn PageReader, most: u64) -> Result<(), ParquetError> {
+    let mut values = 0u64;
+    while let Some(page) = pages.peek_next_page()? {
+        values = values.saturating_add(page.num_levels.unwrap_or(0) as u64);
+        pages.skip_next_page()?;
+        if values > most {
+            return Err(ParquetError::General(format!("more than {most} values in a column")));
+        }
+    }
+    Ok(())
 }
 
 /// Whatever a file may do to the library that reads it is a failure of that file.
@@ -185,10 +209,12 @@ fn top_of(column: &ColumnDescriptor) -> &str {
 fn role_of(column: &ColumnDescriptor) -> Result<Role, String> {
     let name = top_of(column);
     let is_plain = column.max_rep_level() == 0 && column.path().parts().len() == 1;
-    let is_known = !matches!(column.physical_type(), Type::INT96 | Type::FIXED_LEN_BYTE_ARRAY);
+    let is_known = is_itself(column)
+        && !matches!(column.physical_type(), Type::INT96 | Type::FIXED_LEN_BYTE_ARRAY);
     if !is_plain || !is_known {
-        let kind = column.physical_type();
-        return Err(format!("column `{}`, {kind}, is none that can be read", column.path()));
+        let (kind, is) = (column.physical_type(), column.logical_type_ref());
+        let what = is.map_or_else(|| format!("{kind}"), |is| format!("{is:?}"));
+        return Err(format!("column `{}`, {what}, is none that can be read", column.path()));
     }
     Ok(match name {
         ID => Role::Id,
@@ -197,6 +223,33 @@ fn role_of(column: &ColumnDescriptor) -> Result<Role, String> {
         PAYLOAD => Role::Payload,
         field => Role::Field(field.to_owned()),
     })
+}
+
+/// Whether values are what they are stored as: what stands for a date or a decimal is not taken for a number.
+fn is_itself(column: &ColumnDescriptor) -> bool {
+    use ConvertedType::{
+        ENUM, INT_8, INT_16, INT_32, INT_64, JSON, NONE, UINT_8, UINT_16, UINT_32, UINT_64, UTF8,
+    };
+    match column.logical_type_ref() {
+        None => matches!(
+            column.converted_type(),
+            NONE | UTF8
+                | JSON
+                | ENUM
+                | INT_8
+                | INT_16
+                | INT_32
+                | INT_64
+                | UINT_8
+                | UINT_16
+                | UINT_32
+                | UINT_64
+        ),
+        Some(logical) => matches!(
+            logical,
+            LogicalType::String | LogicalType::Json | LogicalType::Enum | LogicalType::Integer(_)
+        ),
+    }
 }
 
 /// What a row has in a column.

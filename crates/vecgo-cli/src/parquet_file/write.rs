@@ -27,6 +27,8 @@ const GROUP_BYTES: usize = 32 << 20;
 pub(crate) struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
     records: Vec<Record>,
+    /// The metadata of each, as JSON.
+    metadata: Vec<ByteArray>,
     bytes: usize,
 }
 
@@ -41,11 +43,14 @@ impl<W: Write + Send> ParquetWriter<W> {
             .set_column_dictionary_enabled(vectors, false)
             .build();
         let file = SerializedFileWriter::new(to, schema, Arc::new(properties))?;
-        Ok(Self { file, records: Vec::new(), bytes: 0 })
+        Ok(Self { file, records: Vec::new(), metadata: Vec::new(), bytes: 0 })
     }
 
-    pub(crate) fn write(&mut self, record: Record) -> Result<()> {
-        self.bytes += record.vector.len() * 4 + record.payload.as_ref().map_or(0, Vec::len);
+    pub(crate) fn write(&mut self, mut record: Record) -> Result<()> {
+        let metadata = std::mem::take(&mut record.metadata).to_string();
+        self.bytes += record.vector.len() * 4 + metadata.len();
+        self.bytes += record.payload.as_ref().map_or(0, Vec::len);
+        self.metadata.push(bytes(metadata.as_bytes()));
         self.records.push(record);
         match self.records.len() >= GROUP_ROWS || self.bytes >= GROUP_BYTES {
             true => self.group(),
@@ -63,6 +68,7 @@ impl<W: Write + Send> ParquetWriter<W> {
 
     fn group(&mut self) -> Result<()> {
         let records = std::mem::take(&mut self.records);
+        let metadata = std::mem::take(&mut self.metadata);
         self.bytes = 0;
         let mut group = self.file.next_row_group()?;
         let number = |id: &Id| match id {
@@ -76,8 +82,6 @@ impl<W: Write + Send> ParquetWriter<W> {
         };
         optional::<ByteArrayType, _>(&mut group, records.iter().map(|record| text(&record.id)))?;
         vectors(&mut group, &records)?;
-        let metadata: Vec<ByteArray> =
-            records.iter().map(|record| bytes(record.metadata.to_string().as_bytes())).collect();
         column::<ByteArrayType>(&mut group, &metadata, None, None)?;
         let payload = |record: &Record| record.payload.as_ref().map(|payload| bytes(payload));
         optional::<ByteArrayType, _>(&mut group, records.iter().map(payload))?;

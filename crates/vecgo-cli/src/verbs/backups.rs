@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use vecgo::{
-    BackupInfo, CollectionBackup, Copied, CopyProgress, Database, Keep, Snapshotted, WhichBackup,
+    BackupInfo, CollectionBackup, Copied, CopyProgress, Database, Keep, Pruned, Snapshotted,
+    WhichBackup,
 };
 
 use super::reading;
@@ -60,12 +61,7 @@ macro_rules! copied {
 fn source(target: &Target) -> Result<Database, Failure> {
     // A wrong path must not make one.
     reading(target)?;
-    match target.open().auto_vacuum(false).wait() {
-        Ok(database) => Ok(database),
-        // A medium that cannot be written: nobody else does either.
-        Err(error) if error.kind() == vecgo::ErrorKind::ReadOnly => reading(target),
-        Err(error) => Err(error.into()),
-    }
+    Ok(target.open().auto_vacuum(false).wait()?)
 }
 
 pub(crate) fn snapshot(target: &Target, args: &Snapshot, out: &Output) -> Result<Answer, Failure> {
@@ -185,10 +181,8 @@ fn which(args: &Which) -> Result<WhichBackup, Failure> {
     if let Some(version) = args.version {
         return Ok(WhichBackup::Version(version));
     }
-    if let Some(id) = &args.backup {
-        let id = u64::from_str_radix(id, 16);
-        let invalid = |_| Failure::invalid("--backup: expected 16 hexadecimal digits");
-        return Ok(WhichBackup::Id(id.map_err(invalid)?));
+    if let Some(backup) = &args.backup {
+        return Ok(WhichBackup::Id(id(backup)?));
     }
     let Some(text) = &args.time else { return Ok(WhichBackup::Newest) };
     if let Ok(ms) = text.parse() {
@@ -267,17 +261,31 @@ pub(crate) fn backups(what: Backups, out: &Output) -> Result<Answer, Failure> {
         Backups::Prune { place, keep } => {
             let keep = keep_of(&keep).unwrap_or_default();
             let pruned = vecgo::backups(place).prune(keep).wait()?;
-            out.object(&json!({
-                "kept": pruned.kept,
-                "backups": pruned.backups,
-                "objects": pruned.objects,
-                "bytes": pruned.bytes,
-            }));
-            let (gone, size) = (pruned.backups, bytes(pruned.bytes));
-            out.line(format!("{gone} backups deleted, {size}; {} are kept", pruned.kept));
-            Ok(Answer::Yes)
+            show_pruned(pruned, out)
+        }
+        Backups::Delete { place, backup } => {
+            let pruned = vecgo::backups(place).delete(id(&backup)?).wait()?;
+            show_pruned(pruned, out)
         }
     }
+}
+
+fn show_pruned(pruned: Pruned, out: &Output) -> Result<Answer, Failure> {
+    out.object(&json!({
+        "kept": pruned.kept,
+        "backups": pruned.backups,
+        "objects": pruned.objects,
+        "bytes": pruned.bytes,
+    }));
+    let (gone, size) = (pruned.backups, bytes(pruned.bytes));
+    out.line(format!("{gone} backups deleted, {size}; {} are kept", pruned.kept));
+    Ok(Answer::Yes)
+}
+
+/// The id of a backup, as it is shown.
+fn id(text: &str) -> Result<u64, Failure> {
+    u64::from_str_radix(text, 16)
+        .map_err(|_| Failure::invalid(format!("backup {text:?}; expected 16 hexadecimal digits")))
 }
 
 fn list(place: PathBuf, out: &Output) -> Result<Answer, Failure> {

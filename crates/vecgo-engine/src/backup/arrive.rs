@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use vecgo_format::{
     CollectionNames, Entry, FormatError, Identity, LogRange, LogReader, Manifest, MovedLog, Parent,
-    Previous,
+    Previous, catalogue_key,
 };
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 
@@ -16,11 +16,11 @@ use super::copy::Work;
 use crate::catalogue::{self, change, check_name};
 use crate::collection::lock;
 use crate::manifest::{Committed, Decided, decide};
-use crate::vacuum::{Named, objects};
+use crate::vacuum::{Named, delete_all, objects};
 use crate::{Collection, Database, Error, ErrorKind, Result};
 
 /// How long a copy may take where nothing tells whether somebody is still at it.
-const LONGEST_MS: u64 = 24 * 3600 * 1000;
+const LONGEST_MS: u64 = 7 * 24 * 3600 * 1000;
 
 /// Collections that are arriving.
 pub(super) struct Arrivals {
@@ -100,48 +100,59 @@ impl Database {
     /// is deleted later.
     pub(super) async fn forget(&self, arrivals: Arrivals) {
         let Arrivals { identities, locks, is_first } = arrivals;
-        let is_ours = |identity: &Identity| identities.iter().any(|(_, own)| own == identity);
-        let moved = change(&self.inner.chain, |catalogue| {
-            let (ours, others) = std::mem::take(&mut catalogue.arriving)
-                .into_iter()
-                .partition(|(identity, _)| is_ours(identity));
-            catalogue.arriving = others;
-            catalogue
-                .dropped
-                .extend(ours.into_iter().map(|(identity, _): (Identity, u64)| identity));
-            Ok(())
-        })
-        .await;
+        let forgotten = self.try_forget(&identities).await;
         drop(locks);
-        if moved.is_ok() && self.finish_drops().await.is_ok() {
-            for (_, identity) in &identities {
-                // Where it was not registered yet there is a lock and nothing else.
-                let _ = self.env().store.clear_prefix(&CollectionNames(*identity).prefix()).await;
-            }
-            if is_first {
-                let _ = self.leave_nothing().await;
-            }
+        if forgotten.is_ok() && is_first && self.env().store.has_locks() {
+            // A directory that was empty is empty again.
+            let _ = self.leave_nothing().await;
         }
     }
 
-    /// There was no database before, and there is nothing in it.
+    async fn try_forget(&self, identities: &[(String, Identity)]) -> Result<()> {
+        let is_ours = |identity: &Identity| identities.iter().any(|(_, own)| own == identity);
+        // Nobody has written there but this, and nobody will: it cannot be given its name any more.
+        change(&self.inner.chain, |catalogue| {
+            catalogue.arriving.retain(|(identity, _)| !is_ours(identity));
+            catalogue.dropped.retain(|identity| !is_ours(identity));
+            // Until all of it is deleted.
+            let there: Vec<Identity> =
+                catalogue.collections.values().map(|entry| entry.identity).collect();
+            let gone = identities.iter().map(|(_, identity)| *identity);
+            catalogue.dropped.extend(gone.filter(|identity| !there.contains(identity)));
+            Ok(())
+        })
+        .await?;
+        let (catalogue, _) = self.inner.chain.newest().await?;
+        let env = self.env();
+        for identity in catalogue.dropped.iter().filter(|identity| is_ours(identity)) {
+            let prefix = CollectionNames(*identity).prefix();
+            let keys = env.store.list(&prefix).await?.into_iter().map(|listed| listed.key);
+            delete_all(env, keys.collect(), || Ok(())).await?;
+            env.store.clear_prefix(&prefix).await?;
+        }
+        change(&self.inner.chain, |catalogue| {
+            catalogue.dropped.retain(|identity| !is_ours(identity));
+            Ok(())
+        })
+        .await
+    }
+
+    /// There was no database in this directory before, and there is nothing in it.
     async fn leave_nothing(&self) -> Result<()> {
         let store = &self.env().store;
+        let keys = catalogue::list(self.env()).await?;
         let (newest, _) = self.inner.chain.newest().await?;
         let is_empty = newest.collections.is_empty()
             && newest.arriving.is_empty()
             && newest.dropped.is_empty();
-        if !is_empty {
+        if !is_empty || keys.first() != Some(&catalogue_key(newest.number)) {
             return Ok(());
         }
-        // Whoever made another catalogue meanwhile has made a whole one.
-        for key in catalogue::list(self.env()).await? {
+        // Whoever makes another catalogue meanwhile makes a whole one, of a higher number.
+        for key in keys {
             store.delete(&key).await?;
         }
-        for listed in store.list("probe/").await? {
-            store.delete(&listed.key).await?;
-        }
-        for prefix in ["catalogue/", "collections/", "probe/"] {
+        for prefix in ["catalogue/", "collections/"] {
             store.clear_prefix(prefix).await?;
         }
         Ok(())

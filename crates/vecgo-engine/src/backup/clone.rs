@@ -40,7 +40,7 @@ impl Database {
                     return Err(error);
                 }
             };
-            let leases = Leases::new(self.env().clock.monotonic(), pins, None);
+            let leases = Leases::new(&self.env().clock, pins, None);
             let mut work = Work::new(self.env(), copying, Some(leases));
             let copied = self.copy_to(to, &mut work, &arrivals, taken).await;
             if let Some(leases) = &work.leases {
@@ -62,8 +62,7 @@ impl Database {
     ) -> Result<Copied> {
         let mut arrived = Vec::new();
         let mut copied = Copied { collections: Vec::new(), objects: 0, bytes: 0, copied_bytes: 0 };
-        let all = taken.iter().flat_map(Taken::objects);
-        work.progress.total_bytes = all.map(|part| part.object.length).sum();
+        work.expect(taken.iter().flat_map(Taken::objects).map(|part| part.object.length));
         for (one, (name, identity)) in taken.into_iter().zip(&arrivals.identities) {
             let source = Collection::unread(&self.inner.runtime, &one.name, &one.entry);
             let logs = source.bring_back(one.committed.as_ref()).await?;
@@ -77,6 +76,7 @@ impl Database {
                 copied.bytes = copied.bytes.saturating_add(part.object.length);
             }
             let logs: Vec<Vec<u8>> = logs.into_iter().map(|log| log.bytes).collect();
+            work.expect(logs.iter().map(|log| log.len() as u64));
             for log in &logs {
                 copied.objects += 1;
                 copied.bytes = copied.bytes.saturating_add(log.len() as u64);

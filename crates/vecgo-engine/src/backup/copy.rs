@@ -14,6 +14,9 @@ use crate::{Error, ErrorKind, Result};
 const PIECE_BYTES: u64 = 8 << 20;
 const LEAST_PIECE_BYTES: u64 = 64 << 10;
 
+/// So long a copy waits for its budget without a look at anything else.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
 /// How far a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CopyProgress {
@@ -81,7 +84,10 @@ pub(super) struct DeletesCheck {
 
 impl Check for DeletesCheck {
     fn feed(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        // Of more than there should be nothing is kept: it is refused all the same.
+        let room = self.named.length.saturating_sub(self.bytes.len() as u64);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        self.bytes.extend_from_slice(&bytes[..room]);
     }
 
     fn finish(&mut self) -> std::result::Result<(), FormatError> {
@@ -144,8 +150,7 @@ impl<'a> Work<'a> {
             Some((store, key)) => Some(store.create(key).await?),
             None => None,
         };
-        let budget = self.copying.bytes_per_second.unwrap_or(u64::MAX);
-        let most = budget.clamp(LEAST_PIECE_BYTES, PIECE_BYTES);
+        let most = self.piece();
         let (mut sum, mut piece, mut at) = (RunningChecksum::default(), Vec::new(), 0);
         while at < length {
             let bytes = (length - at).min(most);
@@ -176,9 +181,23 @@ impl<'a> Work<'a> {
     /// Writes an object that is in memory.
     pub(super) async fn write(&mut self, to: &dyn Store, key: &str, bytes: &[u8]) -> Result<()> {
         let mut writer = to.create(key).await?;
-        writer.write(bytes).await?;
-        writer.finish().await?;
-        self.moved(bytes.len() as u64).await
+        for piece in bytes.chunks(usize::try_from(self.piece()).unwrap_or(usize::MAX)) {
+            writer.write(piece).await?;
+            self.moved(piece.len() as u64).await?;
+        }
+        Ok(writer.finish().await?)
+    }
+
+    /// Says that there is more to do than was known.
+    pub(super) fn expect(&mut self, lengths: impl Iterator<Item = u64>) {
+        let total = &mut self.progress.total_bytes;
+        *total = lengths.fold(*total, u64::saturating_add);
+    }
+
+    /// Bytes that are passed on at a time: of a small budget no more than it has for a second.
+    fn piece(&self) -> u64 {
+        let budget = self.copying.bytes_per_second.unwrap_or(u64::MAX);
+        budget.clamp(LEAST_PIECE_BYTES, PIECE_BYTES)
     }
 
     /// An object is there already, or was copied elsewhere.
@@ -198,11 +217,15 @@ impl<'a> Work<'a> {
         let micros = u128::from(self.moved) * 1_000_000 / u128::from(budget.max(1));
         let due = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
         let due = self.began.saturating_add(due);
-        let early = due.saturating_sub(self.env.clock.monotonic());
-        if !early.is_zero() {
-            self.env.clock.sleep(early).await;
+        loop {
+            let early = due.saturating_sub(self.env.clock.monotonic());
+            if early.is_zero() {
+                return Ok(());
+            }
+            self.env.clock.sleep(early.min(LONGEST_SLEEP)).await;
+            self.tell()?;
+            self.renew().await?;
         }
-        Ok(())
     }
 
     fn tell(&self) -> Result<()> {

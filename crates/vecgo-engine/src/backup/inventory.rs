@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vecgo_format::{BackedUp, Identity, Inventory, LogPosition, Manifest, Original, StoredCopy};
 
-use super::place::{BackupPlace, Found};
+use super::place::{BackupPlace, Name};
 use crate::vacuum::{Named, objects};
 use crate::{Error, ErrorKind, Result};
 
@@ -66,16 +66,21 @@ fn describe_all(inventory: &Inventory) -> Result<Vec<CollectionBackup>> {
     inventory.collections.iter().map(describe).collect()
 }
 
-pub(super) fn info(found: &Found) -> BackupInfo {
-    let described = found.inventory.as_ref().map_err(Error::clone).and_then(|inventory| {
-        let bytes = inventory.copies.iter().fold(0u64, |sum, copy| sum.saturating_add(copy.length));
-        Ok((describe_all(inventory)?, inventory.copies.len() as u64, bytes))
+/// Bytes of some copies.
+pub(super) fn bytes_of<'a>(copies: impl IntoIterator<Item = &'a StoredCopy>) -> u64 {
+    copies.into_iter().fold(0, |sum, copy| sum.saturating_add(copy.length))
+}
+
+pub(super) fn info(name: Name, inventory: &Result<Inventory>) -> BackupInfo {
+    let described = inventory.as_ref().map_err(Error::clone).and_then(|inventory| {
+        let (objects, bytes) = (inventory.copies.len() as u64, bytes_of(&inventory.copies));
+        Ok((describe_all(inventory)?, objects, bytes))
     });
     let (failure, (collections, objects, bytes)) = match described {
         Ok(described) => (None, described),
         Err(error) => (Some(error), (Vec::new(), 0, 0)),
     };
-    let Found { id, created_ms, .. } = *found;
+    let Name { created_ms, id } = name;
     BackupInfo { id, created_ms, collections, objects, bytes, failure }
 }
 
@@ -85,40 +90,29 @@ impl BackupPlace {
         &self,
         which: &WhichBackup,
         collection: Option<&str>,
-    ) -> Result<Inventory> {
-        let mut broken = None;
-        for Found { id, inventory, .. } in self.found().await? {
-            if matches!(which, WhichBackup::Id(wanted) if *wanted != id) {
+    ) -> Result<(Name, Inventory)> {
+        for name in self.whole_or_why().await? {
+            if matches!(which, WhichBackup::Id(id) if *id != name.id) {
                 continue;
             }
-            let described = inventory.and_then(|inventory| {
-                let described = describe_all(&inventory)?;
-                Ok((inventory, described))
-            });
-            let (inventory, described) = match described {
-                Ok(described) => described,
-                // What was meant may be this one.
-                Err(error) if *which == WhichBackup::Newest => {
-                    let instead = "the newest backup cannot be read; another is named by its id";
-                    return Err(error.context(instead));
-                }
-                Err(error) => {
-                    broken.get_or_insert(error);
-                    continue;
-                }
+            let inventory = match self.inventory(name).await {
+                Ok(None) => continue,
+                Ok(Some(inventory)) => describe_all(&inventory).map(|all| (inventory, all)),
+                Err(error) => Err(error),
             };
-            let mut meant = described.iter().filter(|of| collection.is_none_or(|c| c == of.name));
-            let is_it = match which {
-                WhichBackup::Newest | WhichBackup::Id(_) => true,
-                WhichBackup::Version(version) => meant.any(|of| of.version == *version),
-                WhichBackup::At(time_ms) => meant.all(|of| of.created_ms <= *time_ms),
-            };
-            let has_it = collection.is_none_or(|c| described.iter().any(|of| of.name == c));
-            match (is_it, has_it, which) {
-                (true, true, _) => return Ok(inventory),
-                (_, false, WhichBackup::Newest | WhichBackup::Id(_)) => {
-                    return Err(no_collection(collection.unwrap_or_default(), &described));
+            // What was meant may be this one: an older one is not taken for it.
+            let (inventory, all) = inventory.map_err(|error| {
+                let id = name.id;
+                let instead =
+                    format!("backup {id:016x} cannot be read; another is named by its id");
+                error.context(instead)
+            })?;
+            let has_it = collection.is_none_or(|meant| all.iter().any(|one| one.name == meant));
+            match which {
+                WhichBackup::Newest | WhichBackup::Id(_) if !has_it => {
+                    return Err(no_collection(collection.unwrap_or_default(), &all));
                 }
+                _ if has_it && is_meant(which, collection, &all) => return Ok((name, inventory)),
                 _ => {}
             }
         }
@@ -128,11 +122,16 @@ impl BackupPlace {
             WhichBackup::Version(version) => format!("none holds version {version}"),
             WhichBackup::At(ms) => format!("none is of {ms} ms since 1970 or before"),
         };
-        let message = format!("{none} of the backups that can be read there");
-        Err(broken.map_or_else(
-            || Error::new(ErrorKind::NotFound, message.clone()),
-            |error| error.context(message.clone()),
-        ))
+        Err(Error::new(ErrorKind::NotFound, format!("{none} of the backups there")))
+    }
+}
+
+fn is_meant(which: &WhichBackup, collection: Option<&str>, all: &[CollectionBackup]) -> bool {
+    let mut meant = all.iter().filter(|one| collection.is_none_or(|name| name == one.name));
+    match which {
+        WhichBackup::Newest | WhichBackup::Id(_) => true,
+        WhichBackup::Version(version) => meant.any(|one| one.version == *version),
+        WhichBackup::At(ms) => !all.is_empty() && meant.all(|one| one.created_ms <= *ms),
     }
 }
 

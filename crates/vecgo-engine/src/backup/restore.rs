@@ -1,7 +1,7 @@
 //! Bringing a backup back, as collections of their own.
 
-use vecgo_format::{BackupNames, CollectionNames, Entry, Inventory, Original};
-use vecgo_io::BoxFuture;
+use vecgo_format::{BackupNames, CollectionNames, Entry, FormatError, Inventory, Original};
+use vecgo_io::{BoxFuture, read_range};
 
 use super::Copied;
 use super::arrive::{Arrivals, Arrived};
@@ -11,6 +11,9 @@ use super::place::BackupPlace;
 use super::taken::Taken;
 use crate::manifest::Committed;
 use crate::{Database, Error, ErrorKind, Result};
+
+/// More than the largest memtable takes in a log.
+const MOST_LOG_BYTES: u64 = 8 << 30;
 
 /// What is brought back.
 #[derive(Debug, Clone, Default)]
@@ -46,18 +49,25 @@ impl Database {
                 let message = "a version and another name are of one collection; say of which";
                 return Err(Error::invalid(message));
             }
-            let inventory = place.choose(&which, collection.as_deref()).await?;
+            let (backup, inventory) = place.choose(&which, collection.as_deref()).await?;
             let chosen = chosen(&inventory, collection.as_deref(), name.as_deref())?;
             let names: Vec<&str> = chosen.iter().map(|one| one.described.name.as_str()).collect();
             let arrivals = self.arrive(&names).await?;
             let mut work = Work::new(self.env(), copying, None);
-            let all = chosen.iter().flat_map(|one| one.parts.copies());
-            work.progress.total_bytes = all.fold(0, |sum, copy| sum.saturating_add(copy.length));
+            work.expect(chosen.iter().flat_map(|one| one.parts.copies()).map(|copy| copy.length));
             match self.bring(place, &mut work, &arrivals, chosen).await {
                 Ok(copied) => Ok(copied),
                 Err(error) => {
                     self.forget(arrivals).await;
-                    Err(error)
+                    // Somebody has deleted the backup meanwhile.
+                    let is_gone = error.kind() == ErrorKind::Corruption
+                        && !place.is_there(backup).await.unwrap_or(true);
+                    Err(match is_gone {
+                        true => {
+                            error.with_kind(ErrorKind::NotFound).context("the backup was deleted")
+                        }
+                        false => error,
+                    })
                 }
             }
         })
@@ -125,11 +135,17 @@ async fn read_log(place: &BackupPlace, pieces: &[&vecgo_format::StoredCopy]) -> 
     let mut log = Vec::new();
     for copy in pieces {
         let key = BackupNames::data(copy.data);
-        let bytes = place.store().get(&key).await?;
+        let object = place.store().open(&key, Some(copy.length)).await?;
+        if object.length() != copy.length || copy.length > MOST_LOG_BYTES {
+            let detail = format!("object of {} bytes, expected {}", object.length(), copy.length);
+            let what = "copied log";
+            return Err(Error::format(&key, FormatError::Invalid { what, offset: 0, detail }));
+        }
+        let bytes = read_range(&*object, &key, 0..copy.length).await?;
         let (expected, found) = (copy.checksum, vecgo_format::checksum(&bytes));
         if found != expected {
             let (what, offset) = ("copied log", 0);
-            let error = vecgo_format::FormatError::Checksum { what, offset, expected, found };
+            let error = FormatError::Checksum { what, offset, expected, found };
             return Err(Error::format(&key, error));
         }
         log.extend_from_slice(&bytes);

@@ -35,7 +35,7 @@ pub struct Schedule {
 pub struct BackupStats {
     /// The id of the last that was made, or that held all there was.
     pub last: Option<u64>,
-    /// When it was found to hold all there was, in milliseconds since 1970.
+    /// Everything that was committed by then is in it, in milliseconds since 1970.
     pub last_ms: Option<u64>,
     /// The version of this collection in it.
     pub version: Option<u64>,
@@ -112,13 +112,16 @@ impl Job {
         loop {
             let Some(inner) = self.database.upgrade() else { return };
             let made = self.once(Database { inner }).await;
-            pause = match made {
-                Ok(()) => FIRST_PAUSE,
-                Err(()) => pause.saturating_mul(2),
-            };
             let wait = match made {
-                Ok(()) => self.schedule.every,
-                Err(()) => pause.min(self.schedule.every),
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    self.schedule.every
+                }
+                Err(()) => {
+                    let wait = pause.min(self.schedule.every);
+                    pause = pause.saturating_mul(2);
+                    wait
+                }
             };
             // In short parts, so that whoever drops the database is not outlived for long.
             let gone = async {
@@ -140,8 +143,13 @@ impl Job {
         };
         let bytes_per_second = self.schedule.bytes_per_second;
         let copying = Copying { bytes_per_second, watch: Some(Arc::new(watch)) };
-        let made = database.snapshot(&self.place, &WhichCollections::All, copying).await;
+        // What is committed from here on may not be in it.
         let now_ms = self.place.env.clock.wall_ms();
+        let made = match database.collections().await {
+            Ok(collections) if collections.is_empty() => return Ok(()),
+            Ok(_) => database.snapshot(&self.place, &WhichCollections::All, copying).await,
+            Err(error) => Err(error),
+        };
         let versions = match &made {
             Ok(made) => versions(&database, made).await,
             Err(_) => None,

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use vecgo_format::{
     BackedUp, BackupNames, Identity, Inventory, LogPosition, LogReader, Original, StoredCopy,
 };
-use vecgo_io::{Access, BoxFuture};
+use vecgo_io::BoxFuture;
 
 use super::copy::{Copying, Source, Work};
-use super::inventory::{CollectionBackup, describe};
-use super::leases::{LEASE, Leases, Note};
+use super::inventory::{CollectionBackup, bytes_of, describe};
+use super::leases::{Leases, Note};
 use super::place::BackupPlace;
 use super::taken::{Taken, WhichCollections, release};
 use crate::recover::LogBytes;
 use crate::{Collection, Database, Error, ErrorKind, Result};
 
-/// Times that a database which is open for reading, and keeps nothing, begins again.
+/// Times that a snapshot begins again because what it read was deleted, which pins keep from happening where they can be put.
 const MOST_TRIES: usize = 20;
 
 /// What a snapshot came to.
@@ -52,24 +52,23 @@ impl Database {
     ) -> BoxFuture<'a, Result<Snapshotted>> {
         Box::pin(async move {
             place.check_is_no_database().await?;
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                let made = self.try_snapshot(place, which, copying.clone()).await;
-                // A writer commits and deletes meanwhile.
-                let is_gone = |error: &Error| {
-                    use ErrorKind::{Corruption, NotFound, VersionGone};
-                    matches!(error.kind(), VersionGone | NotFound | Corruption)
-                };
-                match made {
-                    Err(error)
-                        if self.inner.access == Access::Read
-                            && is_gone(&error)
-                            && !matches!(which, WhichCollections::At(..))
-                            && tries < MOST_TRIES => {}
+            let mut last = None;
+            for _ in 0..MOST_TRIES {
+                let taken = self.take(which).await?;
+                let versions: Vec<_> = taken.iter().map(Taken::version).collect();
+                match last {
+                    // Nothing is newer, so that something is missing or damaged.
+                    Some((before, error)) if before == versions => return Err(error),
+                    _ => {}
+                }
+                match self.try_snapshot(place, which, taken, copying.clone()).await {
+                    Err(error) if may_have_moved_on(&error, which) => {
+                        last = Some((versions, error));
+                    }
                     made => return made,
                 }
             }
+            Err(last.map_or_else(|| Error::internal("no try"), |(_, error)| error))
         })
     }
 
@@ -77,58 +76,108 @@ impl Database {
         &self,
         place: &BackupPlace,
         which: &WhichCollections,
+        mut taken: Vec<Taken>,
         copying: Copying,
     ) -> Result<Snapshotted> {
-        let mut taken = self.take(which).await?;
-        let doomed = place.doomed().await?;
-        for found in place.inventories(&doomed).await? {
-            if let Ok(inventory) = &found.inventory
-                && holds(inventory, &taken)
-            {
-                return snapshotted(inventory, 0);
-            }
+        if taken.is_empty() {
+            let message = "the database has no collection to be backed up";
+            return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let id = self.env().rand.next_u64();
-        let holder = format!("backup {id:016x}");
-        let pins = self.pin(&mut taken, which, &holder).await?;
-        let note = match Note::begin(place, id).await {
+        if let Some(made) = self.held(place, which, &taken).await? {
+            return Ok(made);
+        }
+        let (env, id) = (self.env(), self.env().rand.next_u64());
+        let newest = place.names().await?.into_iter().next();
+        // Later ones are of later times, whatever becomes of the clock.
+        let after = newest.map_or(0, |newest| newest.created_ms.saturating_add(1));
+        let created_ms = env.clock.wall_ms().max(after).min(u64::MAX - 1);
+        let pins = self.pin(&mut taken, which, &format!("backup {id:016x}")).await?;
+        let note = match Note::begin(place, id, created_ms).await {
             Ok(note) => note,
             Err(error) => {
                 release(&pins).await;
                 return Err(error);
             }
         };
-        let leases = Leases::new(self.env().clock.monotonic(), pins, Some(note));
+        let leases = Leases::new(&env.clock, pins, Some(note));
         let mut making =
-            Making { database: self, place, work: Work::new(self.env(), copying, Some(leases)) };
+            Making { database: self, place, work: Work::new(env, copying, Some(leases)) };
         let made = making.run(taken).await;
         let Some(Leases { pins, note: Some(mut note), .. }) = making.work.leases.take() else {
             return Err(Error::internal("a backup without its leases"));
         };
         release(&pins).await;
-        match &made {
-            // What is not deleted is in nobody's way.
-            Ok(_) => drop(note.delete().await),
-            // The next one goes on from here; nothing waits for this one.
-            Err(_) => drop(note.write(std::time::Duration::ZERO).await),
+        if made.is_err() && !note.is_decided {
+            // What is left of it expires by itself if this fails, too.
+            let _ = note.give_up().await;
         }
         made
     }
+
+    /// A backup that holds all of these versions, if one of the newest does.
+    async fn held(
+        &self,
+        place: &BackupPlace,
+        which: &WhichCollections,
+        taken: &[Taken],
+    ) -> Result<Option<Snapshotted>> {
+        let mut lengths = None;
+        for name in place.whole().await?.into_iter().take(MOST_LOOKED_AT) {
+            let Ok(Some(inventory)) = place.inventory(name).await else { continue };
+            if !holds(&inventory, taken, which) {
+                continue;
+            }
+            let lengths = match &lengths {
+                Some(lengths) => lengths,
+                None => lengths.insert(data_lengths(place).await?),
+            };
+            let is_there = |copy: &StoredCopy| lengths.get(&copy.data) == Some(&copy.length);
+            // Unless somebody has begun to delete it meanwhile, or lost a part of it.
+            let (doomed, _) = place.plans().await?;
+            if inventory.copies.iter().all(is_there)
+                && !doomed.backups.contains(&(name.created_ms, name.id))
+            {
+                return snapshotted(&inventory, 0).map(Some);
+            }
+        }
+        Ok(None)
+    }
 }
 
-/// Whether a backup has exactly these versions, under these names.
-fn holds(inventory: &Inventory, taken: &[Taken]) -> bool {
-    inventory.collections.len() == taken.len()
-        && inventory.collections.iter().zip(taken).all(|(held, one)| {
-            let same = (&held.name, held.entry.identity) == (&one.name, one.entry.identity);
-            let version = held.version().map(|version| version.map(|(_, checksum)| checksum));
-            same && version == Ok(one.committed.as_ref().map(|committed| committed.checksum))
+/// Backups that are looked at for what they have, the newest first.
+const MOST_LOOKED_AT: usize = 64;
+
+/// Lengths of the copies that a place has.
+async fn data_lengths(place: &BackupPlace) -> Result<BTreeMap<u128, u64>> {
+    let listed = place.store().list(BackupNames::DATA).await?;
+    let data = listed.iter().filter_map(|l| Some((BackupNames::of_data(&l.key)?, l.length)));
+    Ok(data.collect())
+}
+
+/// Whether an error may come of a writer that committed and deleted meanwhile, or of a drop.
+fn may_have_moved_on(error: &Error, which: &WhichCollections) -> bool {
+    use ErrorKind::{Corruption, NotFound, VersionGone};
+    !matches!(which, WhichCollections::At(..))
+        && matches!(error.kind(), VersionGone | NotFound | Corruption)
+}
+
+/// Whether a backup has these versions under these names, and nothing else if all were meant.
+fn holds(inventory: &Inventory, taken: &[Taken], which: &WhichCollections) -> bool {
+    let has = |one: &Taken| {
+        let checksum = one.committed.as_ref().map(|committed| committed.checksum);
+        inventory.collections.iter().any(|held| {
+            let version = || held.version().map(|version| version.map(|(_, checksum)| checksum));
+            (&held.name, held.entry.identity) == (&one.name, one.entry.identity)
+                && version() == Ok(checksum)
         })
+    };
+    let is_more = inventory.collections.len() > taken.len();
+    !(is_more && *which == WhichCollections::All) && taken.iter().all(has)
 }
 
 fn snapshotted(inventory: &Inventory, copied_bytes: u64) -> Result<Snapshotted> {
     let collections = inventory.collections.iter().map(describe).collect::<Result<_>>()?;
-    let bytes = inventory.copies.iter().fold(0u64, |sum, copy| sum.saturating_add(copy.length));
+    let bytes = bytes_of(&inventory.copies);
     let (id, objects) = (inventory.id, inventory.copies.len() as u64);
     Ok(Snapshotted { id, collections, objects, bytes, copied_bytes })
 }
@@ -149,8 +198,9 @@ struct Known {
 }
 
 impl Known {
-    fn add(&mut self, copies: &[StoredCopy]) {
-        for copy in copies {
+    /// Takes in those of some copies that are there.
+    fn add(&mut self, copies: &[StoredCopy], lengths: &BTreeMap<u128, u64>) {
+        for copy in copies.iter().filter(|copy| lengths.get(&copy.data) == Some(&copy.length)) {
             match copy.original {
                 Original::Log { number, from, end } => {
                     let pieces = self.logs.entry((copy.collection, number, from)).or_default();
@@ -167,8 +217,7 @@ impl Known {
 impl Making<'_> {
     async fn run(&mut self, taken: Vec<Taken>) -> Result<Snapshotted> {
         let known = self.known().await?;
-        let objects = taken.iter().flat_map(Taken::objects);
-        self.work.progress.total_bytes = objects.map(|part| part.object.length).sum();
+        self.work.expect(taken.iter().flat_map(Taken::objects).map(|part| part.object.length));
         let mut collections = Vec::new();
         let mut used: Vec<StoredCopy> = Vec::new();
         for one in taken {
@@ -178,8 +227,7 @@ impl Making<'_> {
             let logs = collection.bring_back(one.committed.as_ref()).await?;
             let records = collection.count();
             drop(collection);
-            self.work.progress.total_bytes +=
-                logs.iter().map(|log| log.bytes.len() as u64).sum::<u64>();
+            self.work.expect(logs.iter().map(|log| log.bytes.len() as u64));
             for part in one.objects() {
                 let known = known.objects.get(&(one.entry.identity, part.original));
                 let length = part.object.length;
@@ -226,17 +274,26 @@ impl Making<'_> {
     /// What is there that nobody is about to delete. The note was written before this looks: whoever
     /// plans to delete something either sees that, or is seen here.
     async fn known(&self) -> Result<Known> {
-        let doomed = self.place.doomed().await?;
-        let mut known = Known::default();
-        for unfinished in self.place.unfinished().await? {
-            if !doomed.unfinished.contains(&(unfinished.id, unfinished.nth)) {
-                known.add(&unfinished.inventory.copies);
+        let (place, mut known) = (self.place, Known::default());
+        let (doomed, _) = place.plans().await?;
+        let lengths = data_lengths(place).await?;
+        for (id, numbers) in place.notes().await? {
+            if doomed.unfinished.iter().any(|(doomed, _)| *doomed == id) {
+                continue;
+            }
+            // What cannot be read says nothing.
+            if let Some(nth) = numbers.last()
+                && let Ok(Some(noted)) = place.note(id, *nth).await
+            {
+                known.add(&noted.copies, &lengths);
             }
         }
-        // Those that are whole come last, and count more.
-        for found in self.place.inventories(&doomed).await? {
-            if let Ok(inventory) = &found.inventory {
-                known.add(&inventory.copies);
+        // Those that are whole come last, and count more; of them the newest.
+        for name in place.whole().await?.into_iter().take(MOST_LOOKED_AT).rev() {
+            if !doomed.backups.contains(&(name.created_ms, name.id))
+                && let Ok(Some(inventory)) = place.inventory(name).await
+            {
+                known.add(&inventory.copies, &lengths);
             }
         }
         Ok(known)
@@ -251,7 +308,7 @@ impl Making<'_> {
         known: &Known,
         used: &mut Vec<StoredCopy>,
     ) -> Result<()> {
-        let LogBytes { number, bytes } = log;
+        let LogBytes { number, bytes, .. } = log;
         let places = places(&bytes)?;
         let mut at = 0;
         while let Some(pieces) = known.logs.get(&(collection, number, at)) {
@@ -279,7 +336,8 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Writes the inventory: from then on there is a backup.
+    /// Writes the inventory, and then takes the notes away: from then on there is a backup. Between the two, and
+    /// before, it looks whether somebody has given this one up, and if so takes it back.
     async fn finish(
         &mut self,
         collections: Vec<BackedUp>,
@@ -287,22 +345,23 @@ impl Making<'_> {
     ) -> Result<Snapshotted> {
         let (place, moved) = (self.place, self.work.moved);
         let Some(note) = self.note() else { return Err(Error::internal("a backup unnoted")) };
-        note.write(LEASE).await?;
         let (id, created_ms) = (note.id(), note.inventory.created_ms);
         let inventory = Inventory { id, created_ms, expires_ms: None, collections, copies };
         super::inventory::check(&inventory)?;
         let made = snapshotted(&inventory, moved)?;
-        let key = BackupNames::inventory(created_ms, id);
-        place.put(&key, inventory.encode().0).await?;
-        // Had this stood still for longer than its note counts, copies may be gone. Whoever plans to delete
-        // them from now on finds the inventory, which names them.
-        if note.is_there().await? {
-            return Ok(made);
+        let name = note.decide(inventory).await?;
+        let counts = match note.check_alive().await {
+            Ok(()) => note.count().await,
+            given_up => given_up,
+        };
+        match counts {
+            Ok(()) => Ok(Snapshotted { id: name.id, ..made }),
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => Err(error),
+            Err(error) => {
+                let _ = place.store().delete(&name.key()).await;
+                Err(error)
+            }
         }
-        place.store().delete(&key).await?;
-        let message =
-            "the backup took a pause so long that what it had copied may have been deleted";
-        Err(Error::new(ErrorKind::Unavailable, message))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The versions that are copied, each kept by a pin for as long as that takes.
 
-use vecgo_format::{CollectionNames, Entry, ObjectRef, Original, SegmentRef};
+use vecgo_format::{CollectionNames, Entry, Identity, ObjectRef, Original, SegmentRef};
 use vecgo_io::Access;
 
 use super::copy::{Check, DeletesCheck};
@@ -47,6 +47,12 @@ pub(super) struct Taken {
 impl Taken {
     pub(super) fn names(&self) -> CollectionNames {
         CollectionNames(self.entry.identity)
+    }
+
+    /// What tells it from others.
+    pub(super) fn version(&self) -> (Identity, u64) {
+        let number = self.committed.as_ref().map_or(0, |committed| committed.manifest.number);
+        (self.entry.identity, number)
     }
 
     /// The objects that it names, each once.
@@ -163,6 +169,8 @@ impl Database {
                 {
                     one.committed = self.version(one, which).await?;
                 }
+                // A medium that cannot be written: what goes meanwhile is found to be gone, as for a reader.
+                Err(error) if error.kind() == ErrorKind::ReadOnly => return Ok(None),
                 pin => return pin.map(Some),
             }
         }

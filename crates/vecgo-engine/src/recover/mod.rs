@@ -12,7 +12,7 @@ use vecgo_format::{
     CollectionNames, Config, DeleteObject, FormatError, FrameBuilder, LogPosition, ObjectRef,
     Previous, SegmentRef,
 };
-use vecgo_io::{BoxFuture, Env, SpawnExt, Use};
+use vecgo_io::{BoxFuture, Charge, Env, SpawnExt, Use};
 
 pub(crate) use chain::check_owner;
 
@@ -56,6 +56,7 @@ pub(crate) struct Recovered {
 pub(crate) struct LogBytes {
     pub(crate) number: u64,
     pub(crate) bytes: Vec<u8>,
+    _charge: Charge,
 }
 
 /// A place in the log, and the last write before it.

@@ -86,7 +86,8 @@ impl Source<'_> {
             let end = usize::try_from(log.position().length).unwrap_or(usize::MAX);
             let mut bytes = bytes;
             bytes.truncate(end);
-            recovered.logs.push(LogBytes { number: header.number, bytes });
+            let _charge = self.env.memory.take(self.used_for(), bytes.len() as u64).await?;
+            recovered.logs.push(LogBytes { number: header.number, bytes, _charge });
         }
         Ok(())
     }

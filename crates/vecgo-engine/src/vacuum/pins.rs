@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vecgo_format::{CollectionNames, FormatError, ObjectName, Pin as PinObject};
-use vecgo_io::{BoxFuture, Clock, Env, StoreErrorKind};
+use vecgo_io::{BoxFuture, Env, StoreErrorKind};
 
 use crate::collection::Shared;
 use crate::{Collection, Error, Result, manifest};
@@ -67,10 +67,6 @@ impl Collection {
 }
 
 impl Pin {
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.shared.env.clock
-    }
-
     /// The version.
     pub fn version(&self) -> u64 {
         self.version

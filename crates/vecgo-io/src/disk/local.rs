@@ -13,8 +13,9 @@ use super::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LockAttempt};
 
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// A database has no symbolic links, and one that somebody put there is not followed out of it.
-const NO_LINKS: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+/// A database has no symbolic links, and one that somebody put there is not followed out of it; nor is a pipe waited
+/// for.
+const NO_LINKS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 /// More than any holder's line; a lock file is not trusted further.
 const MAX_HOLDER_BYTES: u64 = 1024;
 
@@ -87,8 +88,12 @@ impl Disk for LocalDisk {
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskReader>> {
         let file = OpenOptions::new().read(true).custom_flags(NO_LINKS).open(self.path(path))?;
-        if file.metadata()?.is_dir() {
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !kind.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a plain file"));
         }
         Ok(Box::new(LocalFile(file)))
     }

@@ -67,7 +67,7 @@ impl DirectoryStore {
     /// Makes a directory and its parents, each one's name durable before anything is made in it.
     ///
     /// One that is there may be a moment old, left by a process that was killed before its sync,
-    /// so its parent is synced all the same; once, since nothing here removes directories.
+    /// so its parent is synced all the same; once, until it is cleared away.
     fn make_directories(&self, directory: &str) -> Result<(), StoreError> {
         // Held meanwhile, so that no two of this process make one directory.
         let mut durable = self.durable.lock();

@@ -43,6 +43,8 @@ pub struct Oracle {
     pub(crate) tags: Tags,
     /// Backups that were made.
     pub(crate) backups: Vec<MadeBackup>,
+    /// How often somebody has asked for some to be deleted.
+    pub(crate) prunes: u64,
 }
 
 /// Versions that have a tag, by collection and tag.

@@ -8,6 +8,7 @@ mod errors;
 mod requests;
 mod restores;
 mod seeds;
+mod vault;
 
 pub use bytes::{AtRest, Damage, Rest};
 pub use choices::from_bytes;
@@ -17,3 +18,4 @@ pub use errors::{Workload, errors, workloads};
 pub use requests::{requests, unnoticed};
 pub use restores::AtVault;
 pub use seeds::seed;
+pub use vault::vault;

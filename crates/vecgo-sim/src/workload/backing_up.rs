@@ -10,6 +10,7 @@ use crate::violation::Failure;
 /// I13: a backup that was made restores to what its versions hold.
 pub(super) async fn backup(session: &Session) -> Result<(), Violation> {
     let Some(place) = session.vault() else { return Ok(()) };
+    let prunes = session.oracle.lock().prunes;
     let made = session.database.snapshot(&place, &WhichCollections::All, Copying::default()).await;
     let made = match made {
         Ok(made) => made,
@@ -19,7 +20,7 @@ pub(super) async fn backup(session: &Session) -> Result<(), Violation> {
         Err(error) if error.kind() == ErrorKind::NotFound && session.lanes > 1 => return Ok(()),
         Err(error) => return session.check_failure(&error),
     };
-    let looked = look(session, &place, made.id).await;
+    let looked = look(session, &place, made.id, prunes).await;
     looked.or_else(|failure| match failure {
         // Another lane deletes some.
         Failure::Engine(error) if error.kind() == ErrorKind::NotFound && session.lanes > 1 => {
@@ -29,7 +30,7 @@ pub(super) async fn backup(session: &Session) -> Result<(), Violation> {
     })
 }
 
-async fn look(session: &Session, place: &BackupPlace, id: u64) -> Result<(), Failure> {
+async fn look(session: &Session, place: &BackupPlace, id: u64, prunes: u64) -> Result<(), Failure> {
     let (copied, contents) =
         backups::restored(place, &session.env, session.settings.options(), id).await?;
     backups::check(&copied, &contents, &session.oracle.lock().ever())?;
@@ -45,8 +46,9 @@ async fn look(session: &Session, place: &BackupPlace, id: u64) -> Result<(), Fai
             return Err(Violation::new("I13", message).into());
         }
     }
-    let made = MadeBackup { id, contents: contents.into(), stays: true };
     let mut oracle = session.oracle.lock();
+    let stays = oracle.prunes == prunes;
+    let made = MadeBackup { id, contents: contents.into(), stays };
     if !oracle.backups.iter().any(|known| known.id == id) {
         oracle.backups.push(made);
     }
@@ -57,7 +59,11 @@ async fn look(session: &Session, place: &BackupPlace, id: u64) -> Result<(), Fai
 /// Deletes all but a few.
 pub(super) async fn prune(session: &Session) -> Result<(), Violation> {
     let Some(place) = session.vault() else { return Ok(()) };
-    session.oracle.lock().backups.iter_mut().for_each(|made| made.stays = false);
+    {
+        let mut oracle = session.oracle.lock();
+        oracle.backups.iter_mut().for_each(|made| made.stays = false);
+        oracle.prunes += 1;
+    }
     match place.prune(Keep { last: 2, daily: 0, weekly: 0 }).await {
         Ok(_) => Ok(()),
         // One was interrupted, or another lane makes one.
