@@ -208,7 +208,7 @@ pub(crate) fn hunt(seeds: u64) -> Vec<Job> {
         bytes(false),
         errors(),
         restores(2),
-        vaults(seeds / 2),
+        vaults(seeds.saturating_mul(10)),
         self::seeds(0, seeds),
         crashes(2, 0),
     ];

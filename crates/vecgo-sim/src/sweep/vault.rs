@@ -62,8 +62,8 @@ pub fn vault(seed: u64, trace: &Arc<Trace>) -> Result<Tally, Violation> {
 }
 
 async fn run(vault: &Arc<Vault>, random: &mut Random) -> Result<u64, Violation> {
-    let actors = 3 + u32::try_from(random.below(3)).unwrap_or(0);
-    let trouble = *random.pick(&[0, 0, 40, 12]);
+    let actors = 4 + u32::try_from(random.below(3)).unwrap_or(0);
+    let trouble = *random.pick(&[0, 40, 12, 6]);
     let (own, forked) = (Arc::clone(vault), random.fork(10));
     let writer = vault.threads(WRITER).start(async move { own.write(forked).await });
     while vault.versions.lock().len() < 2 {
@@ -80,7 +80,7 @@ async fn run(vault: &Arc<Vault>, random: &mut Random) -> Result<u64, Violation> 
             }
         }));
     }
-    for _ in 0..8 + random.below(12) {
+    for _ in 0..12 + random.below(20) {
         vault.clock.sleep(Duration::from_millis(random.next() % 4_000)).await;
         let actor = ACTORS + u32::try_from(random.below(actors as usize)).unwrap_or(0);
         match random.below(8) {
@@ -152,9 +152,9 @@ impl Vault {
         let process = self.process(number, access, &mut random);
         let database = process.database(self.settings.options())?;
         let place = BackupPlace::new(Arc::new(self.place.clone()), &process.env);
-        for _ in 0..6 + random.below(10) {
-            let failure = match random.below(3) {
-                0 => {
+        for _ in 0..8 + random.below(16) {
+            let failure = match random.below(5) {
+                0 | 1 => {
                     let keep = Keep { last: 1 + random.below(3), daily: 0, weekly: 0 };
                     place.prune(keep).await.err()
                 }
