@@ -560,4 +560,12 @@ fn the_newest_of_each_collection_stays() {
     }
     let which = WhichBackup::Id(both.id);
     restore(place.at("backups"), place.at("deep/down/new")).which(which).wait().unwrap();
+    // Nobody knows what it needs, so nothing is deleted until it is.
+    let there = backups(place.at("backups"));
+    let refused = there.prune(Keep::default()).wait().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corruption, "{refused}");
+    let broken = there.list().wait().unwrap().into_iter().find(|b| b.failure.is_some()).unwrap();
+    assert_eq!(there.delete(broken.id).wait().unwrap().kept, 1);
+    assert!(there.verify(None).wait().unwrap().damage.is_empty());
+    there.prune(Keep::default()).wait().unwrap();
 }

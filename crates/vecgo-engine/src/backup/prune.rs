@@ -119,7 +119,7 @@ impl BackupPlace {
         Box::pin(self.delete_chosen(Choice::Keep(keep)))
     }
 
-    /// Deletes one backup, and copies that none has any more.
+    /// Deletes one backup, which need not be readable, and copies that none has any more.
     ///
     /// # Errors
     /// `NotFound`, and as [`BackupPlace::prune`].
@@ -130,7 +130,7 @@ impl BackupPlace {
     async fn delete_chosen(&self, choice: Choice) -> Result<Pruned> {
         let (begun, mut plans) = self.plans().await.map_err(nothing_deleted)?;
         let suspects = self.suspects().await.map_err(nothing_deleted)?;
-        let known = self.known().await.map_err(nothing_deleted)?;
+        let known = self.known(&choice).await.map_err(nothing_deleted)?;
         let left: Vec<Known> = known
             .into_iter()
             .filter(|known| !begun.backups.contains(&(known.name.created_ms, known.name.id)))
@@ -163,10 +163,14 @@ impl BackupPlace {
         Ok(Pruned { kept, backups, objects: count, bytes: doomed.bytes })
     }
 
-    /// The whole backups, newest first, and what they need.
-    async fn known(&self) -> Result<Vec<Known>> {
+    /// The whole backups, newest first. To delete one of them it need not be readable.
+    async fn known(&self, choice: &Choice) -> Result<Vec<Known>> {
         let mut known = Vec::new();
         for name in self.whole().await? {
+            if let Choice::Delete(_) = choice {
+                known.push(Known { name, collections: BTreeSet::new() });
+                continue;
+            }
             let Some(inventory) = self.inventory(name).await? else { continue };
             known.push(Known {
                 name,

@@ -37,8 +37,8 @@ impl Database {
     /// Copies committed versions to a place for backups: of each collection its newest, all taken one right
     /// after the other. Reads beside a writer, here or in another process, and keeps what it reads by pins.
     ///
-    /// Only objects are copied that the place does not have; if it has all of these versions in one
-    /// backup, nothing is written, and it gives that one. What an earlier try has copied is used.
+    /// Only objects are copied that the place does not have; if one of its newest backups has all of these
+    /// versions, nothing is written, and it gives that one. What an earlier try has copied is used.
     ///
     /// # Errors
     /// `InvalidArgument` if the place is a database; `NotFound` and `VersionGone` for what cannot be taken;
