@@ -47,7 +47,8 @@ impl Database {
             check_name(name)?;
             check_free(&before, name)?;
         }
-        self.give_up_arrivals().await?;
+        // What an interrupted one has left takes room that this one may need.
+        self.finish_drops().await?;
         let env = self.env();
         let mut arrivals =
             Arrivals { identities: Vec::new(), locks: Vec::new(), is_first: before.number == 0 };

@@ -35,8 +35,8 @@ pub(super) struct Note {
     nth: u64,
     /// Whether there may be an inventory, now or later.
     pub(super) is_decided: bool,
-    /// The id before, the number of its last note, and whether there may be an inventory of it.
-    before: Option<(u64, u64, bool)>,
+    /// The ids before, of each the number of its last note, and whether there may be an inventory of it.
+    before: Vec<(u64, u64, bool)>,
 }
 
 /// Ids that are tried before it is given up, and the pause between two.
@@ -70,7 +70,7 @@ impl Note {
         let (expires_ms, collections, copies) = (None, Vec::new(), Vec::new());
         let inventory = Inventory { id, created_ms, expires_ms, collections, copies };
         let mut note =
-            Self { place: place.clone(), inventory, nth: 0, is_decided: false, before: None };
+            Self { place: place.clone(), inventory, nth: 0, is_decided: false, before: Vec::new() };
         note.write(LEASE).await?;
         Ok(note)
     }
@@ -138,24 +138,24 @@ impl Note {
 
     async fn take_another_id(&mut self) {
         let env = &self.place.env;
-        let before = (self.id(), self.nth, self.is_decided);
-        // Of one that was never noted nobody knows.
-        if self.nth > 0 {
-            self.before = Some(before);
-        }
+        self.before.push((self.id(), self.nth, self.is_decided));
         (self.inventory.id, self.nth, self.is_decided) = (env.rand.next_u64(), 0, false);
         env.clock.sleep(PAUSE).await;
     }
 
-    /// There is a note of the new id: of the one before nothing counts from now on.
+    /// There is a note of the new id: of those before nothing counts from now on.
     async fn leave_before(&mut self) -> Result<()> {
-        let Some((id, nth, is_decided)) = self.before.take() else { return Ok(()) };
-        self.check_note(id, nth).await?;
-        if is_decided {
-            self.place.mark_given_up(id).await?;
-        }
-        for nth in [nth.saturating_sub(1), nth] {
-            self.place.store().delete(&BackupNames::unfinished(id, nth)).await?;
+        for (id, nth, is_decided) in std::mem::take(&mut self.before) {
+            if nth > 0 {
+                self.check_note(id, nth).await?;
+            }
+            if is_decided {
+                self.place.mark_given_up(id).await?;
+            }
+            // The one after the last may be there, though nobody said so.
+            for nth in nth.saturating_sub(1).max(1)..=nth.saturating_add(1) {
+                self.place.store().delete(&BackupNames::unfinished(id, nth)).await?;
+            }
         }
         Ok(())
     }

@@ -171,6 +171,8 @@ impl AtVault {
         let database = database.map_err(|error| Violation::new("I20", error.to_string()))?;
         let looked = process.run(async {
             let names = invariants::names(&database).await?;
+            // The try that ended well has deleted it, and leaves nothing to the next writer.
+            invariants::no_leftovers(&*env.store, &names).await?;
             for name in names.keys() {
                 database.collection(name).await?.close().await?;
             }
