@@ -125,8 +125,9 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
         if entry.file_type().unwrap().is_dir() {
             found.extend(files(&entry.path()));
         } else {
-            let written = entry.metadata().unwrap().modified().unwrap();
-            found.insert(entry.path(), written);
+            // A writer may delete what it has replaced while it is looked at.
+            let Ok(about) = entry.metadata() else { continue };
+            found.insert(entry.path(), about.modified().unwrap());
         }
     }
     found
@@ -193,7 +194,10 @@ fn only_what_is_new_is_copied() {
     let again = database.snapshot(place.at("backups")).wait().unwrap();
     assert_eq!((again.id, again.copied_bytes), (first.id, 0));
     assert_eq!(files(&place.at("backups")), before);
-    assert_eq!(files(&place.at("data")), source);
+    // Of the database too, which tidies up after itself meanwhile.
+    for (path, written) in files(&place.at("data")) {
+        assert_eq!(source.get(&path), Some(&written), "{}", path.display());
+    }
 
     // One in a hundred: the log since then.
     docs.upsert((0..50).map(|id| place.record(id)).collect::<Vec<_>>()).wait().unwrap();
