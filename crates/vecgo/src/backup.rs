@@ -36,6 +36,25 @@ macro_rules! with_copying {
     };
 }
 
+/// Which versions are copied: the newest of all collections if nothing is said.
+macro_rules! with_which {
+    ($builder:ident) => {
+        impl $builder {
+            /// Only this collection.
+            pub fn collection(mut self, name: impl Into<String>) -> Self {
+                self.which = WhichCollections::One(name.into());
+                self
+            }
+
+            /// Only this collection, at a version that is kept.
+            pub fn version(mut self, collection: impl Into<String>, version: u64) -> Self {
+                self.which = WhichCollections::At(collection.into(), version);
+                self
+            }
+        }
+    };
+}
+
 /// A place that backups are in: a directory of their own, or a part of a bucket.
 ///
 /// ```
@@ -81,11 +100,12 @@ impl Backups {
         let open = self.place.clone();
         Call::here(async move {
             // A wrong path must not make a directory.
-            let (mut place, threads) = open.clone().place(Access::Read)?;
+            let mut env = open.clone().place(Access::Read)?;
             if access == Access::Write {
-                (place, _) = open.place(access)?;
+                env = open.place(access)?;
             }
-            let done = threads.start(work(place)).await;
+            let place = BackupPlace::new(Arc::clone(&env.store), &env);
+            let done = env.spawn.start(work(place)).await;
             done.unwrap_or_else(|| Err(Error::panicked()))
         })
     }
@@ -158,11 +178,6 @@ impl Database {
         let (which, name) = (WhichCollections::One(from.into()), Some(name.into()));
         CloneTo { database: self.clone(), to: None, which, name, copying: Copying::default() }
     }
-
-    /// How much a restored database keeps of what it should: every checksum, the counts, and searches.
-    async fn prove(&self, copied: &Copied) -> Result<Proof> {
-        self.inner.prove(&copied.collections).await
-    }
 }
 
 /// A backup about to be made. See [`Database::snapshot`].
@@ -176,27 +191,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Only this collection.
-    pub fn collection(mut self, name: impl Into<String>) -> Self {
-        self.which = WhichCollections::One(name.into());
-        self
-    }
-
-    /// Only this collection, at a version that is kept.
-    pub fn version(mut self, collection: impl Into<String>, version: u64) -> Self {
-        self.which = WhichCollections::At(collection.into(), version);
-        self
-    }
-
     fn call(self) -> Call<Snapshotted> {
         let Self { database, to, which, copying } = self;
         Call::on(database.threads(), async move {
-            let place = database.inner.backup_place(to.store(Access::Write)?);
+            let place = database.inner.backup_place(to.place(Access::Write)?.store);
             database.inner.snapshot(&place, &which, copying).await
         })
     }
 }
 
+with_which!(Snapshot);
 with_copying!(Snapshot);
 awaitable!(Snapshot => Snapshotted);
 
@@ -213,18 +217,6 @@ pub struct CloneTo {
 }
 
 impl CloneTo {
-    /// Only this collection.
-    pub fn collection(mut self, name: impl Into<String>) -> Self {
-        self.which = WhichCollections::One(name.into());
-        self
-    }
-
-    /// Only this collection, at a version that is kept.
-    pub fn version(mut self, collection: impl Into<String>, version: u64) -> Self {
-        self.which = WhichCollections::At(collection.into(), version);
-        self
-    }
-
     /// The name that the one collection gets.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -248,6 +240,7 @@ impl CloneTo {
     }
 }
 
+with_which!(CloneTo);
 with_copying!(CloneTo);
 awaitable!(CloneTo => Copied);
 
@@ -331,9 +324,10 @@ impl Restore {
     fn call(self) -> Call<Restored> {
         let Self { from, to, mut request, copying, verify } = self;
         Call::here(async move {
-            let (place, threads) = from.place(Access::Read)?;
+            let env = from.place(Access::Read)?;
+            let place = BackupPlace::new(Arc::clone(&env.store), &env);
             request.copying = copying;
-            let restored = threads.start(async move {
+            let restored = env.spawn.start(async move {
                 // Before anything is made in the other place.
                 place.find(request.which, request.collection.as_deref()).await?;
                 let fresh = fresh_directories(&to);
@@ -344,7 +338,7 @@ impl Restore {
                 };
                 let (database, copied) = done.await.inspect_err(|_: &Error| remove(&fresh))?;
                 let proof = match verify {
-                    true => Some(database.prove(&copied).await?),
+                    true => Some(database.inner.prove(&copied.collections).await?),
                     false => None,
                 };
                 Ok(Restored { copied, proof })

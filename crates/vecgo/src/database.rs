@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vecgo_engine::{BackupPlace, Keep, Options, Schedule};
-use vecgo_io::{Access, Env, Limits, Spawn, Store};
+use vecgo_engine::{Keep, Options, Schedule};
+use vecgo_io::{Access, Env, Limits, Spawn};
 
 use crate::call::awaitable;
 use crate::{
@@ -53,32 +53,8 @@ struct BackupOptions {
 /// How often, if nothing is said.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(3600);
 
-impl From<&Path> for Open {
-    fn from(uri: &Path) -> Self {
-        open(uri)
-    }
-}
-
-impl From<PathBuf> for Open {
-    fn from(uri: PathBuf) -> Self {
-        open(uri)
-    }
-}
-
-impl From<&PathBuf> for Open {
-    fn from(uri: &PathBuf) -> Self {
-        open(uri)
-    }
-}
-
-impl From<&str> for Open {
-    fn from(uri: &str) -> Self {
-        open(uri)
-    }
-}
-
-impl From<String> for Open {
-    fn from(uri: String) -> Self {
+impl<P: AsRef<Path>> From<P> for Open {
+    fn from(uri: P) -> Self {
         open(uri)
     }
 }
@@ -257,18 +233,11 @@ impl Open {
         self
     }
 
-    /// The objects there, for backups.
-    pub(crate) fn store(mut self, access: Access) -> Result<Arc<dyn Store>> {
+    /// What is there, for backups.
+    pub(crate) fn place(mut self, access: Access) -> Result<Env> {
         self.access = access;
         self.check_is_place()?;
-        Ok(self.env()?.store)
-    }
-
-    pub(crate) fn place(mut self, access: Access) -> Result<(BackupPlace, Arc<dyn Spawn>)> {
-        self.access = access;
-        self.check_is_place()?;
-        let env = self.env()?;
-        Ok((BackupPlace::new(Arc::clone(&env.store), &env), env.spawn))
+        self.env()
     }
 
     fn check_is_place(&self) -> Result<()> {
@@ -301,7 +270,7 @@ impl Open {
         let inner = vecgo_engine::Database::new(env, self.access, self.options)?;
         if let Some(backup) = self.backup {
             let BackupOptions { to, schedule } = *backup;
-            inner.back_up(inner.backup_place(to.store(Access::Write)?), schedule)?;
+            inner.back_up(inner.backup_place(to.place(Access::Write)?.store), schedule)?;
         }
         Ok(Database { inner })
     }

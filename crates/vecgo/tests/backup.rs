@@ -9,6 +9,7 @@
 )]
 
 mod oracle;
+mod random;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use oracle::Model;
+use random::Rng;
 use tempfile::TempDir;
 use vecgo::{
     Collection, Config, Database, ErrorKind, Id, Index, Keep, Metric, Record, Retention,
@@ -25,18 +27,6 @@ use vecgo::{
 };
 
 const DIM: usize = 4;
-
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) % n
-    }
-}
 
 fn config() -> Config {
     Config::new(DIM, Metric::L2)

@@ -13,6 +13,7 @@
 )]
 
 mod oracle;
+mod random;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -20,28 +21,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use oracle::{Model, check_all};
+use random::Rng;
 use vecgo::{Collection, Config, ErrorKind, Id, Metric, Record, WalSync, json};
 
 const DIM: usize = 8;
 const IDS: u64 = 300;
 const KILLS_A_DIRECTORY: u64 = 12;
-
-/// SplitMix64: parent and child draw the same steps from the same seed.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 enum Step {
     Upsert(Vec<Record>),

@@ -13,6 +13,7 @@ use vecgo::{
     WhichBackup,
 };
 
+use super::inspect::{damage_json, show_damage};
 use super::reading;
 use super::versions::time;
 use crate::Answer;
@@ -321,22 +322,14 @@ fn verify(place: PathBuf, args: &Which, out: &Output) -> Result<Answer, Failure>
     }
     let which = (meant != WhichBackup::Newest).then_some(meant);
     let checked = vecgo::backups(place).verify(which).wait()?;
-    let damage: Vec<Value> = checked
-        .damage
-        .iter()
-        .map(|damage| json!({"object": damage.key, "message": damage.message}))
-        .collect();
     out.object(&json!({
-        "ok": damage.is_empty(),
+        "ok": checked.damage.is_empty(),
         "backups": checked.backups,
         "objects": checked.objects,
         "bytes": checked.bytes,
-        "damage": damage,
+        "damage": damage_json(&checked.damage),
     }));
     let (count, objects, size) = (checked.backups, checked.objects, bytes(checked.bytes));
     out.line(format!("{count} backups, {objects} objects, {size} read"));
-    for damage in &checked.damage {
-        out.line(format!("DAMAGED {}", damage.message));
-    }
-    Ok(if checked.damage.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(show_damage(&checked.damage, out))
 }

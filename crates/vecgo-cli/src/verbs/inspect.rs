@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use vecgo::{Index, RequestCounts};
+use vecgo::{Damage, Index, RequestCounts};
 
 use super::collections::described;
 use super::{reader, reading};
@@ -92,24 +92,30 @@ pub(super) fn requests_line(requests: RequestCounts) -> String {
 
 pub(crate) fn verify(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let report = reading(target)?.verify().wait()?;
-    let damage: Vec<_> = report
-        .damage
-        .iter()
-        .map(|damage| json!({"object": damage.key, "message": damage.message}))
-        .collect();
     out.object(&json!({
-        "ok": damage.is_empty(),
+        "ok": report.damage.is_empty(),
         "objects": report.objects,
         "bytes": report.bytes,
-        "damage": damage,
+        "damage": damage_json(&report.damage),
     }));
     out.line(format!("{} objects, {} read", report.objects, bytes(report.bytes)));
-    for damage in &report.damage {
+    Ok(show_damage(&report.damage, out))
+}
+
+pub(super) fn damage_json(damage: &[Damage]) -> Value {
+    damage.iter().map(|one| json!({"object": one.key, "message": one.message})).collect()
+}
+
+/// The last lines of a check.
+pub(super) fn show_damage(damage: &[Damage], out: &Output) -> Answer {
+    for damage in damage {
         out.line(format!("DAMAGED {}", damage.message));
     }
-    if report.damage.is_empty() {
-        out.line("every checksum is right");
-        return Ok(Answer::Yes);
+    match damage.is_empty() {
+        true => {
+            out.line("every checksum is right");
+            Answer::Yes
+        }
+        false => Answer::No,
     }
-    Ok(Answer::No)
 }

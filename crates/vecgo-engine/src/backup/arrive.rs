@@ -13,10 +13,10 @@ use vecgo_format::{
 use vecgo_io::{Env, StoreErrorKind, StoreLock};
 
 use super::copy::Work;
-use crate::catalogue::{self, change, check_name};
+use crate::catalogue::{self, change, check_name, delete_objects};
 use crate::collection::lock;
 use crate::manifest::{Committed, Decided, decide};
-use crate::vacuum::{Named, delete_all, objects};
+use crate::vacuum::objects;
 use crate::{Collection, Database, Error, ErrorKind, Result};
 
 /// How long a copy may take where nothing tells whether somebody is still at it.
@@ -126,10 +126,7 @@ impl Database {
         let (catalogue, _) = self.inner.chain.newest().await?;
         let env = self.env();
         for identity in catalogue.dropped.iter().filter(|identity| is_ours(identity)) {
-            let prefix = CollectionNames(*identity).prefix();
-            let keys = env.store.list(&prefix).await?.into_iter().map(|listed| listed.key);
-            delete_all(env, keys.collect(), || Ok(())).await?;
-            env.store.clear_prefix(&prefix).await?;
+            delete_objects(env, *identity, false).await?;
         }
         change(&self.inner.chain, |catalogue| {
             catalogue.dropped.retain(|identity| !is_ours(identity));
@@ -259,10 +256,7 @@ async fn check_lengths(env: &Env, names: CollectionNames, manifest: &Manifest) -
     listed.extend(env.store.list(&names.all_deletes()).await?);
     let there: BTreeMap<String, u64> = listed.into_iter().map(|l| (l.key, l.length)).collect();
     for (kind, object) in objects(manifest) {
-        let key = match kind {
-            Named::Segment => names.segment(object.name),
-            Named::Deletes => names.deletes(object.name),
-        };
+        let key = kind.key(names, object.name);
         let found = there.get(&key).copied();
         if found != Some(object.length) {
             let found = found.map_or("nothing".to_owned(), |found| format!("{found} bytes"));

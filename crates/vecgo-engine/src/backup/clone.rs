@@ -1,6 +1,6 @@
 //! Copying collections within a store, where it can without a byte of them passing through here.
 
-use vecgo_format::{CollectionNames, Entry, Original};
+use vecgo_format::{CollectionNames, Entry};
 use vecgo_io::BoxFuture;
 
 use super::Copied;
@@ -71,7 +71,8 @@ impl Database {
             let entry = Entry { identity: *identity, ..one.entry.clone() };
             let here = Arrived { name: name.clone(), entry };
             for part in one.objects() {
-                self.copy_part(to, work, CollectionNames(*identity), &part).await?;
+                let names = (one.names(), CollectionNames(*identity));
+                self.copy_part(to, work, names, &part).await?;
                 copied.objects += 1;
                 copied.bytes = copied.bytes.saturating_add(part.object.length);
             }
@@ -104,20 +105,16 @@ impl Database {
         &self,
         to: &Database,
         work: &mut Work<'_>,
-        names: CollectionNames,
+        (of, names): (CollectionNames, CollectionNames),
         part: &Part<'_>,
     ) -> Result<()> {
-        let key = match part.original {
-            Original::Segment(name) => names.segment(name),
-            Original::Deletes(name) => names.deletes(name),
-            Original::Log { .. } => return Err(Error::internal("a log among objects")),
-        };
+        let (source, key) = (part.key(of), part.key(names));
         let (here, there) = (&*self.env().store, &*to.env().store);
         let length = part.object.length;
-        if there.copy_from(here, &part.key, length, &key).await? {
+        if there.copy_from(here, &source, length, &key).await? {
             return work.skip(length).await;
         }
-        let source = Source { store: here, key: &part.key, length, checksum: None };
+        let source = Source { store: here, key: &source, length, checksum: None };
         work.pass(source, Some((there, &key)), &mut *part.check()).await.map(drop)
     }
 }

@@ -118,7 +118,7 @@ pub(super) struct Work<'a> {
     env: &'a Env,
     copying: Copying,
     began: Duration,
-    pub(super) progress: CopyProgress,
+    progress: CopyProgress,
     /// Bytes that passed through this process.
     pub(super) moved: u64,
     /// What must not run out meanwhile.
@@ -185,7 +185,9 @@ impl<'a> Work<'a> {
             writer.write(piece).await?;
             self.moved(piece.len() as u64).await?;
         }
-        Ok(writer.finish().await?)
+        writer.finish().await?;
+        self.progress.objects += 1;
+        Ok(())
     }
 
     /// Says that there is more to do than was known.

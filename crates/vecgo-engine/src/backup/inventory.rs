@@ -1,11 +1,11 @@
 //! Finding a backup, and what it says of a collection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use vecgo_format::{BackedUp, Identity, Inventory, LogPosition, Manifest, Original, StoredCopy};
 
 use super::place::{BackupPlace, Name};
-use crate::vacuum::{Named, objects};
+use super::taken::parts_of;
 use crate::{Error, ErrorKind, Result};
 
 /// A whole backup, as it is listed.
@@ -62,7 +62,7 @@ pub(super) fn describe(backed_up: &BackedUp) -> Result<CollectionBackup> {
     Ok(CollectionBackup { name, version, created_ms, records })
 }
 
-fn describe_all(inventory: &Inventory) -> Result<Vec<CollectionBackup>> {
+pub(super) fn describe_all(inventory: &Inventory) -> Result<Vec<CollectionBackup>> {
     inventory.collections.iter().map(describe).collect()
 }
 
@@ -144,7 +144,7 @@ fn no_collection(name: &str, there: &[CollectionBackup]) -> Error {
 
 /// Where the copies are of what a version consists of.
 pub(super) struct Parts<'a> {
-    /// Segments and delete objects.
+    /// Segments and delete objects, in the order of [`parts_of`].
     pub(super) objects: Vec<&'a StoredCopy>,
     /// The logs in their order, each of one copy or of several one after the other.
     pub(super) logs: Vec<Vec<&'a StoredCopy>>,
@@ -177,11 +177,9 @@ pub(super) fn parts<'a>(
     let own = inventory.copies.iter().filter(|copy| copy.collection == collection);
     let by_original: BTreeMap<Original, &StoredCopy> =
         own.map(|copy| (copy.original, copy)).collect();
-    let wanted: BTreeSet<(Original, u64)> = objects(manifest)
-        .map(|(kind, object)| (original(kind, object.name), object.length))
-        .collect();
     let mut found = Vec::new();
-    for (original, length) in wanted {
+    for part in parts_of(manifest) {
+        let (original, length) = (part.original(), part.object.length);
         let copy = by_original.get(&original).filter(|copy| copy.length == length);
         found.push(*copy.ok_or_else(|| lacks(format!("{original:?}")))?);
     }
@@ -214,12 +212,4 @@ pub(super) fn parts<'a>(
         in_order.push(pieces.into_iter().map(|(_, _, copy)| copy).collect());
     }
     Ok(Parts { objects: found, logs: in_order })
-}
-
-/// An object as a backup knows it.
-pub(super) fn original(kind: Named, name: vecgo_format::ObjectName) -> Original {
-    match kind {
-        Named::Segment => Original::Segment(name),
-        Named::Deletes => Original::Deletes(name),
-    }
 }

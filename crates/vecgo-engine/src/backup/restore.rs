@@ -1,6 +1,6 @@
 //! Bringing a backup back, as collections of their own.
 
-use vecgo_format::{BackupNames, CollectionNames, Entry, FormatError, Inventory, Original};
+use vecgo_format::{BackupNames, CollectionNames, Entry, FormatError, Inventory};
 use vecgo_io::{BoxFuture, read_range};
 
 use super::Copied;
@@ -86,15 +86,9 @@ impl Database {
             let entry = Entry { identity: *identity, ..one.entry };
             let here = Arrived { name: name.clone(), entry };
             if let Some(committed) = one.taken.committed.as_ref() {
-                let (names, parts) = (CollectionNames(*identity), one.taken.objects());
-                for copy in &one.parts.objects {
-                    let to = match copy.original {
-                        Original::Segment(name) => names.segment(name),
-                        Original::Deletes(name) => names.deletes(name),
-                        Original::Log { .. } => continue,
-                    };
-                    let part = parts.iter().find(|part| part.original == copy.original);
-                    let part = part.ok_or_else(|| Error::internal("a copy of nothing"))?;
+                let names = CollectionNames(*identity);
+                for (part, copy) in one.taken.objects().iter().zip(&one.parts.objects) {
+                    let to = part.key(names);
                     let key = BackupNames::data(copy.data);
                     let (length, checksum) = (copy.length, Some(copy.checksum));
                     let source = Source { store: place.store(), key: &key, length, checksum };

@@ -145,8 +145,8 @@ impl Job {
         let copying = Copying { bytes_per_second, watch: Some(Arc::new(watch)) };
         // What is committed from here on may not be in it.
         let now_ms = self.place.env.clock.wall_ms();
-        let made = match database.collections().await {
-            Ok(collections) if collections.is_empty() => return Ok(()),
+        let made = match database.inner.chain.newest().await {
+            Ok((catalogue, _)) if catalogue.collections.is_empty() => return Ok(()),
             Ok(_) => database.snapshot(&self.place, &WhichCollections::All, copying).await,
             Err(error) => Err(error),
         };

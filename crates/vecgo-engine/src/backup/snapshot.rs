@@ -8,9 +8,9 @@ use vecgo_format::{
 use vecgo_io::BoxFuture;
 
 use super::copy::{Copying, Source, Work};
-use super::inventory::{CollectionBackup, bytes_of, describe};
+use super::inventory::{CollectionBackup, bytes_of, describe_all};
 use super::leases::{Leases, Note};
-use super::place::BackupPlace;
+use super::place::{BackupPlace, Name};
 use super::taken::{Taken, WhichCollections, release};
 use crate::recover::LogBytes;
 use crate::{Collection, Database, Error, ErrorKind, Result};
@@ -83,7 +83,8 @@ impl Database {
             let message = "the database has no collection to be backed up";
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        if let Some(made) = self.held(place, which, &taken).await? {
+        let mut read = BTreeMap::new();
+        if let Some(made) = self.held(place, which, &taken, &mut read).await? {
             return Ok(made);
         }
         let (env, id) = (self.env(), self.env().rand.next_u64());
@@ -102,7 +103,7 @@ impl Database {
         let leases = Leases::new(&env.clock, pins, Some(note));
         let mut making =
             Making { database: self, place, work: Work::new(env, copying, Some(leases)) };
-        let made = making.run(taken).await;
+        let made = making.run(taken, read).await;
         let Some(Leases { pins, note: Some(mut note), .. }) = making.work.leases.take() else {
             return Err(Error::internal("a backup without its leases"));
         };
@@ -114,17 +115,19 @@ impl Database {
         made
     }
 
-    /// A backup that holds all of these versions, if one of the newest does.
+    /// A backup that holds all of these versions, if one of the newest does. Those that do not are in `read`.
     async fn held(
         &self,
         place: &BackupPlace,
         which: &WhichCollections,
         taken: &[Taken],
+        read: &mut BTreeMap<Name, Inventory>,
     ) -> Result<Option<Snapshotted>> {
         let mut lengths = None;
         for name in place.whole().await?.into_iter().take(MOST_LOOKED_AT) {
             let Ok(Some(inventory)) = place.inventory(name).await else { continue };
             if !holds(&inventory, taken, which) {
+                read.insert(name, inventory);
                 continue;
             }
             let lengths = match &lengths {
@@ -176,7 +179,7 @@ fn holds(inventory: &Inventory, taken: &[Taken], which: &WhichCollections) -> bo
 }
 
 fn snapshotted(inventory: &Inventory, copied_bytes: u64) -> Result<Snapshotted> {
-    let collections = inventory.collections.iter().map(describe).collect::<Result<_>>()?;
+    let collections = describe_all(inventory)?;
     let bytes = bytes_of(&inventory.copies);
     let (id, objects) = (inventory.id, inventory.copies.len() as u64);
     Ok(Snapshotted { id, collections, objects, bytes, copied_bytes })
@@ -215,8 +218,13 @@ impl Known {
 }
 
 impl Making<'_> {
-    async fn run(&mut self, taken: Vec<Taken>) -> Result<Snapshotted> {
-        let known = self.known().await?;
+    /// `read`: inventories that were read before, which never change.
+    async fn run(
+        &mut self,
+        taken: Vec<Taken>,
+        read: BTreeMap<Name, Inventory>,
+    ) -> Result<Snapshotted> {
+        let known = self.known(read).await?;
         self.work.expect(taken.iter().flat_map(Taken::objects).map(|part| part.object.length));
         let mut collections = Vec::new();
         let mut used: Vec<StoredCopy> = Vec::new();
@@ -229,20 +237,21 @@ impl Making<'_> {
             drop(collection);
             self.work.expect(logs.iter().map(|log| log.bytes.len() as u64));
             for part in one.objects() {
-                let known = known.objects.get(&(one.entry.identity, part.original));
+                let known = known.objects.get(&(one.entry.identity, part.original()));
                 let length = part.object.length;
                 if let Some(known) = known.filter(|known| known.length == length) {
                     used.push(*known);
                     self.work.skip(length).await?;
                     continue;
                 }
-                let data = self.work_number();
+                let data = self.database.env().rand.next_u128();
                 let key = BackupNames::data(data);
                 let store = &*self.database.env().store;
-                let source = Source { store, key: &part.key, length, checksum: None };
+                let from = part.key(one.names());
+                let source = Source { store, key: &from, length, checksum: None };
                 let to = Some((self.place.store(), key.as_str()));
                 let checksum = self.work.pass(source, to, &mut *part.check()).await?;
-                let (collection, original) = (one.entry.identity, part.original);
+                let (collection, original) = (one.entry.identity, part.original());
                 let copy = StoredCopy { collection, original, data, length, checksum };
                 used.push(copy);
                 self.copied(copy);
@@ -257,10 +266,6 @@ impl Making<'_> {
         self.finish(collections, used).await
     }
 
-    fn work_number(&self) -> u128 {
-        self.database.env().rand.next_u128()
-    }
-
     fn note(&mut self) -> Option<&mut Note> {
         self.work.leases.as_mut().and_then(|leases| leases.note.as_mut())
     }
@@ -273,7 +278,7 @@ impl Making<'_> {
 
     /// What is there that nobody is about to delete. The note was written before this looks: whoever
     /// plans to delete something either sees that, or is seen here.
-    async fn known(&self) -> Result<Known> {
+    async fn known(&self, mut read: BTreeMap<Name, Inventory>) -> Result<Known> {
         let (place, mut known) = (self.place, Known::default());
         let (doomed, _) = place.plans().await?;
         let lengths = data_lengths(place).await?;
@@ -290,9 +295,14 @@ impl Making<'_> {
         }
         // Those that are whole come last, and count more; of them the newest.
         for name in place.whole().await?.into_iter().take(MOST_LOOKED_AT).rev() {
-            if !doomed.backups.contains(&(name.created_ms, name.id))
-                && let Ok(Some(inventory)) = place.inventory(name).await
-            {
+            if doomed.backups.contains(&(name.created_ms, name.id)) {
+                continue;
+            }
+            let inventory = match read.remove(&name) {
+                None => place.inventory(name).await,
+                read => Ok(read),
+            };
+            if let Ok(Some(inventory)) = inventory {
                 known.add(&inventory.copies, &lengths);
             }
         }
@@ -324,9 +334,8 @@ impl Making<'_> {
         let length = bytes.len() as u64;
         let Some(checksum) = places.get(&length).filter(|_| at < length) else { return Ok(()) };
         let rest = bytes.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default();
-        let data = self.work_number();
+        let data = self.database.env().rand.next_u128();
         self.work.write(self.place.store(), &BackupNames::data(data), rest).await?;
-        self.work.progress.objects += 1;
         let end = LogPosition { length, checksum: *checksum };
         let original = Original::Log { number, from: at, end };
         let (length, checksum) = (rest.len() as u64, vecgo_format::checksum(rest));

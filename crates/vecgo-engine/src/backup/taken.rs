@@ -1,10 +1,9 @@
 //! The versions that are copied, each kept by a pin for as long as that takes.
 
-use vecgo_format::{CollectionNames, Entry, Identity, ObjectRef, Original, SegmentRef};
+use vecgo_format::{CollectionNames, Entry, Identity, Manifest, ObjectRef, Original, SegmentRef};
 use vecgo_io::Access;
 
 use super::copy::{Check, DeletesCheck};
-use super::inventory::original;
 use super::leases::LEASE;
 use crate::catalogue::find;
 use crate::manifest::{self, Committed};
@@ -57,34 +56,45 @@ impl Taken {
 
     /// The objects that it names, each once.
     pub(super) fn objects(&self) -> Vec<Part<'_>> {
-        let Some(committed) = &self.committed else { return Vec::new() };
-        let manifest = &committed.manifest;
-        let mut parts: Vec<Part<'_>> = Vec::new();
-        for (kind, object) in objects(manifest) {
-            let original = original(kind, object.name);
-            if parts.iter().any(|part| part.original == original) {
-                continue;
-            }
-            let key = match kind {
-                Named::Segment => self.names().segment(object.name),
-                Named::Deletes => self.names().deletes(object.name),
-            };
-            let segment = manifest.segments.iter().find(|named| named.object.name == object.name);
-            parts.push(Part { original, key, object, segment });
-        }
-        parts
+        self.committed.as_ref().map(|committed| parts_of(&committed.manifest)).unwrap_or_default()
     }
+}
+
+/// The objects that a version names, each once.
+pub(super) fn parts_of(manifest: &Manifest) -> Vec<Part<'_>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for (kind, object) in objects(manifest) {
+        // One delete object may serve many segments.
+        if parts.iter().any(|part| (part.kind, part.object.name) == (kind, object.name)) {
+            continue;
+        }
+        let segment = manifest.segments.iter().find(|named| named.object.name == object.name);
+        parts.push(Part { kind, object, segment });
+    }
+    parts
 }
 
 /// An object that a version names.
 pub(super) struct Part<'a> {
-    pub(super) original: Original,
-    pub(super) key: String,
+    kind: Named,
     pub(super) object: ObjectRef,
-    pub(super) segment: Option<&'a SegmentRef>,
+    segment: Option<&'a SegmentRef>,
 }
 
 impl Part<'_> {
+    /// As a backup knows it.
+    pub(super) fn original(&self) -> Original {
+        match self.kind {
+            Named::Segment => Original::Segment(self.object.name),
+            Named::Deletes => Original::Deletes(self.object.name),
+        }
+    }
+
+    /// Its key in a collection that has it.
+    pub(super) fn key(&self, of: CollectionNames) -> String {
+        self.kind.key(of, self.object.name)
+    }
+
     /// What its bytes have to be.
     pub(super) fn check(&self) -> Box<dyn Check> {
         match self.segment {

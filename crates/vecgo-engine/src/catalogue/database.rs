@@ -9,6 +9,7 @@ use vecgo_kernels::{Kernels, Level};
 use super::probe::probe;
 use super::{Chain, CollectionInfo, change};
 use crate::collection::{Collection, Runtime, WeakCollection, lock};
+use crate::vacuum::delete_all;
 use crate::verify::{VerifyReport, verify};
 use crate::{BackupPlace, Error, ErrorKind, Options, Result};
 
@@ -235,13 +236,7 @@ impl Database {
         let (catalogue, _) = self.inner.chain.newest().await?;
         let gone = &catalogue.dropped;
         for identity in gone {
-            let names = CollectionNames(*identity);
-            let listed = env.store.list(&names.prefix()).await?;
-            let kept = if env.store.has_locks() { [None; 2] } else { last_names(&names, &listed) };
-            for Listed { key, .. } in listed.iter().filter(|listed| !kept.contains(&Some(listed))) {
-                env.store.delete(key).await?;
-            }
-            env.store.clear_prefix(&names.prefix()).await?;
+            delete_objects(env, *identity, !env.store.has_locks()).await?;
         }
         if gone.is_empty() {
             return Ok(());
@@ -284,8 +279,18 @@ impl Database {
     }
 }
 
-/// The newest manifest and the last log: where there are no locks they are the names that a writer
-/// tries next who does not know that its collection was dropped, so they stay.
+/// Deletes what there is of a collection that no catalogue has any more; but for the newest manifest and the
+/// last log if a writer may be left, without a lock, that does not know: it tries the names after these next.
+pub(crate) async fn delete_objects(env: &Env, of: Identity, has_writer: bool) -> Result<()> {
+    let names = CollectionNames(of);
+    let listed = env.store.list(&names.prefix()).await?;
+    let kept = if has_writer { last_names(&names, &listed) } else { [None; 2] };
+    let gone = listed.iter().filter(|listed| !kept.contains(&Some(listed)));
+    delete_all(env, gone.map(|listed| listed.key.clone()).collect(), || Ok(())).await?;
+    Ok(env.store.clear_prefix(&names.prefix()).await?)
+}
+
+/// The newest manifest and the last log.
 fn last_names<'a>(names: &CollectionNames, listed: &'a [Listed]) -> [Option<&'a Listed>; 2] {
     let mut manifests = listed.iter().filter(|l| l.key.starts_with(&names.manifests()));
     let mut logs = listed.iter().filter(|l| l.key.starts_with(&names.logs()));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vecgo_format::{Manifest, ObjectName, ObjectRef};
+use vecgo_format::{CollectionNames, Manifest, ObjectName, ObjectRef};
 
 /// Which versions are kept. The newest always is, and so are those with a tag or a pin; of the
 /// others the newest ones, without a gap.
@@ -85,6 +85,16 @@ pub(crate) fn objects(manifest: &Manifest) -> impl Iterator<Item = (Named, Objec
 pub(crate) enum Named {
     Segment,
     Deletes,
+}
+
+impl Named {
+    /// The key of one of a collection.
+    pub(crate) fn key(self, names: CollectionNames, name: ObjectName) -> String {
+        match self {
+            Self::Segment => names.segment(name),
+            Self::Deletes => names.deletes(name),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName};
 use vecgo_io::{Env, Listed, SpawnExt};
 
 use super::pins::{PinStats, pinned};
-use super::retention::{Named, Past, freed, objects};
+use super::retention::{Past, freed, objects};
 use crate::collection::Shared;
 use crate::manifest::{self, Kept};
 use crate::segment::Stop;
@@ -122,14 +122,9 @@ impl Sweep {
         let named = read.iter().filter(|(number, _)| is_gone(number));
         let named = named.flat_map(|(_, manifest)| objects(manifest));
         let named = named.filter(|(_, object)| !kept.contains(&object.name));
-        named.map(|(kind, object)| (self.key(kind, object.name), object.length)).collect()
-    }
-
-    fn key(&self, kind: Named, name: ObjectName) -> String {
-        match kind {
-            Named::Segment => self.shared.names.segment(name),
-            Named::Deletes => self.shared.names.deletes(name),
-        }
+        named
+            .map(|(kind, object)| (kind.key(self.shared.names, object.name), object.length))
+            .collect()
     }
 
     /// Logs that no version needs which is kept: those of versions that are gone, and those that were
@@ -174,7 +169,7 @@ impl Sweep {
         let named: BTreeSet<String> = read
             .values()
             .flat_map(|manifest| {
-                objects(manifest).map(|(kind, object)| self.key(kind, object.name))
+                objects(manifest).map(|(kind, object)| kind.key(self.shared.names, object.name))
             })
             .collect();
         let store = &self.shared.env.store;
