@@ -7,7 +7,6 @@ mod failure;
 mod output;
 mod parquet_file;
 mod progress;
-mod record_json;
 mod vector_file;
 mod verbs;
 

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
 
@@ -28,9 +29,10 @@ impl Output {
     }
 
     /// The answer for a script; nothing without `--json`.
-    pub(crate) fn object(&self, object: &Value) {
+    pub(crate) fn object(&self, object: &impl Serialize) {
         if self.json {
-            self.always(object.to_string());
+            // What is printed has texts as keys, and so can be.
+            self.always(serde_json::to_string(object).unwrap_or_default());
         }
     }
 
@@ -75,11 +77,6 @@ impl Output {
 pub(crate) fn note(line: impl AsRef<str>) {
     // Nobody is there to read it: the answer goes on.
     let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
-}
-
-/// A float as short as it can be while naming the same f32.
-pub(crate) fn short(value: f32) -> Value {
-    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// A number of bytes for a person.

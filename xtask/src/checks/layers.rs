@@ -11,7 +11,7 @@ const TIERS: [&[&str]; 5] = [
     &["vecgo-format", "vecgo-io"],
     &["vecgo-engine"],
     &["vecgo"],
-    &["vecgo-server", "vecgo-cli"],
+    &["vecgo-json", "vecgo-server", "vecgo-cli"],
 ];
 
 /// May depend on everything; only tests may depend on them.

@@ -284,7 +284,7 @@ fn cells(kind: &Kind, column: &mut ColumnReader, dim: usize) -> Result<Vec<Cell>
             true => value.cast_unsigned().into(),
             false => value.into(),
         }),
-        ColumnReader::FloatColumnReader(column) => plain(column, most, crate::output::short),
+        ColumnReader::FloatColumnReader(column) => plain(column, most, short),
         ColumnReader::DoubleColumnReader(column) => plain(column, most, |value| value.into()),
         ColumnReader::ByteArrayColumnReader(column) => {
             let (values, defined, _) = batch(column)?;
@@ -398,4 +398,9 @@ fn field(record: &mut Record, name: &str, value: Value) {
 
 fn text(bytes: &ByteArray) -> Result<&str, String> {
     bytes.as_utf8().map_err(|_| "a text that is not UTF-8".to_owned())
+}
+
+/// A float as short as it can be while naming the same f32.
+fn short(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

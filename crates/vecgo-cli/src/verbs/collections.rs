@@ -1,5 +1,6 @@
-use serde_json::{Map, Value, json};
-use vecgo::{Config, ErrorKind, Index, RecallTarget, Schema};
+use serde_json::json;
+use vecgo::{Config, ErrorKind, Schema};
+use vecgo_json::CollectionJson;
 
 use super::configure::configured;
 use super::{reader, reading, schema};
@@ -41,39 +42,9 @@ fn check_there(target: &Target, config: Config, schema: Option<&Schema>) -> Resu
     Err(Failure::new(ErrorKind::Conflict, message))
 }
 
-/// What a collection is, with null for what its index has not.
-pub(super) fn described(config: &Config) -> Map<String, Value> {
-    let (m, ef_construction, n_clusters) = match config.index() {
-        Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
-            (Some(m), Some(ef_construction), None)
-        }
-        Index::Ivf { n_clusters } => (None, None, n_clusters),
-        Index::Flat => (None, None, None),
-    };
-    let described = json!({
-        "dim": config.dim(),
-        "metric": config.metric().to_string(),
-        "index": config.index().to_string(),
-        "m": m,
-        "ef_construction": ef_construction,
-        "n_clusters": n_clusters,
-        "quantization": config.quantization().to_string(),
-        "recall_target": config.recall_target().map(RecallTarget::get),
-    });
-    described.as_object().cloned().unwrap_or_default()
-}
-
 pub(crate) fn list(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let collections = reading(target)?.collections().wait()?;
-    let listed: Vec<_> = collections
-        .iter()
-        .map(|info| {
-            let mut described = described(&info.config);
-            described.insert("name".to_owned(), info.name.as_str().into());
-            described.insert("created_ms".to_owned(), info.created_ms.into());
-            Value::Object(described)
-        })
-        .collect();
+    let listed: Vec<_> = collections.iter().map(CollectionJson::from).collect();
     out.object(&json!({"collections": listed}));
     for info in &collections {
         out.line(format!("{}: {}", info.name, info.config));

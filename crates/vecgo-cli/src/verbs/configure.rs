@@ -1,9 +1,9 @@
 use std::mem::discriminant;
 
-use serde_json::Value;
+use serde::Serialize;
 use vecgo::{Config, Index, Quantization};
+use vecgo_json::ConfigJson;
 
-use super::collections::described;
 use super::writer;
 use crate::Answer;
 use crate::args::{ConfigArgs, IndexArgs, Target};
@@ -53,15 +53,21 @@ pub(super) fn indexed(config: Config, given: &IndexArgs) -> Result<Config, Failu
     })
 }
 
+/// What `configure` says.
+#[derive(Serialize)]
+struct Configured {
+    #[serde(flatten)]
+    config: ConfigJson,
+    version: u64,
+}
+
 pub(crate) fn run(target: &Target, given: &ConfigArgs, out: &Output) -> Result<Answer, Failure> {
     let collection = writer(target)?;
     let before = collection.config();
     let config = configured(before, given)?;
     let version = collection.configure(config).wait()?;
     collection.close().wait()?;
-    let mut json = described(&config);
-    json.insert("version".to_owned(), version.into());
-    out.object(&Value::Object(json));
+    out.object(&Configured { config: (&config).into(), version });
     out.line(format!("`{}` has {config}", target.collection));
     if config.of_segments() != before.of_segments() {
         out.line(

@@ -1,8 +1,8 @@
-use serde_json::{Value, json};
-use vecgo::{Explained, PartExplained};
+use vecgo::Explained;
+use vecgo_json::{ExplainJson, PartJson};
 
 use super::filter_of;
-use super::inspect::{requests_json, requests_line};
+use super::inspect::requests_line;
 use super::search::{query, search, searched};
 use crate::Answer;
 use crate::args::{Search, Target};
@@ -32,49 +32,19 @@ pub(crate) fn run(target: &Target, args: &Search, out: &Output) -> Result<Answer
     Ok(Answer::Yes)
 }
 
-fn name(part: &PartExplained) -> String {
-    part.segment.map_or("memory".to_owned(), |number| format!("segment {number}"))
-}
-
 fn print(explained: &Explained, out: &Output) {
-    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let (filter, search) = (micros(explained.filter_time), micros(explained.search_time));
-    let part = |part: &PartExplained| -> Value {
-        json!({
-            "part": name(part),
-            "rows": part.rows,
-            "dead": part.dead,
-            "matched": part.matched,
-            "kept": part.kept,
-            "plan": part.plan.name(),
-            "why": part.why,
-            "effort": part.effort,
-            "expected_recall": part.expected_recall,
-            "clusters": part.clusters,
-            "estimated": part.estimated,
-            "scored": part.scored,
-            "reads": part.reads,
-            "read_bytes": part.read_bytes,
-        })
-    };
-    let parts: Vec<Value> = explained.parts.iter().map(part).collect();
-    out.object(&json!({
-        "hits": explained.hits.len(),
-        "filter_us": filter,
-        "search_us": search,
-        "parts": parts,
-        "requests": explained.requests.map(requests_json),
-    }));
+    let json = ExplainJson::from(explained);
+    out.object(&json);
+    let (filter, search) = (json.filter_us, json.search_us);
     out.line(format!("{} hits; filter {filter} us, search {search} us", explained.hits.len()));
     out.line(format!(
         "{:<12} {:>9} {:>8} {:>9} {:>8} {:>9} {:>8} {:>6}  {:<11} why",
         "part", "rows", "dead", "matched", "effort", "estimated", "scored", "reads", "plan"
     ));
-    for part in &explained.parts {
+    for part in &json.parts {
         let matched = part.matched.map_or("-".to_owned(), |matched| matched.to_string());
-        let (name, plan) = (name(part), part.plan.name());
         let effort = part.effort.map_or("-".to_owned(), |effort| effort.to_string());
-        let PartExplained { rows, dead, estimated, scored, reads, why, .. } = part;
+        let PartJson { part: name, rows, dead, estimated, scored, reads, plan, why, .. } = part;
         out.line(format!(
             "{name:<12} {rows:>9} {dead:>8} {matched:>9} {effort:>8} {estimated:>9} {scored:>8} {reads:>6}  {plan:<11} {why}"
         ));

@@ -8,13 +8,13 @@ use serde_json::json;
 use vecgo::{Collection, Record};
 
 use super::reader;
+use super::records::line;
 use crate::Answer;
 use crate::args::{Export, Format, Target};
 use crate::failure::Failure;
 use crate::output::{Output, bytes};
 use crate::parquet_file::ParquetWriter;
 use crate::progress::Progress;
-use crate::record_json::to_json;
 
 /// Records that are read at a time.
 const PAGE: usize = 1000;
@@ -58,7 +58,7 @@ fn to_stdout(collection: &Collection, args: &Export, out: &Output) -> Result<Ans
     let mut scan = scan(collection)?;
     while let Some(page) = scan.next_page().wait()? {
         for record in page {
-            out.always(to_json(&record).to_string());
+            out.always(line(&record.into()));
             if out.is_over() {
                 return Ok(Answer::Yes);
             }
@@ -80,7 +80,7 @@ enum Sink<W: Write + Send> {
 impl<W: Write + Send> Sink<W> {
     fn write(&mut self, record: Record) -> std::io::Result<()> {
         match self {
-            Self::Lines(to) => writeln!(to, "{}", to_json(&record)),
+            Self::Lines(to) => writeln!(to, "{}", line(&record.into())),
             Self::Parquet(to) => to.write(record).map_err(std::io::Error::other),
         }
     }

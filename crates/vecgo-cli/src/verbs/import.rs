@@ -7,9 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use vecgo::{Collection, Id, Record, WalSync};
 use vecgo_io::BoxFuture;
+use vecgo_json::{IdJson, RecordJson};
 
 use crate::Answer;
 use crate::args::{Format, Import, Target};
@@ -17,7 +20,6 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::parquet_file::ParquetFile;
 use crate::progress::Progress;
-use crate::record_json::{from_json, id_from_json};
 use crate::vector_file::VectorFile;
 
 /// About the bytes of a batch, and the most rows in one.
@@ -206,11 +208,11 @@ impl Lines {
         }
     }
 
-    fn next_value(&mut self) -> Result<Option<Value>, Failure> {
+    fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
         let Some(line) = self.next_line()? else { return Ok(None) };
-        match serde_json::from_slice(line) {
+        match vecgo_json::read(line) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => Err(self.at(Failure::invalid(error.to_string()))),
+            Err(error) => Err(self.at(error.into())),
         }
     }
 
@@ -218,6 +220,15 @@ impl Lines {
     fn at(&self, failure: Failure) -> Failure {
         failure.context(format!("{} line {}", self.path.display(), self.number))
     }
+}
+
+/// A line of a side file.
+#[derive(Deserialize)]
+struct Side {
+    #[serde(default, deserialize_with = "vecgo_json::there")]
+    id: Option<IdJson>,
+    #[serde(flatten)]
+    metadata: Map<String, Value>,
 }
 
 /// Ids for rows that have none.
@@ -316,13 +327,10 @@ impl Importer {
     /// The next line of the side file: an id, if it has one, the rest of it, and its length.
     fn side(&mut self) -> Result<(Option<Id>, Value, usize), Failure> {
         let Some(lines) = &mut self.metadata else { return Ok((None, json!({}), 0)) };
-        match lines.next_value()? {
-            Some(Value::Object(mut fields)) => {
-                let id = fields.remove("id").map(|id| id_from_json(&id)).transpose();
-                let id = id.map_err(|failure| lines.at(failure))?;
-                Ok((id, Value::Object(fields), lines.line.len()))
+        match lines.next_json::<Side>()? {
+            Some(Side { id, metadata }) => {
+                Ok((id.map(|id| id.0), Value::Object(metadata), lines.line.len()))
             }
-            Some(_) => Err(lines.at(Failure::invalid("expected a JSON object"))),
             None => Err(lines.at(Failure::invalid("the file has become shorter"))),
         }
     }
@@ -330,12 +338,9 @@ impl Importer {
     fn records(&mut self, path: &Path) -> Result<(), Failure> {
         let mut lines = Lines::open(path)?;
         let name = format!("{} line", path.display());
-        while let Some(value) = lines.next_value()? {
-            let parsed = from_json(value).and_then(|(given, mut record)| {
-                record.id = self.ids.id(given)?;
-                Ok(record)
-            });
-            let record = parsed.map_err(|failure| lines.at(failure))?;
+        while let Some(record) = lines.next_json::<RecordJson>()? {
+            let (given, mut record) = record.into_record();
+            record.id = self.ids.id(given).map_err(|failure| lines.at(failure))?;
             self.add(record, lines.line.len(), lines.number);
             if self.is_due() {
                 self.write(&name)?;

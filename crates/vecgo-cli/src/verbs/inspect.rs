@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use vecgo::{Damage, Index, RequestCounts};
+use vecgo_json::StatsJson;
 
-use super::collections::described;
 use super::{reader, reading};
 use crate::Answer;
 use crate::args::Target;
@@ -10,39 +10,9 @@ use crate::output::{Output, bytes};
 
 pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
     let stats = reader(target)?.stats();
-    let segments: Vec<_> = stats
-        .segments
-        .iter()
-        .map(|segment| {
-            json!({
-                "number": segment.number,
-                "rows": segment.rows,
-                "dead_rows": segment.dead_rows,
-                "bytes": segment.bytes,
-                "index": segment.index.to_string(),
-                "quantization": segment.quantization.to_string(),
-            })
-        })
-        .collect();
-    let segment_bytes: u64 = stats.segments.iter().map(|segment| segment.bytes).sum();
-    let mut described = described(&stats.config);
-    let more = json!({
-        "collection": target.collection,
-        "records": stats.records,
-        "dead_rows": stats.dead_rows,
-        "version": stats.version,
-        "sequence": stats.sequence,
-        "memtable_rows": stats.memtable_rows,
-        "memtable_bytes": stats.memtable_bytes,
-        "memory_limit": stats.memory.limit,
-        "segment_bytes": segment_bytes,
-        "segments": segments,
-        "simd": stats.simd,
-        "requests": stats.requests.map(requests_json),
-        "disk_cache_bytes": stats.disk_cache_bytes,
-    });
-    described.extend(more.as_object().cloned().unwrap_or_default());
-    out.object(&Value::Object(described));
+    let json = StatsJson::of(&target.collection, &stats);
+    out.object(&json);
+    let segment_bytes = json.segment_bytes;
     out.line(format!("collection    {}: {}", target.collection, stats.config));
     out.line(format!("records       {} live, {} dead rows", stats.records, stats.dead_rows));
     out.line(format!("version       {}, write {}", stats.version, stats.sequence));
@@ -67,19 +37,6 @@ pub(crate) fn stats(target: &Target, out: &Output) -> Result<Answer, Failure> {
 }
 
 /// What was asked of a bucket.
-pub(super) fn requests_json(requests: RequestCounts) -> Value {
-    json!({
-        "gets": requests.gets,
-        "puts": requests.puts,
-        "lists": requests.lists,
-        "deletes": requests.deletes,
-        "received_bytes": requests.received,
-        "sent_bytes": requests.sent,
-        "round_trips": requests.round_trips,
-        "dollars": requests.dollars(),
-    })
-}
-
 pub(super) fn requests_line(requests: RequestCounts) -> String {
     let (count, trips) = (requests.requests(), requests.round_trips);
     let (received, sent) = (bytes(requests.received), bytes(requests.sent));

@@ -1,32 +1,58 @@
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use vecgo::Id;
+use vecgo_json::{FacetJson, IdJson, RecordJson};
 
 use super::{filter_of, reader};
 use crate::Answer;
 use crate::args::{Deletion, Ids, Target};
 use crate::failure::Failure;
 use crate::output::{Output, note};
-use crate::record_json::{id_from_argument, id_to_json, to_json};
+
+/// An id of the command line.
+fn id(argument: &str, string_ids: bool) -> Id {
+    let digits = !argument.is_empty() && argument.bytes().all(|byte| byte.is_ascii_digit());
+    match argument.parse::<u64>() {
+        Ok(number) if digits && !string_ids => Id::from(number),
+        _ => Id::from(argument),
+    }
+}
 
 fn ids(ids: &[String], string_ids: bool) -> Vec<Id> {
-    ids.iter().map(|id| id_from_argument(id, string_ids)).collect()
+    ids.iter().map(|id| self::id(id, string_ids)).collect()
+}
+
+/// What `get` says.
+#[derive(Serialize)]
+struct Got<'a> {
+    records: &'a [RecordJson],
+    missing: &'a [IdJson],
+}
+
+/// A record as a line of JSON.
+pub(super) fn line(record: &RecordJson) -> String {
+    // It has texts as keys, and so can be written.
+    serde_json::to_string(record).unwrap_or_default()
 }
 
 pub(crate) fn get(target: &Target, args: &Ids, out: &Output) -> Result<Answer, Failure> {
     let ids = ids(&args.ids, args.string_ids);
     let found = reader(target)?.get_many(&ids).wait()?;
-    let records: Vec<Value> = found.iter().flatten().map(to_json).collect();
-    let missing: Vec<&Id> =
-        ids.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(id, _)| id).collect();
-    let missing_json: Vec<Value> = missing.iter().map(|id| id_to_json(id)).collect();
-    out.object(&json!({"records": records, "missing": missing_json}));
+    let missing: Vec<IdJson> = ids
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none())
+        .map(|(id, _)| IdJson(id.clone()))
+        .collect();
+    let records: Vec<RecordJson> = found.into_iter().flatten().map(RecordJson::from).collect();
+    out.object(&Got { records: &records, missing: &missing });
     for record in &records {
-        out.line(record.to_string());
+        out.line(line(record));
     }
     for id in &missing {
-        note(format!("vecgo: no record {id}"));
+        note(format!("vecgo: no record {}", id.0));
     }
     Ok(if missing.is_empty() { Answer::Yes } else { Answer::No })
 }
@@ -83,9 +109,8 @@ pub(crate) fn facet(
 ) -> Result<Answer, Failure> {
     let filter = filter_of(filter)?;
     let facets = reader(target)?.facet(field, most, filter).wait()?;
-    let listed: Vec<Value> =
-        facets.iter().map(|facet| json!({"value": facet.value, "count": facet.count})).collect();
-    out.object(&json!({"facets": listed}));
+    let facets: Vec<FacetJson> = facets.into_iter().map(FacetJson::from).collect();
+    out.object(&json!({"facets": facets}));
     for facet in &facets {
         out.line(format!("{:>10}  {}", facet.count, facet.value));
     }

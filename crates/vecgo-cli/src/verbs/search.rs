@@ -1,12 +1,13 @@
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use vecgo::{Collection, Filter, Hit};
+use vecgo_json::{HitJson, VectorJson};
 
 use super::{filter_of, reader, with_knobs};
 use crate::Answer;
 use crate::args::{Search, Target};
 use crate::failure::Failure;
-use crate::output::{Output, short};
-use crate::record_json::{id_to_json, vector_from_json};
+use crate::output::Output;
 use crate::vector_file::VectorFile;
 
 /// Queries read from a file at a time.
@@ -17,7 +18,7 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
     let filter = filter_of(args.knobs.filter.as_ref())?;
     if let Some(query) = query(&args)? {
         let search = search(&collection, &query, &args, filter.as_ref());
-        print(&search.with_metadata().wait()?, out);
+        print(search.with_metadata().wait()?, out);
     }
     if let Some(path) = &args.query_file {
         let mut file = VectorFile::open(path)?;
@@ -29,7 +30,7 @@ pub(crate) fn run(target: &Target, args: Search, out: &Output) -> Result<Answer,
                 search = search.min_score(score);
             }
             let search = with_knobs!(search, &args.knobs, filter.as_ref());
-            for hits in &search.with_metadata().wait()? {
+            for hits in search.with_metadata().wait()? {
                 print(hits, out);
             }
             if out.is_over() {
@@ -53,9 +54,9 @@ pub(super) fn searched(target: &Target, args: &Search) -> Result<Collection, Fai
 /// The query that was given as JSON.
 pub(super) fn query(args: &Search) -> Result<Option<Vec<f32>>, Failure> {
     let Some(text) = &args.vector else { return Ok(None) };
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Failure::invalid(format!("--vector: {error}")))?;
-    vector_from_json(&value).map(Some).map_err(|failure| failure.context("--vector"))
+    let vector = vecgo_json::read::<VectorJson>(text.as_bytes());
+    let vector = vector.map_err(|error| Failure::from(error).context("--vector"))?;
+    Ok(Some(vector.into_values()))
 }
 
 /// A search for one query, as the arguments have it.
@@ -72,22 +73,18 @@ pub(super) fn search(
     with_knobs!(search, &args.knobs, filter)
 }
 
-fn print(hits: &[Hit], out: &Output) {
-    let listed: Vec<Value> = hits
-        .iter()
-        .map(|hit| {
-            json!({
-                "id": id_to_json(&hit.id),
-                "score": short(hit.score),
-                "distance": short(hit.distance),
-                "metadata": hit.metadata,
-            })
-        })
-        .collect();
-    out.object(&json!({"hits": listed}));
-    for hit in hits {
+/// What `search` says. By way of a `Value` scores would be as long as those of f64.
+#[derive(Serialize)]
+struct Found<'a> {
+    hits: &'a [HitJson],
+}
+
+fn print(hits: Vec<Hit>, out: &Output) {
+    let hits: Vec<HitJson> = hits.into_iter().map(HitJson::from).collect();
+    out.object(&Found { hits: &hits });
+    for hit in &hits {
         let metadata = hit.metadata.as_ref().map_or(String::new(), Value::to_string);
-        out.line(format!("{:>10.6}  {}  {metadata}", hit.score, hit.id));
+        out.line(format!("{:>10.6}  {}  {metadata}", hit.score, hit.id.0));
     }
     if hits.is_empty() {
         out.line("no hits");

@@ -3,12 +3,13 @@
     reason = "what takes time is measured by the machine's clock"
 )]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use vecgo::{Config, Index, Quantization, Record, Records};
+use vecgo_json::ConfigJson;
 
-use super::collections::described;
 use super::configure::indexed;
 use crate::Answer;
 use crate::args::Sizing;
@@ -28,6 +29,17 @@ const GROWTH: f64 = 0.09;
 /// What an import takes by what its last index does: smaller ones are made on the way. With this four sets
 /// of real vectors, of 67,000 to 848,000 rows, take within a tenth of what is said.
 const IMPORT: f64 = 1.25;
+
+/// What `sizing` says.
+#[derive(Serialize)]
+struct Reckoned {
+    #[serde(flatten)]
+    config: ConfigJson,
+    rows: u64,
+    #[serde(flatten)]
+    parts: BTreeMap<&'static str, u64>,
+    import_seconds: Option<f64>,
+}
 
 pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
     let config = indexed(Config::new(args.dim, args.metric), &args.index)?;
@@ -51,13 +63,12 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
         ("disk", sizing.disk, "disk, once all is merged"),
         ("disk_peak", sizing.disk_peak, "disk, while all is merged"),
     ];
-    let mut json = described(&config);
-    json.insert("rows".to_owned(), args.rows.into());
-    for (name, size, _) in parts {
-        json.insert(name.to_owned(), size.into());
-    }
-    json.insert("import_seconds".to_owned(), json!(import.map(|time| time.as_secs_f64())));
-    out.object(&Value::Object(json));
+    out.object(&Reckoned {
+        config: (&config).into(),
+        rows: args.rows,
+        parts: parts.iter().map(|(name, size, _)| (*name, *size)).collect(),
+        import_seconds: import.map(|time| time.as_secs_f64()),
+    });
     out.line(format!("{} records, {config}", args.rows));
     for (_, size, what) in parts.iter().filter(|(_, size, _)| *size > 0) {
         out.line(format!("  {:>10}  {what}", bytes(*size)));

@@ -90,11 +90,11 @@ fn a_bad_line_of_records() {
     for (line, word) in [
         ("{", "EOF"),
         ("[]", "expected an object"),
-        ("{\"id\": 1}", "no `vector`"),
-        ("{\"id\": -1, \"vector\": [1, 2]}", "id -1"),
-        ("{\"id\": true, \"vector\": [1, 2]}", "id true"),
-        ("{\"id\": 1, \"vector\": [1, \"2\"]}", "expected a list of numbers"),
-        ("{\"id\": 1, \"vector\": 1}", "expected a list of numbers"),
+        ("{\"id\": 1}", "missing field `vector`"),
+        ("{\"id\": -1, \"vector\": [1, 2]}", "`-1`, expected an id"),
+        ("{\"id\": true, \"vector\": [1, 2]}", "`true`, expected an id"),
+        ("{\"id\": 1, \"vector\": [1, \"2\"]}", "vector[1]: "),
+        ("{\"id\": 1, \"vector\": 1}", "expected a vector: a list of numbers"),
         ("{\"id\": 1, \"vector\": [1, 2], \"payload\": \"?\"}", "base64"),
         ("{\"id\": 1, \"vector\": [1, 2], \"payload\": 1}", "base64"),
         ("{\"id\": 1, \"vector\": [1, 2], \"text\": \"a\"}", "unknown field `text`"),
@@ -111,7 +111,7 @@ fn a_record_that_cannot_be_stored_is_named_by_its_line() {
     let place = Place::with_collection(2, "l2");
     for (line, word) in [
         ("{\"id\": 1, \"vector\": [1, 2, 3]}", "3 dimensions; expected 2"),
-        ("{\"id\": 1, \"vector\": [1, 1e39]}", "inf"),
+        ("{\"id\": 1, \"vector\": [1, 1e39]}", "vector[1]: number out of range"),
         ("{\"id\": \"\", \"vector\": [1, 2]}", "an id is empty"),
         ("{\"id\": 1, \"vector\": [1, 2], \"metadata\": [1]}", "metadata"),
         ("{\"id\": 1, \"vector\": [1, 2], \"metadata\": {\"n\": 18446744073709551615}}", "`n`"),
