@@ -49,14 +49,15 @@ fn main() -> ExitCode {
     };
     let out = Output::new(args.json);
     let code = match run(args, &out) {
-        Ok(Answer::Yes) => 0,
-        Ok(Answer::No) => 1,
+        Ok(Answer::Yes) => out.exit_code(0),
+        Ok(Answer::No) => out.exit_code(1),
+        // Whether or not anybody reads it.
         Err(failure) => {
             out.failure(&failure);
             failure.exit_code()
         }
     };
-    ExitCode::from(out.exit_code(code))
+    ExitCode::from(code)
 }
 
 fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
@@ -91,6 +92,8 @@ fn run(args: Args, out: &Output) -> Result<Answer, Failure> {
         Verb::Backups { what } => verbs::backups::backups(what, out),
         Verb::Export(args) => verbs::export::run(&target, &args, out),
         Verb::Clone(args) => verbs::backups::clone(&target, args, out),
+        Verb::Serve(args) => verbs::serve::run(&target, &args, out),
+        Verb::Config { what } => verbs::config::run(&target, &what, out),
         Verb::Sizing(sizing) => verbs::sizing::run(&sizing, out),
         Verb::Doctor { .. } => verbs::doctor::run(&target, out),
         Verb::Demo(demo) => verbs::demo::run(&target, demo, out),

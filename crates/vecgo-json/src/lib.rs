@@ -12,12 +12,14 @@
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod collection;
 mod explain;
 mod read;
 mod record;
 mod stats;
 
+pub use change::ConfigChange;
 pub use collection::{CollectionJson, ConfigJson, VersionJson};
 pub use explain::{ExplainJson, PartJson};
 pub use read::{object, read};

@@ -79,6 +79,13 @@ pub enum VectorJson {
 
 impl VectorJson {
     /// Its values.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            VectorJson::List(values) | VectorJson::Base64(values) => values,
+        }
+    }
+
+    /// Its values.
     pub fn into_values(self) -> Vec<f32> {
         match self {
             VectorJson::List(values) | VectorJson::Base64(values) => values,

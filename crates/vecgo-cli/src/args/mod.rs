@@ -1,6 +1,7 @@
 //! The command line. Scripts depend on it.
 
 mod copies;
+mod serving;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use vecgo::Metric;
 pub(crate) use copies::{
     Backup, Backups, Budget, CloneTo, Export, Format, KeepArgs, Restore, Snapshot, Which,
 };
+pub(crate) use serving::{ConfigVerb, Said, Serve};
 
 /// An embedded vector database.
 #[derive(Debug, Parser)]
@@ -169,6 +171,13 @@ pub(crate) enum Verb {
     Clone(CloneTo),
     /// Write everything that a collection holds to a file: .jsonl or .parquet.
     Export(Export),
+    /// Serve a database over HTTP.
+    Serve(Serve),
+    /// Show how a server would be set up.
+    Config {
+        #[command(subcommand)]
+        what: ConfigVerb,
+    },
     /// Reckon what a collection takes: memory, disk, and the time that its import takes on this machine.
     Sizing(Sizing),
     /// Check what a directory and this machine can do.
@@ -430,6 +439,9 @@ impl Args {
             | Verb::Clone(CloneTo { uri, .. })
             | Verb::Export(Export { uri, .. })
             | Verb::DemoWriter { uri } => uri.clone(),
+            Verb::Serve(Serve { said, .. }) | Verb::Config { what: ConfigVerb::Print { said } } => {
+                said.uri.clone().unwrap_or_default()
+            }
             Verb::Backups { .. } | Verb::Demo(_) | Verb::Sizing(_) | Verb::Completions { .. } => {
                 PathBuf::new()
             }

@@ -1,8 +1,6 @@
-use std::mem::discriminant;
-
 use serde::Serialize;
-use vecgo::{Config, Index, Quantization};
-use vecgo_json::ConfigJson;
+use vecgo::{Config, RecallTarget};
+use vecgo_json::{ConfigChange, ConfigJson};
 
 use super::writer;
 use crate::Answer;
@@ -12,45 +10,28 @@ use crate::output::Output;
 
 /// A configuration with what was given in place of what it has.
 pub(super) fn configured(config: Config, given: &ConfigArgs) -> Result<Config, Failure> {
-    let config = indexed(config, &given.index)?;
-    Ok(match given.recall_target.as_deref() {
-        Some("none") => config.with_recall_target(None),
-        Some(recall) => config.with_recall_target(Some(recall.parse()?)),
-        None => config,
-    })
+    let recall_target = match given.recall_target.as_deref() {
+        Some("none") => Some(None),
+        Some(recall) => Some(Some(recall.parse::<RecallTarget>()?.get())),
+        None => None,
+    };
+    Ok(ConfigChange { recall_target, ..change(&given.index) }.apply(config)?)
 }
 
 /// The same of its index and quantization.
 pub(super) fn indexed(config: Config, given: &IndexArgs) -> Result<Config, Failure> {
-    let named = given.index.as_deref().map(str::parse::<Index>).transpose()?;
-    let is_there = |index: &Index| discriminant(index) == discriminant(&config.index());
-    // Of the index that is there what is not given stays.
-    let mut index = named.filter(|index| !is_there(index)).unwrap_or(config.index());
-    let mut no_use = Vec::new();
-    match &mut index {
-        Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
-            *m = given.m.unwrap_or(*m);
-            *ef_construction = given.ef_construction.unwrap_or(*ef_construction);
-        }
-        Index::Ivf { .. } | Index::Flat => {
-            no_use.extend(given.m.map(|_| "--m"));
-            no_use.extend(given.ef_construction.map(|_| "--ef-construction"));
-        }
+    Ok(change(given).apply(config)?)
+}
+
+fn change(given: &IndexArgs) -> ConfigChange {
+    ConfigChange {
+        index: given.index.clone(),
+        m: given.m,
+        ef_construction: given.ef_construction,
+        n_clusters: given.n_clusters,
+        quantization: given.quantization.clone(),
+        recall_target: None,
     }
-    match &mut index {
-        Index::Ivf { n_clusters } => *n_clusters = given.n_clusters.or(*n_clusters),
-        _ => no_use.extend(given.n_clusters.map(|_| "--n-clusters")),
-    }
-    if let Some(name) = no_use.first() {
-        let message = format!("{name} does nothing for the index `{index}`; leave it out");
-        return Err(Failure::invalid(message));
-    }
-    let config = config.with_index(index);
-    Ok(match &given.quantization {
-        Some(name) => config.with_quantization(name.parse()?),
-        None if index == Index::Flat => config.with_quantization(Quantization::None),
-        None => config,
-    })
 }
 
 /// What `configure` says.

@@ -22,6 +22,7 @@ const QUERY_VECTORS: &[u8] = include_bytes!("../../demo/queries.npy");
 const QUERIES: &str = include_str!("../../demo/queries.jsonl");
 const LICENSE: &str = include_str!("../../demo/LICENSE.md");
 
+const COLLECTION: &str = "words";
 const DIM: usize = 384;
 const SHOWN: usize = 5;
 /// How long the child writes before it is killed.
@@ -40,7 +41,7 @@ pub(crate) fn run(target: &Target, demo: Demo, out: &Output) -> Result<Answer, F
     }
     let temporary = tempfile::tempdir().map_err(|error| Failure::file(Path::new("."), &error))?;
     let root = demo.dir.clone().unwrap_or_else(|| temporary.path().join("database"));
-    let target = &Target { uri: root.clone(), collection: "words".to_owned(), ..target.clone() };
+    let target = &Target { uri: root.clone(), collection: COLLECTION.to_owned(), ..target.clone() };
     out.line("Vecgo demo: 4,000 words of WordNet 3.0, found by what they mean.");
     out.line("(WordNet 3.0 Copyright 2006 by Princeton University; `vecgo demo --license`)\n");
 
@@ -109,6 +110,18 @@ fn load(target: &Target, files: &Path, out: &Output) -> Result<(), Failure> {
         wal_sync: "commit".to_owned(),
     };
     import::run(target, import, out).map(drop)
+}
+
+/// Puts the words into the collection of their name, if it is not there.
+pub(super) fn put_words(target: &Target, out: &Output) -> Result<(), Failure> {
+    let target = Target { collection: COLLECTION.to_owned(), ..target.clone() };
+    let there = target.open().wait()?.collections().wait()?;
+    if there.iter().any(|info| info.name == COLLECTION) {
+        return Ok(());
+    }
+    let files = tempfile::tempdir().map_err(|error| Failure::file(Path::new("."), &error))?;
+    unpack(files.path())?;
+    load(&target, files.path(), out)
 }
 
 fn reopen(target: &Target, out: &Output) -> Result<Collection, Failure> {

@@ -4,6 +4,7 @@ pub(crate) mod backups;
 pub(crate) mod bench;
 pub(crate) mod collections;
 pub(crate) mod compact;
+pub(crate) mod config;
 pub(crate) mod configure;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -14,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod sizing;
 pub(crate) mod versions;
 

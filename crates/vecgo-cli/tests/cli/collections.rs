@@ -102,7 +102,7 @@ fn an_index_has_its_own_settings() {
         "InvalidArgument",
         &["--n-clusters", "graph"],
     );
-    place.refuses(&format!("{create} --m 7"), "InvalidArgument", &["--m", "ivf"]);
+    place.refuses(&format!("{create} --m 7"), "InvalidArgument", &["m does nothing", "ivf"]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn configure_keeps_what_is_not_given() {
     let flat = configured("--index flat");
     assert_eq!((&flat["index"], &flat["quantization"]), (&json!("flat"), &json!("none")));
     assert_eq!(place.json("stats db")["index"], "flat");
-    place.refuses("configure db --m 5", "InvalidArgument", &["--m", "flat"]);
+    place.refuses("configure db --m 5", "InvalidArgument", &["m does nothing", "flat"]);
     assert!(flat["recall_target"].is_null());
     assert_eq!(configured("--recall-target 0.9")["recall_target"], 0.9);
     let graph = configured("--index graph");

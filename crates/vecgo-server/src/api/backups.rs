@@ -1,0 +1,134 @@
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vecgo::{BackupInfo, CollectionBackup, ErrorKind};
+
+use crate::http::{ApiError, ErrorJson, Json, Reply};
+use crate::serve::State;
+
+/// What to back up. Where to is for the server's settings alone to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SnapshotRequest {
+    /// Only this collection.
+    collection: Option<String>,
+}
+
+/// A collection in a backup.
+#[derive(Debug, Serialize, ToSchema)]
+struct InBackup {
+    name: String,
+    version: u64,
+    created_ms: u64,
+    records: u64,
+}
+
+impl From<CollectionBackup> for InBackup {
+    fn from(collection: CollectionBackup) -> Self {
+        let CollectionBackup { name, version, created_ms, records } = collection;
+        Self { name, version, created_ms, records }
+    }
+}
+
+/// A backup that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotJson {
+    /// Tells it from every other; a text, since it may be more than JavaScript can count.
+    id: String,
+    collections: Vec<InBackup>,
+    /// Objects that it consists of.
+    objects: u64,
+    /// Bytes of those.
+    bytes: u64,
+    /// Bytes that were not there before.
+    copied_bytes: u64,
+}
+
+fn place(state: &State) -> Result<&str, ApiError> {
+    let nowhere =
+        || ApiError::of(ErrorKind::Unsupported, "no place for backups is set (backup.to)");
+    state.settings.backup_to.as_deref().ok_or_else(nowhere)
+}
+
+/// Commits, and copies what is committed to the place for backups.
+#[utoipa::path(
+    post, path = "/v1/snapshot", tag = "operation", request_body = SnapshotRequest,
+    responses((status = 200, body = SnapshotJson), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn snapshot(
+    Extract(state): Extract<Arc<State>>,
+    Json(request): Json<SnapshotRequest>,
+) -> Result<Reply<SnapshotJson>, ApiError> {
+    let mut snapshot = state.held.database.snapshot(place(&state)?);
+    if let Some(bytes) = state.settings.bandwidth() {
+        snapshot = snapshot.bytes_per_second(bytes);
+    }
+    match request.collection {
+        Some(name) => {
+            state.held.get(&name).await?.commit().await?;
+            snapshot = snapshot.collection(name);
+        }
+        None => {
+            for (_, collection) in state.held.all() {
+                collection.commit().await?;
+            }
+        }
+    }
+    let made = snapshot.await?;
+    Ok(Reply(SnapshotJson {
+        id: made.id.to_string(),
+        collections: made.collections.into_iter().map(InBackup::from).collect(),
+        objects: made.objects,
+        bytes: made.bytes,
+        copied_bytes: made.copied_bytes,
+    }))
+}
+
+/// A backup that is there.
+#[derive(Debug, Serialize, ToSchema)]
+struct BackupJson {
+    id: String,
+    created_ms: u64,
+    collections: Vec<InBackup>,
+    objects: u64,
+    bytes: u64,
+    /// Why it cannot be read, if that is so.
+    failure: Option<String>,
+}
+
+impl From<BackupInfo> for BackupJson {
+    fn from(info: BackupInfo) -> Self {
+        Self {
+            id: info.id.to_string(),
+            created_ms: info.created_ms,
+            collections: info.collections.into_iter().map(InBackup::from).collect(),
+            objects: info.objects,
+            bytes: info.bytes,
+            failure: info.failure.map(|error| error.to_string()),
+        }
+    }
+}
+
+/// The backups that there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BackupsJson {
+    /// Newest first.
+    backups: Vec<BackupJson>,
+}
+
+/// Lists the backups.
+#[utoipa::path(
+    get, path = "/v1/backups", tag = "operation",
+    responses((status = 200, body = BackupsJson), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn list(
+    Extract(state): Extract<Arc<State>>,
+) -> Result<Reply<BackupsJson>, ApiError> {
+    let backups = match vecgo::backups(place(&state)?).list().await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        listed => listed?,
+    };
+    Ok(Reply(BackupsJson { backups: backups.into_iter().map(BackupJson::from).collect() }))
+}

@@ -1,0 +1,349 @@
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use vecgo::{Ack, Record, Update};
+use vecgo_json::{Base64, FacetJson, IdJson, RecordJson, VectorJson};
+
+use super::Name;
+use super::search::{VectorFormat, check_count, filter_of};
+use crate::http::{ApiError, ErrorJson, Json, Reply};
+use crate::serve::State;
+
+/// Records to write.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordsRequest {
+    /// All of them are written, or none.
+    records: Vec<RecordJson>,
+}
+
+/// What became of a write.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Written {
+    /// Records that were written.
+    records: usize,
+    /// Sequence number of the last of them.
+    sequence: u64,
+    /// Whether they survive a crash of the machine already.
+    durable: bool,
+    /// The ids of all records, if one was made for one that had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<Vec<IdJson>>,
+}
+
+impl Written {
+    fn new(state: &State, operation: &str, ack: Ack, ids: Option<Vec<IdJson>>) -> Reply<Self> {
+        state.metrics.wrote(operation, ack.records);
+        let Ack { sequence, durable, records } = ack;
+        Reply(Self { records, sequence, durable, ids })
+    }
+}
+
+/// A record, with an id made for it if it has none.
+pub(super) fn identified(record: RecordJson) -> (Record, bool) {
+    let (id, mut record) = record.into_record();
+    let made = id.is_none();
+    record.id = id.unwrap_or_else(|| Uuid::now_v7().to_string().into());
+    (record, made)
+}
+
+/// The records, and their ids if one was made.
+fn records(request: RecordsRequest) -> (Vec<Record>, Option<Vec<IdJson>>) {
+    let mut any_made = false;
+    let records: Vec<Record> = request
+        .records
+        .into_iter()
+        .map(|record| {
+            let (record, made) = identified(record);
+            any_made |= made;
+            record
+        })
+        .collect();
+    let ids = any_made.then(|| records.iter().map(|record| IdJson(record.id.clone())).collect());
+    (records, ids)
+}
+
+/// Writes records; one whose id is there is replaced.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/upsert", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = RecordsRequest,
+    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn upsert(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<RecordsRequest>,
+) -> Result<Reply<Written>, ApiError> {
+    let (records, ids) = records(request);
+    let ack = state.held.get(&name).await?.upsert(records).await?;
+    Ok(Written::new(&state, "upsert", ack, ids))
+}
+
+/// Writes records whose ids are not there yet.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/insert", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = RecordsRequest,
+    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn insert(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<RecordsRequest>,
+) -> Result<Reply<Written>, ApiError> {
+    let (records, ids) = records(request);
+    let ack = state.held.get(&name).await?.insert(records).await?;
+    Ok(Written::new(&state, "insert", ack, ids))
+}
+
+/// A change to a record that is there. What is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateJson {
+    id: IdJson,
+    /// Another vector.
+    vector: Option<VectorJson>,
+    /// Another document in place of the old one.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    /// A JSON merge patch (RFC 7396) of the document: fields are set, null removes one.
+    #[schema(value_type = Option<Object>)]
+    merge: Option<Value>,
+    /// Another payload, in base64; null for none.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, format = Byte)]
+    payload: Option<Option<Base64>>,
+}
+
+/// Null is something else than what is not there.
+fn nullable<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<Base64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl From<UpdateJson> for Update {
+    fn from(json: UpdateJson) -> Self {
+        let mut update = Update::new(json.id.0);
+        if let Some(vector) = json.vector {
+            update = update.vector(vector.into_values());
+        }
+        if let Some(metadata) = json.metadata {
+            update = update.metadata(metadata);
+        }
+        if let Some(patch) = json.merge {
+            update = update.merge_metadata(patch);
+        }
+        match json.payload {
+            None => update,
+            Some(None) => update.remove_payload(),
+            Some(Some(payload)) => update.payload(payload.0),
+        }
+    }
+}
+
+/// Changes to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateRequest {
+    /// All of them are made, or none.
+    updates: Vec<UpdateJson>,
+}
+
+/// Changes parts of records that are there.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/update", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = UpdateRequest,
+    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn update(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<UpdateRequest>,
+) -> Result<Reply<Written>, ApiError> {
+    let updates = request.updates.into_iter().map(Update::from);
+    let ack = state.held.get(&name).await?.update(updates).await?;
+    Ok(Written::new(&state, "update", ack, None))
+}
+
+/// What to delete: some records, or all that match.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteRequest {
+    /// Ids; one that is not there is no error.
+    ids: Option<Vec<IdJson>>,
+    /// Or a filter.
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+    /// Say only how many would be deleted.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Deleted {
+    /// How many records were there.
+    deleted: u64,
+    /// How many would be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_delete: Option<u64>,
+}
+
+/// Deletes records by id or by a filter.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/delete", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = DeleteRequest,
+    responses((status = 200, body = Deleted), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn delete(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<DeleteRequest>,
+) -> Result<Reply<Deleted>, ApiError> {
+    let collection = state.held.get(&name).await?;
+    let filter = request.filter.as_ref().map(filter_of).transpose()?;
+    let (deleted, would_delete) = match (request.ids, filter, request.dry_run) {
+        (Some(ids), None, dry_run) => {
+            let ids: std::collections::BTreeSet<_> = ids.into_iter().map(|id| id.0).collect();
+            if dry_run {
+                check_count(&state, "ids", ids.len())?;
+                let found = collection.get_many(ids).await?;
+                (0, Some(found.iter().flatten().count() as u64))
+            } else {
+                (collection.delete(ids).await?.records as u64, None)
+            }
+        }
+        (None, Some(filter), true) => (0, Some(collection.count_where(filter).await?)),
+        (None, Some(filter), false) => {
+            (collection.delete_where(filter).await?.records as u64, None)
+        }
+        _ => return Err(ApiError::invalid("expected either `ids` or `filter`")),
+    };
+    state.metrics.wrote("delete", usize::try_from(deleted).unwrap_or(usize::MAX));
+    Ok(Reply(Deleted { deleted, would_delete }))
+}
+
+/// Records to read.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetRequest {
+    ids: Vec<IdJson>,
+    /// How vectors are returned.
+    #[serde(default)]
+    vector_format: VectorFormat,
+}
+
+/// Records that were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Got {
+    /// Those that are there, in the order of the ids.
+    records: Vec<RecordJson>,
+    /// The ids that are not.
+    missing: Vec<IdJson>,
+}
+
+/// Reads records by id.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/get", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = GetRequest,
+    responses((status = 200, body = Got), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn get(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<GetRequest>,
+) -> Result<Reply<Got>, ApiError> {
+    check_count(&state, "ids", request.ids.len())?;
+    let collection = state.held.get(&name).await?;
+    let found = collection.get_many(request.ids.iter().map(|id| id.0.clone())).await?;
+    let (mut records, mut missing) = (Vec::new(), Vec::new());
+    for (id, found) in request.ids.into_iter().zip(found) {
+        match found.map(RecordJson::from) {
+            Some(record) if request.vector_format == VectorFormat::Base64 => {
+                records.push(record.in_base64());
+            }
+            Some(record) => records.push(record),
+            None => missing.push(id),
+        }
+    }
+    Ok(Reply(Got { records, missing }))
+}
+
+/// What to count.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CountRequest {
+    /// Count only records that match.
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+}
+
+/// How many there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Count {
+    count: u64,
+}
+
+/// Counts records.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/count", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = CountRequest,
+    responses((status = 200, body = Count), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn count(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<CountRequest>,
+) -> Result<Reply<Count>, ApiError> {
+    let collection = state.held.get(&name).await?;
+    let count = match &request.filter {
+        Some(filter) => collection.count_where(filter_of(filter)?).await?,
+        None => collection.count(),
+    };
+    Ok(Reply(Count { count }))
+}
+
+const fn ten() -> usize {
+    10
+}
+
+/// Values to count.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FacetRequest {
+    /// Keys with dots between them.
+    field: String,
+    /// How many values, those of most records first.
+    #[serde(default = "ten")]
+    #[schema(minimum = 0)]
+    k: usize,
+    /// Count only records that match.
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+}
+
+/// The values that most records have.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Facets {
+    facets: Vec<FacetJson>,
+}
+
+/// Counts the values of a field.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/facet", tag = "records",
+    params(("name" = String, Path, description = "The collection")), request_body = FacetRequest,
+    responses((status = 200, body = Facets), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn facet(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<FacetRequest>,
+) -> Result<Reply<Facets>, ApiError> {
+    let filter = request.filter.as_ref().map(filter_of).transpose()?;
+    let facets = state.held.get(&name).await?.facet(request.field, request.k, filter).await?;
+    Ok(Reply(Facets { facets: facets.into_iter().map(FacetJson::from).collect() }))
+}

@@ -1,0 +1,302 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State as Extract;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use vecgo::{Collection, Filter, Hit};
+use vecgo_json::{ExplainJson, HitJson, VectorJson};
+
+use super::{DEFAULT, Name};
+use crate::http::{ApiError, ErrorJson, Json, Reply};
+use crate::serve::State;
+
+/// How vectors are returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum VectorFormat {
+    /// As a list of numbers.
+    #[default]
+    List,
+    /// As the base64 of little-endian f32.
+    Base64,
+}
+
+const fn ten() -> usize {
+    10
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A request with the settings that both kinds of search have.
+macro_rules! search_request {
+    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $of:ty }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $(#[$field_doc])*
+            $field: $of,
+            /// How many records to find.
+            #[serde(default = "ten")]
+            #[schema(minimum = 0)]
+            k: usize,
+            /// Find only records that match: a tree of tests, as docs/filters.md has them.
+            #[schema(value_type = Option<Object>)]
+            filter: Option<Value>,
+            /// Candidates that a graph search keeps.
+            ef: Option<usize>,
+            /// Clusters of each segment that an IVF search looks into.
+            nprobe: Option<usize>,
+            /// Candidates scored again by their vectors.
+            rerank: Option<usize>,
+            /// Go as far as finds this part of what is nearest.
+            recall_target: Option<f64>,
+            /// Score every record.
+            #[serde(default)]
+            exact: bool,
+            /// Leave out records of a lower score.
+            min_score: Option<f32>,
+            /// Search this version or a later one: wait for it, on a replica.
+            min_version: Option<u64>,
+            /// Search the collection as it was at this version.
+            version: Option<u64>,
+            /// Search the collection as it was when a version got this name.
+            tag: Option<String>,
+            /// Return documents.
+            #[serde(default = "yes")]
+            #[schema(default = true)]
+            with_metadata: bool,
+            /// Of documents return these fields only.
+            fields: Option<Vec<String>>,
+            /// Return vectors.
+            #[serde(default)]
+            with_vector: bool,
+            /// How.
+            #[serde(default)]
+            vector_format: VectorFormat,
+            /// Return payloads.
+            #[serde(default)]
+            with_payload: bool,
+        }
+
+        impl $name {
+            /// The collection that is meant: now, or as it was.
+            async fn collection(&self, state: &State, name: &str) -> Result<Collection, ApiError> {
+                let most = state.settings.limits.k;
+                if self.k > most {
+                    let message = format!("k is {}; expected {most} at most (limits.k)", self.k);
+                    return Err(ApiError::invalid(message));
+                }
+                let collection = state.held.get(name).await?;
+                Ok(match (self.version, &self.tag) {
+                    (None, None) => collection,
+                    (Some(version), None) => collection.at_version(version).await?,
+                    (None, Some(tag)) => collection.at_tag(tag).await?,
+                    (Some(_), Some(_)) => {
+                        return Err(ApiError::invalid("of `version` and `tag` only one can be"));
+                    }
+                })
+            }
+
+            fn hits(&self, hits: Vec<Hit>) -> Vec<HitJson> {
+                let hits = hits.into_iter().map(HitJson::from);
+                match self.vector_format {
+                    VectorFormat::List => hits.collect(),
+                    VectorFormat::Base64 => hits.map(HitJson::in_base64).collect(),
+                }
+            }
+        }
+    };
+}
+
+search_request! {
+    /// What to search for.
+    SearchRequest {
+        /// The query.
+        vector: VectorJson
+    }
+}
+
+search_request! {
+    /// What to search for, several times.
+    BatchRequest {
+        /// The queries.
+        vectors: Vec<VectorJson>
+    }
+}
+
+/// A search, of one query or of many, with the settings of a request.
+macro_rules! with_settings {
+    ($search:expr, $request:expr) => {{
+        let (mut search, request) = ($search.k($request.k), $request);
+        if let Some(filter) = &request.filter {
+            search = search.filter(filter_of(filter)?);
+        }
+        if let Some(ef) = request.ef {
+            search = search.ef(ef);
+        }
+        if let Some(nprobe) = request.nprobe {
+            search = search.nprobe(nprobe);
+        }
+        if let Some(rerank) = request.rerank {
+            search = search.rerank(rerank);
+        }
+        if let Some(recall) = request.recall_target {
+            search = search.recall_target(recall);
+        }
+        if request.exact {
+            search = search.exact();
+        }
+        if let Some(score) = request.min_score {
+            search = search.min_score(score);
+        }
+        if let Some(version) = request.min_version {
+            search = search.min_version(version);
+        }
+        match &request.fields {
+            Some(fields) => search = search.with_fields(fields),
+            None if request.with_metadata => search = search.with_metadata(),
+            None => {}
+        }
+        if request.with_vector {
+            search = search.with_vector();
+        }
+        if request.with_payload {
+            search = search.with_payload();
+        }
+        search
+    }};
+}
+
+pub(super) fn filter_of(filter: &Value) -> Result<Filter, ApiError> {
+    Filter::from_json(filter).map_err(|error| ApiError::from(error).context("filter"))
+}
+
+/// What a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Found {
+    /// The nearest records, nearest first.
+    hits: Vec<HitJson>,
+}
+
+/// What a search for several queries found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundMany {
+    /// An answer a query, in their order.
+    results: Vec<Found>,
+}
+
+/// Counts a search and how long it took, and logs it if that was long.
+fn seen<T>(state: &State, name: &str, k: usize, start: Instant, answer: &Result<T, ApiError>) {
+    let took: Duration = start.elapsed();
+    state.metrics.search(answer.is_ok(), took);
+    if took >= state.settings.slow {
+        tracing::warn!(
+            collection = name,
+            k,
+            seconds = took.as_secs_f64(),
+            ok = answer.is_ok(),
+            "a slow search"
+        );
+    }
+}
+
+async fn found(
+    state: &State,
+    name: &str,
+    request: SearchRequest,
+) -> Result<Reply<Found>, ApiError> {
+    let (start, k) = (Instant::now(), request.k);
+    let answer = async {
+        let collection = request.collection(state, name).await?;
+        let hits = with_settings!(collection.search(request.vector.values()), &request).await?;
+        Ok(Reply(Found { hits: request.hits(hits) }))
+    };
+    let answer = answer.await;
+    seen(state, name, k, start, &answer);
+    answer
+}
+
+/// Finds the records nearest to a query.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/search", tag = "search",
+    params(("name" = String, Path, description = "The collection")), request_body = SearchRequest,
+    responses((status = 200, body = Found), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn search(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<SearchRequest>,
+) -> Result<Reply<Found>, ApiError> {
+    found(&state, &name, request).await
+}
+
+/// Finds the records of the collection `default` nearest to a query.
+#[utoipa::path(
+    post, path = "/search", tag = "search", request_body = SearchRequest,
+    responses((status = 200, body = Found), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn search_default(
+    Extract(state): Extract<Arc<State>>,
+    Json(request): Json<SearchRequest>,
+) -> Result<Reply<Found>, ApiError> {
+    found(&state, DEFAULT, request).await
+}
+
+/// Finds the records nearest to each of several queries; all cores share the work.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/search/batch", tag = "search",
+    params(("name" = String, Path, description = "The collection")), request_body = BatchRequest,
+    responses((status = 200, body = FoundMany), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn batch(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<BatchRequest>,
+) -> Result<Reply<FoundMany>, ApiError> {
+    let (start, k) = (Instant::now(), request.k);
+    let answer = async {
+        let collection = request.collection(&state, &name).await?;
+        check_count(&state, "vectors", request.vectors.len())?;
+        let queries = request.vectors.iter().map(VectorJson::values);
+        let answers = with_settings!(collection.search_batch(queries), &request).await?;
+        let results = answers.into_iter().map(|hits| Found { hits: request.hits(hits) });
+        Ok(Reply(FoundMany { results: results.collect() }))
+    };
+    let answer = answer.await;
+    seen(&state, &name, k, start, &answer);
+    answer
+}
+
+/// Refuses more queries or ids than a request may have.
+pub(super) fn check_count(state: &State, what: &str, count: usize) -> Result<(), ApiError> {
+    let most = state.settings.limits.batch;
+    match count > most {
+        true => Err(ApiError::invalid(format!(
+            "{count} {what}; expected {most} at most (limits.batch)"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Searches, and says how it went about it: which way each segment was gone through and why, rows scored, bytes
+/// read.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/explain", tag = "search",
+    params(("name" = String, Path, description = "The collection")), request_body = SearchRequest,
+    responses((status = 200, body = ExplainJson), (status = "default", body = ErrorJson))
+)]
+pub(super) async fn explain(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<SearchRequest>,
+) -> Result<Reply<ExplainJson>, ApiError> {
+    let collection = request.collection(&state, &name).await?;
+    let explained =
+        with_settings!(collection.search(request.vector.values()), &request).explain().await?;
+    Ok(Reply((&explained).into()))
+}

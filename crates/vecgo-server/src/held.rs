@@ -1,0 +1,135 @@
+//! The collections that are open.
+
+use std::collections::BTreeMap;
+
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+use vecgo::{Collection, Config, Database, Error, ErrorKind, Result, Schema};
+
+/// Collections, opened when they are first asked for and kept open.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) database: Database,
+    open: RwLock<BTreeMap<String, Open>>,
+    /// Held while the catalogue and what is open are brought together.
+    changing: Mutex<()>,
+    closed: std::sync::atomic::AtomicBool,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    collection: Collection,
+    created_ms: u64,
+}
+
+impl Held {
+    pub(crate) fn new(database: Database) -> Self {
+        Self {
+            database,
+            open: RwLock::default(),
+            changing: Mutex::default(),
+            closed: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Collection> {
+        self.open.read().get(name).map(|open| open.collection.clone())
+    }
+
+    /// The collection of this name.
+    pub(crate) async fn get(&self, name: &str) -> Result<Collection> {
+        if let Some(collection) = self.find(name) {
+            return Ok(collection);
+        }
+        let _changing = self.changing.lock().await;
+        match self.find(name) {
+            Some(collection) => Ok(collection),
+            None => self.open(name).await,
+        }
+    }
+
+    async fn open(&self, name: &str) -> Result<Collection> {
+        if self.closed.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Closed, "the server is stopping"));
+        }
+        let listed = self.database.collections().await?;
+        let info = listed.iter().find(|info| info.name == name);
+        let missing =
+            || Error::new(ErrorKind::NotFound, format!("there is no collection `{name}`"));
+        let created_ms = info.ok_or_else(missing)?.created_ms;
+        let collection = self.database.collection(name).await?;
+        let open = Open { collection: collection.clone(), created_ms };
+        self.open.write().insert(name.to_owned(), open);
+        Ok(collection)
+    }
+
+    /// All that are open, by name.
+    pub(crate) fn all(&self) -> Vec<(String, Collection)> {
+        let open = self.open.read();
+        open.iter().map(|(name, open)| (name.clone(), open.collection.clone())).collect()
+    }
+
+    /// Opens all that there are and lets go of those that there are no longer; says of which that failed.
+    pub(crate) async fn follow(&self) -> Result<Vec<(String, Error)>> {
+        let _changing = self.changing.lock().await;
+        let listed = self.database.collections().await?;
+        let is_there = |name: &str, open: &Open| {
+            listed.iter().any(|info| info.name == name && info.created_ms == open.created_ms)
+        };
+        self.open.write().retain(|name, open| is_there(name, open));
+        let mut failed = Vec::new();
+        for info in &listed {
+            if self.find(&info.name).is_none()
+                && let Err(error) = self.open(&info.name).await
+            {
+                failed.push((info.name.clone(), error));
+            }
+        }
+        Ok(failed)
+    }
+
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        config: Config,
+        schema: Option<Schema>,
+    ) -> Result<()> {
+        let create = self.database.create(name, config);
+        create.schema(schema.unwrap_or_default()).await
+    }
+
+    pub(crate) async fn drop(&self, name: &str) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let open = self.open.write().remove(name);
+        if let Some(open) = open {
+            // It need not be whole: it goes.
+            let _ = open.collection.close().await;
+        }
+        self.database.drop_collection(name).await
+    }
+
+    pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        self.database.rename(from, to).await?;
+        let mut open = self.open.write();
+        if let Some(moved) = open.remove(from) {
+            open.insert(to.to_owned(), moved);
+        }
+        Ok(())
+    }
+
+    /// Commits and closes all; none is opened any more.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
+        let _changing = self.changing.lock().await;
+        let all = std::mem::take(&mut *self.open.write());
+        let mut first = Ok(());
+        for (name, open) in all {
+            if let Err(error) = open.collection.close().await {
+                tracing::error!(collection = name, %error, "could not be closed");
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+}

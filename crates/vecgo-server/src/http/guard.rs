@@ -1,0 +1,178 @@
+//! Who may, from where, how many at a time and for how long: decided before a body is read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use vecgo::ErrorKind;
+
+use super::ApiError;
+use super::body::Share;
+use crate::keys::Scope;
+use crate::serve::State;
+
+/// How a group of paths is guarded.
+#[derive(Debug, Clone, Copy)]
+struct Guard {
+    scope: Scope,
+    /// Whether requests end at `limits.time`; those that go on for long by nature do not.
+    timed: bool,
+}
+
+/// Paths that a key of this scope opens.
+pub(crate) fn guarded(
+    router: Router<Arc<State>>,
+    state: &Arc<State>,
+    scope: Scope,
+    timed: bool,
+) -> Router<Arc<State>> {
+    let guard = Guard { scope, timed };
+    let state = Arc::clone(state);
+    router.route_layer(from_fn_with_state((state, guard), check))
+}
+
+/// What all requests go through, those without a key too.
+pub(crate) fn open(router: Router<Arc<State>>, state: &Arc<State>) -> Router<Arc<State>> {
+    router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(Arc::clone(state), seen))
+}
+
+async fn check(
+    Extract((state, guard)): Extract<(Arc<State>, Guard)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let scope = state.keys.scope(request.headers()).ok_or_else(ApiError::unauthenticated)?;
+    if scope < guard.scope {
+        return Err(ApiError::forbidden("this key may read only"));
+    }
+    if guard.scope == Scope::Write && state.settings.read_only {
+        return Err(ApiError::of(
+            ErrorKind::ReadOnly,
+            "this server is a replica; write through the writer",
+        ));
+    }
+    let Ok(_turn) = state.turns.try_acquire() else {
+        let message = "too many requests at a time (limits.requests); try again";
+        return Err(ApiError::of(ErrorKind::ResourceExhausted, message));
+    };
+    let share = Arc::new(Share::new(&state.bodies));
+    request.extensions_mut().insert(Arc::clone(&share));
+    if !guard.timed {
+        return Ok(next.run(request).await);
+    }
+    let time = state.settings.limits.time;
+    tokio::time::timeout(time, next.run(request)).await.map_err(|_| {
+        let message = format!("took longer than {time:?} (limits.time)");
+        // A write goes on.
+        let kind = match guard.scope {
+            Scope::Read => ErrorKind::Unavailable,
+            Scope::Write => ErrorKind::OutcomeUnknown,
+        };
+        ApiError::of(kind, message)
+    })
+}
+
+/// Counts and logs, and sends away who comes by way of somebody else's page.
+async fn seen(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    let (start, _in_flight) = (Instant::now(), state.metrics.begin());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>();
+    let path = matched.map_or("", MatchedPath::as_str).to_owned();
+    let answer = match check_host(&state, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let (status, took) = (answer.status(), start.elapsed());
+    state.metrics.request(&method, &path, status, took);
+    tracing::debug!(%method, path, status = status.as_u16(), seconds = took.as_secs_f64(), "request");
+    answer
+}
+
+/// Without keys a page in a browser of this machine could do what its user may. It cannot if it has
+/// to name this machine (which a name that somebody else made point here does not), and not as somebody else.
+fn check_host(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !state.keys.is_empty() || state.settings.auth.insecure {
+        return Ok(());
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    if !is_here(host) {
+        return Err(ApiError::forbidden("Host is not this machine, and no key is set"));
+    }
+    let origin =
+        text(header::ORIGIN).map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
+    match origin {
+        Some(origin) if origin != host => {
+            Err(ApiError::forbidden("the request comes from another page"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `host`, with or without a port, is a name of the loopback interface.
+fn is_here(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Only whoever may read learns what there is not.
+async fn nothing_here(Extract(state): Extract<Arc<State>>, request: Request) -> ApiError {
+    match state.keys.scope(request.headers()) {
+        Some(_) => ApiError::of(
+            ErrorKind::NotFound,
+            format!("there is nothing at {}", request.uri().path()),
+        ),
+        None => ApiError::unauthenticated(),
+    }
+}
+
+async fn no_such_method(
+    Extract(state): Extract<Arc<State>>,
+    method: Method,
+    request: Request,
+) -> ApiError {
+    match state.keys.scope(request.headers()) {
+        Some(_) => {
+            let message = format!("{method} is not what can be done at {}", request.uri().path());
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorKind::InvalidArgument, message)
+        }
+        None => ApiError::unauthenticated(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine() {
+        for here in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:1", "[::1]:8080", "127.1.2.3:9"]
+        {
+            assert!(is_here(here), "{here}");
+        }
+        for other in [
+            "",
+            "example.org",
+            "localhost.example.org",
+            "127.0.0.1.example.org:80",
+            "10.0.0.1",
+            "[::2]:1",
+        ] {
+            assert!(!is_here(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! A server from its start to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+use vecgo::{Error, ErrorKind, Result};
+
+use crate::held::Held;
+use crate::http::Bodies;
+use crate::keys::Keys;
+use crate::listen::{Listener, Tls};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::{api, stop};
+
+/// Largest bodies that there is room for at a time.
+const LARGE_BODIES: usize = 4;
+/// How often a replica looks which collections there are, and a writer opens those that could not be opened.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What requests work on.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) keys: Keys,
+    pub(crate) held: Held,
+    pub(crate) metrics: Metrics,
+    pub(crate) bodies: Arc<Bodies>,
+    /// Requests that may be begun.
+    pub(crate) turns: Semaphore,
+    phase: AtomicU8,
+    /// Collections that could not be opened at the last try.
+    pub(crate) unopened: parking_lot::Mutex<Vec<(String, Error)>>,
+}
+
+/// How far a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting,
+    Serving,
+    Stopping,
+}
+
+impl State {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Opens what there is.
+    async fn follow(&self) {
+        match self.held.follow().await {
+            Ok(failed) => {
+                for (collection, error) in &failed {
+                    tracing::error!(collection, %error, "could not be opened");
+                }
+                *self.unopened.lock() = failed;
+                if self.phase() == Phase::Starting {
+                    self.enter(Phase::Serving);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the catalogue could not be read"),
+        }
+    }
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    state: Arc<State>,
+    listener: Listener,
+    metrics: Option<Listener>,
+    tls: Option<Tls>,
+}
+
+/// How a server ended that was told to.
+#[derive(Debug)]
+pub enum Stopped {
+    /// All is committed and closed.
+    Clean,
+    /// It took too long, or was told again: what was acknowledged as durable is there at the next start.
+    Cut,
+    /// A collection could not be committed.
+    Failed(Error),
+}
+
+impl Server {
+    /// Opens the database and listens; answers come once [`Server::run`] is called.
+    ///
+    /// # Errors
+    /// What keeps the database from being opened; an address that is taken; certificates that cannot be read.
+    pub async fn start(settings: Settings) -> Result<Self> {
+        let invalid =
+            |error: crate::SettingsError| Error::new(ErrorKind::InvalidArgument, error.to_string());
+        let database = settings.open().map_err(invalid)?.await?;
+        let keys = Keys::new(&settings.auth).map_err(invalid)?;
+        let tls = settings.tls.as_ref().map(Tls::new).transpose().map_err(invalid)?;
+        let limits = &settings.limits;
+        let listener = Listener::bind(settings.listen, limits.connections).await?;
+        let metrics = match settings.metrics_listen {
+            Some(address) => Some(Listener::bind(address, limits.connections).await?),
+            None => None,
+        };
+        if keys.is_empty() && settings.auth.insecure && !settings.listen.ip().is_loopback() {
+            tracing::warn!(address = %settings.listen, "no key is set: everybody who reaches this may do everything");
+        }
+        let state = State {
+            keys,
+            held: Held::new(database),
+            metrics: Metrics::new(),
+            bodies: Bodies::new(limits.body, LARGE_BODIES),
+            turns: Semaphore::new(limits.requests),
+            phase: AtomicU8::new(Phase::Starting as u8),
+            unopened: parking_lot::Mutex::default(),
+            settings,
+        };
+        Ok(Self { state: Arc::new(state), listener, metrics, tls })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Where metrics are served too.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Listener::address)
+    }
+
+    /// Serves until the process is told to stop (SIGTERM or SIGINT), then finishes what was begun, commits and
+    /// closes. Told again, it ends at once.
+    ///
+    /// # Errors
+    /// If the signals cannot be waited for.
+    pub async fn run(self) -> Result<Stopped> {
+        let mut signals = stop::Signals::new()?;
+        let Self { state, listener, metrics, tls } = self;
+        let (stop, stopping) = watch::channel(false);
+        let (limits, router) = (state.settings.limits, api::router(&state));
+        let opening = tokio::spawn(keep_open(Arc::clone(&state), stopping.clone()));
+        if let Some(tls) = &tls {
+            tls.reload_when_told(stopping.clone());
+        }
+        let serving = tokio::spawn(listener.serve(router, tls, limits.into(), stopping.clone()));
+        let metrics = metrics.map(|listener| {
+            let router = api::metrics_router(&state);
+            tokio::spawn(listener.serve(router, None, limits.into(), stopping))
+        });
+        signals.first().await;
+        tracing::info!("stopping: finishing what was begun");
+        let begun = Instant::now();
+        state.enter(Phase::Stopping);
+        // Whoever waits gets the number that was sent last.
+        stop.send_replace(true);
+        let ending = async {
+            let _ = serving.await;
+            if let Some(metrics) = metrics {
+                let _ = metrics.await;
+            }
+            let _ = opening.await;
+            state.held.close().await
+        };
+        let deadline = state.settings.stop_deadline;
+        tokio::select! {
+            closed = ending => {
+                tracing::info!(seconds = begun.elapsed().as_secs_f64(), "closed");
+                Ok(closed.map_or_else(Stopped::Failed, |()| Stopped::Clean))
+            }
+            () = tokio::time::sleep(deadline) => {
+                tracing::error!(?deadline, "not everything was closed in time");
+                Ok(Stopped::Cut)
+            }
+            () = signals.first() => {
+                tracing::warn!("told to stop again: ending at once");
+                Ok(Stopped::Cut)
+            }
+        }
+    }
+}
+
+/// Starts a server on threads of its own and runs it to its end; `listening` is told where it listens.
+///
+/// # Errors
+/// As [`Server::start`] and [`Server::run`].
+pub fn serve(settings: Settings, listening: impl FnOnce(&Server)) -> Result<Stopped> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Error::new(ErrorKind::ResourceExhausted, format!("threads to serve on: {error}"))
+    })?;
+    let stopped = runtime.block_on(async {
+        let server = Server::start(settings).await?;
+        listening(&server);
+        server.run().await
+    });
+    // What hangs after a stop that was cut is not waited for.
+    runtime.shutdown_background();
+    stopped
+}
+
+/// Opens collections at the start, and those that come later or could not be opened.
+async fn keep_open(state: Arc<State>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        state.follow().await;
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What tells a server to stop.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use vecgo::{Error, ErrorKind, Result};
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Result<Self> {
+        let failed =
+            |error: std::io::Error| Error::new(ErrorKind::Internal, format!("signals: {error}"));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    /// Returns when the next of them comes.
+    pub(crate) async fn first(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
