@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::process::{Program, cargo, program, tested};
-use crate::{Outcome, checks, fuzz, sabotage, stores};
+use crate::{Outcome, checks, deployment, fuzz, sabotage, stores};
 
 /// A part of the whole, with the minutes that it may take from a fresh clone on two cores.
 struct Stage {
@@ -14,14 +14,15 @@ struct Stage {
     run: fn(&mut Vec<String>) -> Outcome,
 }
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     Stage { name: "build", minutes: 9, run: build },
     Stage { name: "checks", minutes: 3, run: |_| checks::all() },
     Stage { name: "tests", minutes: 4, run: tests },
     Stage { name: "kills", minutes: 1, run: kills },
     Stage { name: "simulation", minutes: 4, run: simulation },
     Stage { name: "stores", minutes: 3, run: |closing| stores::run(closing) },
-    Stage { name: "docs", minutes: 3, run: docs_and_demo },
+    Stage { name: "docs", minutes: 1, run: docs_and_demo },
+    Stage { name: "deployment", minutes: 3, run: |closing| deployment::run(closing) },
     Stage { name: "fuzz", minutes: 2, run: |_| fuzz::short() },
 ];
 

@@ -6,6 +6,7 @@
 
 mod checks;
 mod ci;
+mod deployment;
 mod fuzz;
 mod process;
 mod release;
@@ -41,6 +42,7 @@ cargo xtask COMMAND
   sabotage  [NAME...] [--sample N] [--seed S] [--list] plant the bugs of sabotage/ one at a time and
             tell which ones the simulation finds: all of them, those named, or N that differ by day
   stores    install servers of buckets, and run the tests that want them
+  deployment  install what others look at a server with, and look at it, its image and its manifests
   golden    write the golden files of this version of the format again
   release   check that this commit can be released and say how to tag it";
 
@@ -80,6 +82,7 @@ fn command(arguments: &[String]) -> Outcome {
             "golden" => golden(),
             "release" => release::release(),
             "stores" => stores::run(&mut Vec::new()),
+            "deployment" => deployment::run(&mut Vec::new()),
             "help" | "--help" | "-h" => {
                 println!("{USAGE}");
                 Ok(())

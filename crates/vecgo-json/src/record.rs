@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaFormat};
 use utoipa::openapi::{KnownFormat, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
-use vecgo::{Facet, Hit, Id, MAX_ID_BYTES, Record};
+use vecgo::{Facet, Hit, Id, Record};
 
 /// An id: a number is a u64, a string a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +53,7 @@ impl PartialSchema for IdJson {
             .schema_type(Type::Integer)
             .format(Some(SchemaFormat::Custom("uint64".to_owned())))
             .minimum(Some(0));
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(MAX_ID_BYTES));
+        let text = ObjectBuilder::new().schema_type(Type::String);
         OneOfBuilder::new().item(number).item(text).into()
     }
 }

@@ -92,7 +92,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// How the server is: its state, and how much it holds.
 #[utoipa::path(
-    get, path = "/health", tag = "operation", security(()),
+    get, path = "/health", operation_id = "health", tag = "operation", security(()),
     responses(
         (status = 200, body = HealthJson, description = "`healthy` or `degraded`"),
         (status = 503, body = HealthJson, description = "`starting`, `stopping` or `unhealthy`"),
@@ -108,7 +108,7 @@ pub(crate) async fn get(Extract(state): Extract<Arc<State>>) -> Response {
 /// Whether the process lives.
 #[utoipa::path(
     get, path = "/livez", tag = "operation", security(()),
-    responses((status = 200, body = String, content_type = "text/plain"))
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn live() -> &'static str {
     "ok\n"
@@ -119,8 +119,8 @@ pub(crate) async fn live() -> &'static str {
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
-        (status = 503, body = String, content_type = "text/plain"),
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 503, description = "Not now", body = String, content_type = "text/plain"),
     )
 )]
 pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> (StatusCode, String) {

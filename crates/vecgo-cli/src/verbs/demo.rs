@@ -121,6 +121,7 @@ pub(super) fn put_words(target: &Target, out: &Output) -> Result<(), Failure> {
     }
     let files = tempfile::tempdir().map_err(|error| Failure::file(Path::new("."), &error))?;
     unpack(files.path())?;
+    out.line("(WordNet 3.0 Copyright 2006 by Princeton University; `vecgo demo --license`)");
     load(&target, files.path(), out)
 }
 

@@ -1,22 +1,23 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
+use tempfile::TempDir;
 use vecgo::ErrorKind;
-use vecgo_server::{Settings, Stopped};
+use vecgo_server::{Layers, Settings, Stopped};
 
 use super::{config, demo};
 use crate::Answer;
-use crate::args::{Said, Serve, Target};
+use crate::args::{Serve, Target};
 use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) fn run(target: &Target, args: &Serve, out: &Output) -> Result<Answer, Failure> {
+    let layers = config::layers(target, &args.said)?;
     // Gone when the server ends.
-    let temporary =
-        tempfile::tempdir().map_err(|error| Failure::file(&PathBuf::from("."), &error))?;
+    let mut temporary = None;
     let settings = match args.demo {
-        false => settings(target, &args.said)?,
-        true => with_demo(target, &args.said, temporary.path().join("database"), out)?,
+        false => settings(layers)?,
+        true => with_demo(target, layers, &mut temporary, out)?,
     };
     vecgo_server::begin_logs(&settings).map_err(|error| Failure::invalid(error.to_string()))?;
     let stopped = vecgo_server::serve(settings, |server| {
@@ -37,29 +38,26 @@ pub(crate) fn run(target: &Target, args: &Serve, out: &Output) -> Result<Answer,
     }
 }
 
-fn settings(target: &Target, said: &Said) -> Result<Settings, Failure> {
-    Settings::new(config::layers(target, said)?)
-        .map_err(|error| Failure::invalid(error.to_string()))
+fn settings(layers: Layers) -> Result<Settings, Failure> {
+    Settings::new(layers).map_err(|error| Failure::invalid(error.to_string()))
 }
 
-/// The same with the words of the demo in the database.
+/// The same with the words of the demo in the database; if none is named, in a directory for the time being.
 fn with_demo(
     target: &Target,
-    said: &Said,
-    otherwise: PathBuf,
+    layers: Layers,
+    temporary: &mut Option<TempDir>,
     out: &Output,
 ) -> Result<Settings, Failure> {
-    let layers = config::layers(target, said)?;
-    let named = layers.shown().find(|shown| shown.key == "data.dir").map(|shown| shown.value);
-    let uri = named.filter(|uri| !uri.is_empty()).map_or(otherwise, PathBuf::from);
+    let uri = match layers.uri() {
+        Some(uri) => uri.into(),
+        None => {
+            let made =
+                tempfile::tempdir().map_err(|error| Failure::file(Path::new("."), &error))?;
+            temporary.insert(made).path().join("database")
+        }
+    };
     let target = Target { uri: uri.clone(), ..target.clone() };
     demo::put_words(&target, out)?;
-    let said = Said {
-        uri: Some(uri),
-        listen: said.listen.clone(),
-        config: said.config.clone(),
-        set: said.set.clone(),
-        ..*said
-    };
-    settings(&target, &said)
+    settings(layers.with_uri(&uri.to_string_lossy()))
 }

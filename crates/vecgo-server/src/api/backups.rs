@@ -55,7 +55,7 @@ fn place(state: &State) -> Result<&str, ApiError> {
 /// Commits, and copies what is committed to the place for backups.
 #[utoipa::path(
     post, path = "/v1/snapshot", tag = "operation", request_body = SnapshotRequest,
-    responses((status = 200, body = SnapshotJson), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = SnapshotJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn snapshot(
     Extract(state): Extract<Arc<State>>,
@@ -120,8 +120,8 @@ pub(crate) struct BackupsJson {
 
 /// Lists the backups.
 #[utoipa::path(
-    get, path = "/v1/backups", tag = "operation",
-    responses((status = 200, body = BackupsJson), (status = "default", body = ErrorJson))
+    get, path = "/v1/backups", operation_id = "backups", tag = "operation",
+    responses((status = 200, description = "Done", body = BackupsJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,

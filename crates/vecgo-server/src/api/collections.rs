@@ -21,7 +21,7 @@ pub(crate) struct Collections {
 /// Lists the collections.
 #[utoipa::path(
     get, path = "/v1/collections", tag = "collections",
-    responses((status = 200, body = Collections), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Collections), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,
@@ -34,7 +34,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get, path = "/v1/collections/{name}", tag = "collections",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = ConfigJson), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = ConfigJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn describe(
     Extract(state): Extract<Arc<State>>,
@@ -78,7 +78,7 @@ fn schema_of(json: &Value) -> Result<Schema, ApiError> {
 #[utoipa::path(
     put, path = "/v1/collections/{name}", tag = "collections",
     params(("name" = String, Path, description = "1 to 64 of a-z, 0-9, _ and -")), request_body = CreateRequest,
-    responses((status = 200, body = Created), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Created), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn create(
     Extract(state): Extract<Arc<State>>,
@@ -121,7 +121,7 @@ pub(crate) struct Configured {
 #[utoipa::path(
     patch, path = "/v1/collections/{name}", tag = "collections",
     params(("name" = String, Path, description = "The collection")), request_body = ConfigChange,
-    responses((status = 200, body = Configured), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Configured), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn configure(
     Extract(state): Extract<Arc<State>>,
@@ -144,7 +144,7 @@ pub(crate) struct Dropped {
 #[utoipa::path(
     delete, path = "/v1/collections/{name}", tag = "collections",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Dropped), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Dropped), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn drop(
     Extract(state): Extract<Arc<State>>,
@@ -172,7 +172,7 @@ pub(crate) struct Renamed {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/rename", tag = "collections",
     params(("name" = String, Path, description = "The collection")), request_body = RenameRequest,
-    responses((status = 200, body = Renamed), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Renamed), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn rename(
     Extract(state): Extract<Arc<State>>,
@@ -187,7 +187,7 @@ pub(super) async fn rename(
 #[utoipa::path(
     get, path = "/v1/collections/{name}/schema", tag = "collections",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Object), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Object), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn schema(
     Extract(state): Extract<Arc<State>>,
@@ -206,7 +206,7 @@ pub(crate) struct Version {
 #[utoipa::path(
     put, path = "/v1/collections/{name}/schema", tag = "collections",
     params(("name" = String, Path, description = "The collection")), request_body = Object,
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn set_schema(
     Extract(state): Extract<Arc<State>>,
@@ -221,7 +221,7 @@ pub(super) async fn set_schema(
 #[utoipa::path(
     get, path = "/v1/collections/{name}/stats", tag = "collections",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = StatsJson), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = StatsJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn stats(
     Extract(state): Extract<Arc<State>>,

@@ -146,7 +146,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// This description.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operation",
-    responses((status = 200, description = "An OpenAPI document", body = Object))
+    responses(
+        (status = 200, description = "An OpenAPI document", body = Object),
+        (status = "default", description = "Not done, and why", body = ErrorJson),
+    )
 )]
 async fn document() -> Reply<utoipa::openapi::OpenApi> {
     Reply(openapi())

@@ -71,7 +71,7 @@ fn records(request: RecordsRequest) -> (Vec<Record>, Option<Vec<IdJson>>) {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/upsert", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = RecordsRequest,
-    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Written), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn upsert(
     Extract(state): Extract<Arc<State>>,
@@ -87,7 +87,7 @@ pub(super) async fn upsert(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/insert", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = RecordsRequest,
-    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Written), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn insert(
     Extract(state): Extract<Arc<State>>,
@@ -157,7 +157,7 @@ pub(crate) struct UpdateRequest {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/update", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = UpdateRequest,
-    responses((status = 200, body = Written), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Written), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn update(
     Extract(state): Extract<Arc<State>>,
@@ -197,7 +197,7 @@ pub(crate) struct Deleted {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/delete", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = DeleteRequest,
-    responses((status = 200, body = Deleted), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Deleted), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn delete(
     Extract(state): Extract<Arc<State>>,
@@ -250,7 +250,7 @@ pub(crate) struct Got {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/get", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = GetRequest,
-    responses((status = 200, body = Got), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Got), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn get(
     Extract(state): Extract<Arc<State>>,
@@ -292,7 +292,7 @@ pub(crate) struct Count {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/count", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = CountRequest,
-    responses((status = 200, body = Count), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Count), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn count(
     Extract(state): Extract<Arc<State>>,
@@ -336,7 +336,7 @@ pub(crate) struct Facets {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/facet", tag = "records",
     params(("name" = String, Path, description = "The collection")), request_body = FacetRequest,
-    responses((status = 200, body = Facets), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Facets), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn facet(
     Extract(state): Extract<Arc<State>>,

@@ -225,7 +225,7 @@ async fn found(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/search", tag = "search",
     params(("name" = String, Path, description = "The collection")), request_body = SearchRequest,
-    responses((status = 200, body = Found), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Found), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn search(
     Extract(state): Extract<Arc<State>>,
@@ -238,7 +238,7 @@ pub(super) async fn search(
 /// Finds the records of the collection `default` nearest to a query.
 #[utoipa::path(
     post, path = "/search", tag = "search", request_body = SearchRequest,
-    responses((status = 200, body = Found), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Found), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn search_default(
     Extract(state): Extract<Arc<State>>,
@@ -251,7 +251,7 @@ pub(super) async fn search_default(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/search/batch", tag = "search",
     params(("name" = String, Path, description = "The collection")), request_body = BatchRequest,
-    responses((status = 200, body = FoundMany), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = FoundMany), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn batch(
     Extract(state): Extract<Arc<State>>,
@@ -288,7 +288,7 @@ pub(super) fn check_count(state: &State, what: &str, count: usize) -> Result<(),
 #[utoipa::path(
     post, path = "/v1/collections/{name}/explain", tag = "search",
     params(("name" = String, Path, description = "The collection")), request_body = SearchRequest,
-    responses((status = 200, body = ExplainJson), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = ExplainJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn explain(
     Extract(state): Extract<Arc<State>>,

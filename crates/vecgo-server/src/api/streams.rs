@@ -48,7 +48,7 @@ pub(crate) struct ScanRequest {
     params(("name" = String, Path, description = "The collection")), request_body = ScanRequest,
     responses(
         (status = 200, description = "A record a line; cut short if something fails on the way", body = RecordJson, content_type = "application/jsonl"),
-        (status = "default", body = ErrorJson),
+        (status = "default", description = "Not done, and why", body = ErrorJson),
     )
 )]
 pub(super) async fn scan(
@@ -118,7 +118,7 @@ struct Import<'a> {
     post, path = "/v1/collections/{name}/import", tag = "records",
     params(("name" = String, Path, description = "The collection")),
     request_body(content = RecordJson, content_type = "application/jsonl", description = "A record a line"),
-    responses((status = 200, body = Imported), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Imported), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn import(
     Extract(state): Extract<Arc<State>>,

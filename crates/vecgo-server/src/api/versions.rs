@@ -19,9 +19,9 @@ pub(crate) struct Versions {
 
 /// Lists the versions that are kept.
 #[utoipa::path(
-    get, path = "/v1/collections/{name}/versions", tag = "versions",
+    get, path = "/v1/collections/{name}/versions", operation_id = "versions", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Versions), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Versions), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,
@@ -35,7 +35,7 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/refresh", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn refresh(
     Extract(state): Extract<Arc<State>>,
@@ -49,7 +49,7 @@ pub(super) async fn refresh(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/commit", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn commit(
     Extract(state): Extract<Arc<State>>,
@@ -63,7 +63,7 @@ pub(super) async fn commit(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/flush", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn flush(
     Extract(state): Extract<Arc<State>>,
@@ -78,7 +78,7 @@ pub(super) async fn flush(
 #[utoipa::path(
     post, path = "/v1/collections/{name}/compact", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn compact(
     Extract(state): Extract<Arc<State>>,
@@ -101,7 +101,7 @@ pub(crate) struct VacuumJson {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/vacuum", tag = "versions",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, body = VacuumJson), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = VacuumJson), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn vacuum(
     Extract(state): Extract<Arc<State>>,
@@ -127,7 +127,7 @@ pub(crate) struct TagRequest {
         ("tag" = String, Path, description = "The name of the version"),
     ),
     request_body = TagRequest,
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn tag(
     Extract(state): Extract<Arc<State>>,
@@ -149,7 +149,7 @@ pub(super) async fn tag(
         ("name" = String, Path, description = "The collection"),
         ("tag" = String, Path, description = "The name of the version"),
     ),
-    responses((status = 200, body = Version), (status = "default", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Version), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn untag(
     Extract(state): Extract<Arc<State>>,

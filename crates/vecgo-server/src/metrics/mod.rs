@@ -15,7 +15,7 @@ use prometheus::{
 };
 use vecgo::ErrorKind;
 
-use crate::http::ApiError;
+use crate::http::{ApiError, ErrorJson};
 use crate::serve::State;
 
 /// Buckets of the times of searches, and of requests, in seconds.
@@ -146,8 +146,11 @@ impl Metrics {
 
 /// What Prometheus reads: histograms of searches and requests, and the database in numbers.
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation",
-    responses((status = 200, body = String, content_type = "text/plain"))
+    get, path = "/metrics", operation_id = "metrics", tag = "operation",
+    responses(
+        (status = 200, description = "Series", body = String, content_type = "text/plain"),
+        (status = "default", description = "Not done, and why", body = ErrorJson),
+    )
 )]
 pub(crate) async fn get(Extract(state): Extract<Arc<State>>) -> Result<Response, ApiError> {
     let text = state.metrics.text(&state);

@@ -140,6 +140,18 @@ impl Layers {
         })
     }
 
+    /// The database, if one is named.
+    pub fn uri(&self) -> Option<String> {
+        self.text("data.dir")
+    }
+
+    /// The same of another database.
+    #[must_use]
+    pub fn with_uri(mut self, uri: &str) -> Self {
+        self.values.insert("data.dir", (uri.to_owned(), Origin::Flag));
+        self
+    }
+
     fn said(&self, name: &str) -> (&str, Origin) {
         let said = self.values.get(name);
         said.map_or(("", Origin::Default), |(value, origin)| (value, origin.clone()))
