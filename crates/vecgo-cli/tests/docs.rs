@@ -6,11 +6,16 @@
 
 use std::env;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const PAGE: &str = include_str!("../../../docs/command-line.md");
 const BACKUPS: &str = include_str!("../../../docs/backup-and-recovery.md");
+const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
+const DEPLOYMENT: &str = include_str!("../../../docs/deployment.md");
+const SECURITY: &str = include_str!("../../../docs/security.md");
+const SERVER: &str = include_str!("../../../docs/server.md");
 /// Stands for anything within a line, or alone for any lines.
 const ANYTHING: &str = "…";
 
@@ -31,6 +36,9 @@ fn examples(page: &str) -> Vec<Example> {
         } else if let Some(command) = line.strip_prefix("$ ") {
             let command = command.to_owned();
             examples.push(Example { line: number + 1, command, printed: Vec::new() });
+        } else if let Some(more) = line.strip_prefix("> ") {
+            let command = &mut examples.last_mut().unwrap().command;
+            *command = format!("{command}\n{more}");
         } else {
             examples.last_mut().unwrap().printed.push(line.to_owned());
         }
@@ -115,6 +123,66 @@ fn the_drills_of_the_page_on_backups() {
     let examples = examples(BACKUPS);
     assert!(examples.len() >= 12, "{} examples", examples.len());
     run(&examples, dir.path());
+}
+
+/// Ends the server of a page that failed half-way.
+struct Ended<'a>(&'a Path);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if let Ok(pid) = fs::read_to_string(self.0.join("server.pid")) {
+            let _ = Command::new("kill").args(["-KILL", pid.trim()]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+/// With a port that is free in place of the usual one.
+fn the_commands_of(page: &str, at_least: usize) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let page = page.replace("8080", &free.to_string());
+    let dir = tempfile::tempdir().unwrap();
+    let _ended = Ended(dir.path());
+    let examples = examples(&page);
+    assert!(examples.len() >= at_least, "{} examples", examples.len());
+    run(&examples, dir.path());
+}
+
+#[test]
+fn the_commands_of_the_page_on_the_server() {
+    the_commands_of(SERVER, 15);
+}
+
+#[test]
+fn the_commands_of_the_page_on_the_configuration() {
+    the_commands_of(CONFIGURATION, 3);
+}
+
+#[test]
+fn the_commands_of_the_pages_on_deployment_and_security() {
+    the_commands_of(DEPLOYMENT, 14);
+    the_commands_of(SECURITY, 2);
+}
+
+/// The table has every setting that there is, with what it is unless somebody says otherwise, and no others.
+#[test]
+fn the_table_of_settings() {
+    let program = env!("CARGO_BIN_EXE_vecgo");
+    let output =
+        Command::new(program).args(["--json", "config", "print"]).env_clear().output().unwrap();
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |setting: &serde_json::Value, name: &str| setting[name].as_str().unwrap().to_owned();
+    let expected: Vec<String> = printed["settings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|setting| {
+            let value = of(setting, "value");
+            let value = if value.is_empty() { "–".to_owned() } else { format!("`{value}`") };
+            format!("| `{}` | {value} | {} |", of(setting, "key"), of(setting, "about"))
+        })
+        .collect();
+    let found: Vec<&str> = CONFIGURATION.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(found, expected);
 }
 
 fn run(examples: &[Example], dir: &Path) {

@@ -22,6 +22,13 @@ struct Open {
     created_ms: u64,
 }
 
+/// What became of collections that were not open.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    pub(crate) opened: Vec<Collection>,
+    pub(crate) failed: Vec<(String, Error)>,
+}
+
 impl Held {
     pub(crate) fn new(database: Database) -> Self {
         Self {
@@ -69,23 +76,22 @@ impl Held {
         open.iter().map(|(name, open)| (name.clone(), open.collection.clone())).collect()
     }
 
-    /// Opens all that there are and lets go of those that there are no longer; says of which that failed.
-    pub(crate) async fn follow(&self) -> Result<Vec<(String, Error)>> {
+    /// Opens all that there are and lets go of those that there are no longer.
+    pub(crate) async fn follow(&self) -> Result<Followed> {
         let _changing = self.changing.lock().await;
         let listed = self.database.collections().await?;
         let is_there = |name: &str, open: &Open| {
             listed.iter().any(|info| info.name == name && info.created_ms == open.created_ms)
         };
         self.open.write().retain(|name, open| is_there(name, open));
-        let mut failed = Vec::new();
-        for info in &listed {
-            if self.find(&info.name).is_none()
-                && let Err(error) = self.open(&info.name).await
-            {
-                failed.push((info.name.clone(), error));
+        let mut followed = Followed::default();
+        for info in listed.iter().filter(|info| self.find(&info.name).is_none()) {
+            match self.open(&info.name).await {
+                Ok(collection) => followed.opened.push(collection),
+                Err(error) => followed.failed.push((info.name.clone(), error)),
             }
         }
-        Ok(failed)
+        Ok(followed)
     }
 
     pub(crate) async fn create(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use vecgo::{Error, ErrorKind, Result};
 
-use crate::held::Held;
+use crate::held::{Followed, Held};
 use crate::http::Bodies;
 use crate::keys::Keys;
 use crate::listen::{Listener, Tls};
@@ -60,11 +60,17 @@ impl State {
     /// Opens what there is.
     async fn follow(&self) {
         match self.held.follow().await {
-            Ok(failed) => {
+            Ok(Followed { opened, failed }) => {
                 for (collection, error) in &failed {
                     tracing::error!(collection, %error, "could not be opened");
                 }
                 *self.unopened.lock() = failed;
+                for collection in opened.iter().filter(|_| self.settings.warm) {
+                    // For want of memory, which searches then find themselves.
+                    if let Err(error) = collection.warm().await {
+                        tracing::warn!(collection = collection.name(), %error, "not all of it is in memory");
+                    }
+                }
                 if self.phase() == Phase::Starting {
                     self.enter(Phase::Serving);
                 }

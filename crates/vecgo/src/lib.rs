@@ -78,6 +78,8 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../../docs/library.md")]
     struct Library;
+    #[doc = include_str!("../../../docs/deployment.md")]
+    struct Deployment;
     #[doc = include_str!("../../../docs/filters.md")]
     struct Filters;
     #[doc = include_str!("../../../docs/schemas.md")]

@@ -1,27 +1,38 @@
 use std::fs;
-use std::path::Path;
 
 use super::verdict;
 use crate::Outcome;
 
-const PAGE: &str = "RELIABILITY.md";
-/// Fewer would mean that the page was not read as it should be.
-const LEAST: usize = 40;
+/// Pages that name tests, and how many each does at least: fewer would mean that it was not read as it should be.
+const PAGES: [(&str, usize); 3] =
+    [("RELIABILITY.md", 40), ("docs/security.md", 12), ("docs/deployment.md", 12)];
 
-/// Every test that the page names is there.
+/// Every test that the pages name is there.
 pub(crate) fn named() -> Outcome {
-    let page = fs::read_to_string(PAGE)?;
-    let quoted = page.split('`').skip(1).step_by(2);
-    let tests: Vec<_> = quoted.filter_map(|quoted| quoted.split_once(".rs::")).collect();
-    if tests.len() < LEAST {
-        return Err(format!("named: {PAGE} names {} tests, expected {LEAST}", tests.len()).into());
+    let mut missing = Vec::new();
+    for (page, least) in PAGES {
+        let text = fs::read_to_string(page)?;
+        let quoted = text.split('`').skip(1).step_by(2);
+        let tests: Vec<_> = quoted.filter_map(place).collect();
+        if tests.len() < least {
+            return Err(
+                format!("named: {page} names {} tests, expected {least}", tests.len()).into()
+            );
+        }
+        missing.extend(tests.into_iter().filter_map(|(path, head)| {
+            let source = fs::read_to_string(&path).unwrap_or_default();
+            let is_there = source.contains(&head);
+            (!is_there).then(|| format!("{page}: no `{head}` in {path}"))
+        }));
     }
-    let missing = tests.into_iter().filter_map(|(path, test)| {
-        let path = format!("{path}.rs");
-        let path = Path::new("crates").join(path);
-        let source = fs::read_to_string(&path).unwrap_or_default();
-        let is_there = source.contains(&format!("fn {test}("));
-        (!is_there).then(|| format!("{PAGE} names `{test}`, which is not in {}", path.display()))
-    });
-    verdict("named", &missing.collect::<Vec<_>>())
+    verdict("named", &missing)
+}
+
+/// The file that a name of a test says, and how the test begins there.
+fn place(quoted: &str) -> Option<(String, String)> {
+    if let Some((path, test)) = quoted.split_once(".rs::") {
+        return Some((format!("crates/{path}.rs"), format!("fn {test}(")));
+    }
+    let (path, test) = quoted.split_once(".py::")?;
+    Some((format!("{path}.py"), format!("def {test}(")))
 }

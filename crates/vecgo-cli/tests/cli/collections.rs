@@ -100,7 +100,7 @@ fn an_index_has_its_own_settings() {
     place.refuses(
         &format!("{graph} --n-clusters 7"),
         "InvalidArgument",
-        &["--n-clusters", "graph"],
+        &["n_clusters does nothing", "graph"],
     );
     place.refuses(&format!("{create} --m 7"), "InvalidArgument", &["m does nothing", "ivf"]);
 }
@@ -147,8 +147,11 @@ fn what_cannot_be_is_an_invalid_argument() {
         ("--dim 3 --metric l2 --m 3", ["m is 3", "4 to 128"]),
         ("--dim 3 --metric l2 --m 129", ["m is 129", "4 to 128"]),
         ("--dim 3 --metric l2 --ef-construction=7", ["ef_construction is 7", "8 to 4096"]),
-        ("--dim 3 --metric l2 --index flat --m 16", ["--m", "`flat`"]),
-        ("--dim 3 --metric l2 --index flat --ef-construction 99", ["--ef-construction", "`flat`"]),
+        ("--dim 3 --metric l2 --index flat --m 16", ["m does nothing", "`flat`"]),
+        (
+            "--dim 3 --metric l2 --index flat --ef-construction 99",
+            ["ef_construction does nothing", "`flat`"],
+        ),
         ("--dim 3 --metric l2 --index flat --quantization sq8", ["`sq8`", "`flat`"]),
         ("--dim 3 --metric l2 --collection A", ["\"A\"", "a-z"]),
         ("--dim 3 --metric l2 --collection a/b", ["\"a/b\"", "a-z"]),

@@ -35,6 +35,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.cache_size", Bytes, "1GiB", "bytes of it"),
     key("data.memtable", Bytes, "64MiB", "bytes of writes in memory, of each collection, that become a segment"),
     key("data.refresh", Time, "1s", "how often a replica looks for what the writer has committed"),
+    key("data.warm", Flag, "true", "whether what searches read is loaded before the server is ready"),
     key("data.keep_versions", Number, "16", "versions that are kept beside named ones"),
     key("server.listen", Text, "127.0.0.1:8080", "where to listen"),
     key("server.metrics_listen", Text, "", "where /metrics and the health paths are served too, and nothing else"),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// Whether it writes nothing.
     pub read_only: bool,
+    /// Whether what searches read is loaded before requests are taken.
+    pub warm: bool,
     /// How long a stop may take.
     pub stop_deadline: Duration,
     /// Searches that take longer are logged.
@@ -117,6 +119,7 @@ impl Settings {
             listen,
             metrics_listen: address(&layers, "server.metrics_listen")?,
             read_only: layers.flag("server.read_only"),
+            warm: layers.flag("data.warm"),
             stop_deadline: layers.time("server.stop_deadline"),
             slow: layers.time("log.slow"),
             per_collection: layers.flag("metrics.per_collection"),
