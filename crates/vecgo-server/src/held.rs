@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt};
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
-use vecgo::{Collection, Config, Database, Error, ErrorKind, Result, Schema};
+use vecgo::{Collection, CollectionInfo, Config, Database, Error, ErrorKind, Result, Schema};
+
+/// Each commits, which is a sync of the disk, or a request to the bucket.
+const CLOSED_AT_A_TIME: usize = 16;
 
 /// Collections, opened when they are first asked for and kept open.
 #[derive(Debug)]
@@ -80,10 +84,17 @@ impl Held {
     pub(crate) async fn follow(&self) -> Result<Followed> {
         let _changing = self.changing.lock().await;
         let listed = self.database.collections().await?;
-        let is_there = |name: &str, open: &Open| {
-            listed.iter().any(|info| info.name == name && info.created_ms == open.created_ms)
-        };
-        self.open.write().retain(|name, open| is_there(name, open));
+        for (name, open) in self.strays(&listed) {
+            self.open.write().remove(&name);
+            match listed.iter().find(|info| info.created_ms == open.created_ms) {
+                // Another process has given it another name.
+                Some(info) => {
+                    self.open.write().entry(info.name.clone()).or_insert(open);
+                }
+                // A replica's is gone; what keeps it from closing has no one to matter to.
+                None => drop(open.collection.close().await),
+            }
+        }
         let mut followed = Followed::default();
         for info in listed.iter().filter(|info| self.find(&info.name).is_none()) {
             match self.open(&info.name).await {
@@ -92,6 +103,16 @@ impl Held {
             }
         }
         Ok(followed)
+    }
+
+    /// Collections that are open under names that are not theirs.
+    fn strays(&self, listed: &[CollectionInfo]) -> Vec<(String, Open)> {
+        let is_there = |name: &str, open: &Open| {
+            listed.iter().any(|info| info.name == name && info.created_ms == open.created_ms)
+        };
+        let open = self.open.read();
+        let strays = open.iter().filter(|(name, open)| !is_there(name, open));
+        strays.map(|(name, open)| (name.clone(), open.clone())).collect()
     }
 
     pub(crate) async fn create(
@@ -129,13 +150,17 @@ impl Held {
         self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
         let _changing = self.changing.lock().await;
         let all = std::mem::take(&mut *self.open.write());
-        let mut first = Ok(());
-        for (name, open) in all {
-            if let Err(error) = open.collection.close().await {
-                tracing::error!(collection = name, %error, "could not be closed");
-                first = first.and(Err(error));
+        let closing = all.into_iter().map(|(name, open)| async move {
+            match open.collection.close().await {
+                // Under another name, by whoever gave it that.
+                Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+                closed => closed.inspect_err(
+                    |error| tracing::error!(collection = name, %error, "could not be closed"),
+                ),
             }
-        }
-        first
+        });
+        let closed: Vec<Result<()>> =
+            stream::iter(closing).buffer_unordered(CLOSED_AT_A_TIME).collect().await;
+        closed.into_iter().collect()
     }
 }

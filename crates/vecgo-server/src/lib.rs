@@ -22,8 +22,10 @@ mod page;
 mod serve;
 mod settings;
 mod stop;
+#[cfg(feature = "otel")]
+mod traces;
 
 pub use api::openapi;
-pub use logs::begin as begin_logs;
+pub use logs::{Logs, begin as begin_logs};
 pub use serve::{Server, Stopped, serve};
 pub use settings::{Layers, Origin, Settings, SettingsError, Shown};

@@ -1,24 +1,52 @@
-//! What the server says while it runs: on stderr, for people or for programs.
+//! What the server says while it runs: on stderr, for people or for programs; and spans, where that is built in.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::settings::{Settings, SettingsError};
+
+/// As long as it is held spans are sent, if they are wanted.
+#[derive(Debug)]
+pub struct Logs {
+    #[cfg(feature = "otel")]
+    _traces: Option<crate::traces::Traces>,
+}
 
 /// Logs from now on as the settings say.
 ///
 /// # Errors
-/// A level that is none. That somebody logs already is none: theirs goes on.
-pub fn begin(settings: &Settings) -> Result<(), SettingsError> {
+/// A level that is none; spans that this build cannot send. That somebody logs already is none: theirs goes on.
+pub fn begin(settings: &Settings) -> Result<Logs, SettingsError> {
     let level = &settings.log.level;
     let filter = EnvFilter::try_new(level)
         .map_err(|error| SettingsError(format!("log.level is {level}: {error}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
-    let _ = match settings.log.json {
-        true => log.json().flatten_event(true).try_init(),
-        false => log.try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match settings.log.json {
+        true => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        false => lines.with_filter(filter).boxed(),
     };
-    Ok(())
+    let registry = tracing_subscriber::registry().with(lines);
+    #[cfg(feature = "otel")]
+    {
+        let sent = settings.log.otlp.as_deref().map(crate::traces::Traces::to).transpose()?;
+        let (traces, tracer) = sent.unzip();
+        let spans = tracer.map(|tracer| {
+            let ours = tracing_subscriber::filter::filter_fn(|metadata| {
+                metadata.is_span() && metadata.target().starts_with("vecgo")
+            });
+            tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours)
+        });
+        let _ = registry.with(spans).try_init();
+        Ok(Logs { _traces: traces })
+    }
+    #[cfg(not(feature = "otel"))]
+    {
+        if settings.log.otlp.is_some() {
+            let message = "trace.otlp is set, and this build sends no traces; build it with the feature `otel`";
+            return Err(SettingsError(message.to_owned()));
+        }
+        let _ = registry.try_init();
+        Ok(Logs {})
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
@@ -21,6 +21,9 @@ const LARGE_BODIES: usize = 4;
 /// How often a replica looks which collections there are, and a writer opens those that could not be opened.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Of the time that a stop may take, the part in which requests are answered.
+const ANSWERING: f64 = 0.7;
+
 /// What requests work on.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -31,7 +34,10 @@ pub(crate) struct State {
     pub(crate) bodies: Arc<Bodies>,
     /// Requests that may be begun.
     pub(crate) turns: Semaphore,
-    phase: AtomicU8,
+    /// Whether all that there was at the start is open.
+    serving: AtomicBool,
+    /// Whether the server was told to stop.
+    stop: watch::Sender<bool>,
     /// Collections that could not be opened at the last try.
     pub(crate) unopened: parking_lot::Mutex<Vec<(String, Error)>>,
 }
@@ -46,15 +52,17 @@ pub(crate) enum Phase {
 
 impl State {
     pub(crate) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Starting,
-            1 => Phase::Serving,
-            _ => Phase::Stopping,
+        match (*self.stop.borrow(), self.serving.load(Ordering::Relaxed)) {
+            (true, _) => Phase::Stopping,
+            (false, true) => Phase::Serving,
+            (false, false) => Phase::Starting,
         }
     }
 
-    fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
+    /// Returns when the server is told to stop.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as the state does.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
     /// Opens what there is.
@@ -71,9 +79,7 @@ impl State {
                         tracing::warn!(collection = collection.name(), %error, "not all of it is in memory");
                     }
                 }
-                if self.phase() == Phase::Starting {
-                    self.enter(Phase::Serving);
-                }
+                self.serving.store(true, Ordering::Relaxed);
             }
             Err(error) => tracing::error!(%error, "the catalogue could not be read"),
         }
@@ -94,7 +100,7 @@ pub struct Server {
 pub enum Stopped {
     /// All is committed and closed.
     Clean,
-    /// It took too long, or was told again: what was acknowledged as durable is there at the next start.
+    /// Requests took too long, or it was told again: what was acknowledged as durable is there at the next start.
     Cut,
     /// A collection could not be committed.
     Failed(Error),
@@ -126,7 +132,8 @@ impl Server {
             metrics: Metrics::new(),
             bodies: Bodies::new(limits.body, LARGE_BODIES),
             turns: Semaphore::new(limits.requests),
-            phase: AtomicU8::new(Phase::Starting as u8),
+            serving: AtomicBool::new(false),
+            stop: watch::Sender::new(false),
             unopened: parking_lot::Mutex::default(),
             settings,
         };
@@ -151,36 +158,43 @@ impl Server {
     pub async fn run(self) -> Result<Stopped> {
         let mut signals = stop::Signals::new()?;
         let Self { state, listener, metrics, tls } = self;
-        let (stop, stopping) = watch::channel(false);
         let (limits, router) = (state.settings.limits, api::router(&state));
-        let opening = tokio::spawn(keep_open(Arc::clone(&state), stopping.clone()));
+        let opening = tokio::spawn(keep_open(Arc::clone(&state)));
         if let Some(tls) = &tls {
-            tls.reload_when_told(stopping.clone());
+            tls.reload_when_told(state.stop.subscribe());
         }
-        let serving = tokio::spawn(listener.serve(router, tls, limits.into(), stopping.clone()));
+        let serving =
+            tokio::spawn(listener.serve(router, tls, limits.into(), state.stop.subscribe()));
         let metrics = metrics.map(|listener| {
             let router = api::metrics_router(&state);
-            tokio::spawn(listener.serve(router, None, limits.into(), stopping))
+            tokio::spawn(listener.serve(router, None, limits.into(), state.stop.subscribe()))
         });
         signals.first().await;
         tracing::info!("stopping: finishing what was begun");
         let begun = Instant::now();
-        state.enter(Phase::Stopping);
-        // Whoever waits gets the number that was sent last.
-        stop.send_replace(true);
-        let ending = async {
-            let _ = serving.await;
-            if let Some(metrics) = metrics {
-                let _ = metrics.await;
-            }
-            let _ = opening.await;
-            state.held.close().await
-        };
+        state.stop.send_replace(true);
         let deadline = state.settings.stop_deadline;
+        let ending = async {
+            let answered = async {
+                let _ = serving.await;
+                if let Some(metrics) = metrics {
+                    let _ = metrics.await;
+                }
+                let _ = opening.await;
+            };
+            // What is not answered by then is cut, so that there is time to commit.
+            let answered =
+                tokio::time::timeout(deadline.mul_f64(ANSWERING), answered).await.is_ok();
+            (answered, state.held.close().await)
+        };
         tokio::select! {
-            closed = ending => {
-                tracing::info!(seconds = begun.elapsed().as_secs_f64(), "closed");
-                Ok(closed.map_or_else(Stopped::Failed, |()| Stopped::Clean))
+            (answered, closed) = ending => {
+                tracing::info!(seconds = begun.elapsed().as_secs_f64(), answered, "closed");
+                Ok(match closed {
+                    Err(error) => Stopped::Failed(error),
+                    Ok(()) if answered => Stopped::Clean,
+                    Ok(()) => Stopped::Cut,
+                })
             }
             () = tokio::time::sleep(deadline) => {
                 tracing::error!(?deadline, "not everything was closed in time");
@@ -214,11 +228,14 @@ pub fn serve(settings: Settings, listening: impl FnOnce(&Server)) -> Result<Stop
 }
 
 /// Opens collections at the start, and those that come later or could not be opened.
-async fn keep_open(state: Arc<State>, mut stopping: watch::Receiver<bool>) {
+async fn keep_open(state: Arc<State>) {
     loop {
-        state.follow().await;
         tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = state.stopping() => return,
+            () = state.follow() => {}
+        }
+        tokio::select! {
+            () = state.stopping() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }

@@ -19,7 +19,8 @@ pub(crate) fn run(target: &Target, args: &Serve, out: &Output) -> Result<Answer,
         false => settings(layers)?,
         true => with_demo(target, layers, &mut temporary, out)?,
     };
-    vecgo_server::begin_logs(&settings).map_err(|error| Failure::invalid(error.to_string()))?;
+    let _logs =
+        vecgo_server::begin_logs(&settings).map_err(|error| Failure::invalid(error.to_string()))?;
     let stopped = vecgo_server::serve(settings, |server| {
         let address = server.address();
         let metrics = server.metrics_address();
@@ -32,7 +33,7 @@ pub(crate) fn run(target: &Target, args: &Serve, out: &Output) -> Result<Answer,
         Stopped::Clean => Ok(Answer::Yes),
         Stopped::Failed(error) => Err(error.into()),
         Stopped::Cut => {
-            let message = "stopped before all was committed and closed; what was acknowledged as durable is safe";
+            let message = "the stop was cut short; what was acknowledged as durable is safe";
             Err(Failure::new(ErrorKind::Unavailable, message))
         }
     }

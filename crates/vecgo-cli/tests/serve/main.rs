@@ -14,3 +14,4 @@ mod served;
 mod stop;
 mod streams;
 mod tls;
+mod traces;

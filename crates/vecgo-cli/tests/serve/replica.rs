@@ -48,6 +48,24 @@ fn a_replica_follows_and_writes_nothing() {
     assert_eq!(replica.stop(), Some(0));
 }
 
+/// A collection that another process gives another name is the same collection.
+#[test]
+fn a_collection_that_somebody_else_renames() {
+    let served = Served::start(&["--set", "data.wal_sync=commit", "--set", "data.auto_commit=0s"]);
+    served.create("docs", 2);
+    served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 1, "vector": [1, 2]}]}));
+    let dir = served.dir();
+    let other = vecgo::open(dir.path().join("db")).wait().unwrap();
+    other.rename("docs", "papers").wait().unwrap();
+    served.until("it is not found by its new name", || {
+        (served.post("/v1/collections/papers/count", &json!({})).json()["count"] == 1).then_some(())
+    });
+    served.until("it is found by its old name", || {
+        (served.post("/v1/collections/docs/count", &json!({})).status == 404).then_some(())
+    });
+    assert_eq!(served.stop(), Some(0));
+}
+
 #[test]
 fn a_replica_of_what_nobody_has_written_yet() {
     let dir = Arc::new(tempfile::tempdir().unwrap());

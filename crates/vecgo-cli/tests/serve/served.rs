@@ -80,7 +80,7 @@ impl Served {
     ) -> Result<Self, String> {
         let mut command = vecgo(dir.path());
         command.args(["--json", "serve"]);
-        if !args.iter().any(|arg| *arg == "db" || arg.contains("://")) {
+        if !args.iter().any(|arg| *arg == "db" || (arg.contains("://") && !arg.contains('='))) {
             command.arg("db");
         }
         if !args.contains(&"--listen") {

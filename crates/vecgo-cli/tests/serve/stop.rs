@@ -11,7 +11,7 @@ use reqwest::blocking::Client;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::served::Served;
+use crate::served::{PATIENCE, Served};
 
 /// Writers at a time.
 const WRITERS: u64 = 4;
@@ -169,6 +169,46 @@ fn a_stop_commits_what_was_acknowledged_before_it_was_durable() {
     let served = Served::with(Arc::clone(&dir), &["--read-only"], &[]);
     served.until_ready();
     are_there(&served, &BTreeSet::from([1]));
+}
+
+/// Whoever waits for what goes on for long by nature does not keep a stop waiting, nor who takes an answer slowly.
+#[test]
+fn a_stop_waits_for_no_slow_import_and_no_slow_scan() {
+    let served = Served::start(&["--set", "server.stop_deadline=20s", "--set", "limits.idle=600s"]);
+    served.create("docs", 2);
+    let text = "x".repeat(1000);
+    let lines: String = (0..50_000)
+        .map(|id| format!("{{\"id\":{id},\"vector\":[1,2],\"metadata\":{{\"t\":\"{text}\"}}}}\n"))
+        .collect();
+    let request = served.request("POST", "/v1/collections/docs/import");
+    let request = request.header("content-type", "application/jsonl").body(lines);
+    assert_eq!(served.send(request).status, 200);
+    let mut importing = std::net::TcpStream::connect(&served.address).unwrap();
+    let head = "POST /v1/collections/docs/import HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/jsonl\r\ntransfer-encoding: chunked\r\n\r\n";
+    importing.write_all(head.as_bytes()).unwrap();
+    let mut scanning = std::net::TcpStream::connect(&served.address).unwrap();
+    let head = "POST /v1/collections/docs/scan HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    scanning.write_all(head.as_bytes()).unwrap();
+    scanning.set_read_timeout(Some(PATIENCE)).unwrap();
+    std::io::Read::read_exact(&mut scanning, &mut [0; 1000]).unwrap();
+    let seen = "vecgo_http_requests_in_flight 2";
+    served.until("it is not seen", || served.get("/metrics").text.contains(seen).then_some(()));
+    let mut served = served;
+    served.signal(Signal::TERM);
+    // The import is told; who scans sees that the answer has no end.
+    let mut answer = String::new();
+    let _ = std::io::Read::read_to_string(&mut importing, &mut answer);
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert_eq!(served.wait().code(), Some(0), "{}", served.log());
+    let mut lines = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut scanning, &mut lines);
+    assert!(!lines.ends_with(b"0\r\n\r\n"));
+    // All is committed: a replica finds everything.
+    let served = Served::with(served.dir(), &["--read-only"], &[]);
+    served.until_ready();
+    assert_eq!(served.ok("/v1/collections/docs/count", &json!({})), json!({"count": 50_000}));
 }
 
 /// An import that goes on is ended by a stop, which says how far it came.

@@ -23,7 +23,7 @@ use crate::http::{ApiError, ErrorJson, Json, Lines, Reply};
 use crate::serve::{Phase, State};
 
 /// Records of a page of a scan.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 /// About the bytes of lines of a batch, and the most rows in one.
 const BATCH_BYTES: usize = 4 << 20;
 const BATCH_ROWS: usize = 4096;
@@ -61,33 +61,47 @@ pub(super) async fn scan(
         scan = scan.filter(filter_of(filter)?);
     }
     let scan = scan.await?;
-    let left = request.limit.unwrap_or(u64::MAX);
-    let pages = stream::try_unfold((scan, left), move |(scan, left)| {
-        page(scan, left, request.vector_format)
-    });
-    let body = Body::from_stream(pages);
+    let pages = Pages {
+        scan,
+        left: request.limit.unwrap_or(u64::MAX),
+        format: request.vector_format,
+        state: Arc::clone(&state),
+    };
+    let body = Body::from_stream(stream::try_unfold(pages, Pages::next));
     Ok(([(header::CONTENT_TYPE, "application/jsonl")], body).into_response())
 }
 
-/// The lines of the next page.
-async fn page(
-    mut scan: Scan,
+/// A scan that is sent page by page.
+struct Pages {
+    scan: Scan,
+    /// Records that may still be sent.
     left: u64,
     format: VectorFormat,
-) -> Result<Option<(Bytes, (Scan, u64))>, vecgo::Error> {
-    if left == 0 {
-        return Ok(None);
+    state: Arc<State>,
+}
+
+impl Pages {
+    /// The lines of the next page.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, vecgo::Error> {
+        if self.state.phase() == Phase::Stopping {
+            return Err(vecgo::Error::new(ErrorKind::Unavailable, "the server is stopping"));
+        }
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let Some(records) = self.scan.next_page().await? else { return Ok(None) };
+        let mut lines = Vec::new();
+        let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(records.len());
+        for record in records.into_iter().take(taken).map(RecordJson::from) {
+            let record =
+                if self.format == VectorFormat::Base64 { record.in_base64() } else { record };
+            let written = serde_json::to_writer(&mut lines, &record);
+            written.map_err(|error| vecgo::Error::new(ErrorKind::Internal, error.to_string()))?;
+            lines.push(b'\n');
+        }
+        self.left = self.left.saturating_sub(taken as u64);
+        Ok(Some((lines.into(), self)))
     }
-    let Some(records) = scan.next_page().await? else { return Ok(None) };
-    let mut lines = Vec::new();
-    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(records.len());
-    for record in records.into_iter().take(taken).map(RecordJson::from) {
-        let record = if format == VectorFormat::Base64 { record.in_base64() } else { record };
-        let written = serde_json::to_writer(&mut lines, &record);
-        written.map_err(|error| vecgo::Error::new(ErrorKind::Internal, error.to_string()))?;
-        lines.push(b'\n');
-    }
-    Ok(Some((lines.into(), (scan, left - taken as u64))))
 }
 
 /// What an import wrote.
@@ -148,10 +162,15 @@ pub(super) async fn import(
 
 impl Import<'_> {
     async fn all(&mut self, lines: &mut Lines, most: usize) -> Result<(), ApiError> {
-        while let Some(line) = lines.next().await? {
-            if self.state.phase() == Phase::Stopping {
-                return Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping"));
-            }
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = self.state.stopping() => {
+                    return Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping"));
+                }
+                line = lines.next() => line?,
+            };
+            let Some(line) = line else { return Ok(()) };
             let record = vecgo_json::read::<RecordJson>(&line);
             let record = record.map_err(|error| ApiError::from(error).context(lines.place(0)))?;
             if !self.batch.is_empty() && self.batch_bytes.saturating_add(line.len()) > most {
@@ -164,7 +183,6 @@ impl Import<'_> {
                 self.write().await?;
             }
         }
-        Ok(())
     }
 
     async fn write(&mut self) -> Result<(), ApiError> {

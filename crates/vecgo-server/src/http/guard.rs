@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State as Extract};
@@ -15,6 +15,9 @@ use super::ApiError;
 use super::body::Share;
 use crate::keys::Scope;
 use crate::serve::State;
+
+/// How long what goes on for long by nature may go on when the server stops.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How a group of paths is guarded.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +69,14 @@ async fn check(
     let share = Arc::new(Share::new(&state.bodies));
     request.extensions_mut().insert(Arc::clone(&share));
     if !guard.timed {
-        return Ok(next.run(request).await);
+        let cut = async {
+            state.stopping().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        return tokio::select! {
+            answer = next.run(request) => Ok(answer),
+            () = cut => Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping")),
+        };
     }
     let time = state.settings.limits.time;
     tokio::time::timeout(time, next.run(request)).await.map_err(|_| {
@@ -87,13 +97,27 @@ async fn seen(Extract(state): Extract<Arc<State>>, request: Request, next: Next)
     let matched = request.extensions().get::<MatchedPath>();
     let path = matched.map_or("", MatchedPath::as_str).to_owned();
     let answer = match check_host(&state, request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => answered(request, next).await,
         Err(error) => error.into_response(),
     };
     let (status, took) = (answer.status(), start.elapsed());
     state.metrics.request(&method, &path, status, took);
     tracing::debug!(%method, path, status = status.as_u16(), seconds = took.as_secs_f64(), "request");
     answer
+}
+
+/// Within a span, where those are built in.
+async fn answered(request: Request, next: Next) -> Response {
+    #[cfg(feature = "otel")]
+    {
+        use tracing::Instrument;
+        let span = crate::traces::span(&request);
+        let answer = next.run(request).instrument(span.clone()).await;
+        crate::traces::answered(&span, answer.status());
+        answer
+    }
+    #[cfg(not(feature = "otel"))]
+    next.run(request).await
 }
 
 /// Without keys a page in a browser of this machine could do what its user may. It cannot if it has

@@ -58,6 +58,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.level", Text, "info", "error, warn, info, debug or trace, or what tracing's EnvFilter takes; VECGO_LOG too"),
     key("log.format", Text, "text", "text or json"),
     key("log.slow", Time, "1s", "searches that take longer are logged"),
+    key("trace.otlp", Text, "", "a collector that takes spans by OTLP over HTTP, as http://host:4318 (builds with the feature `otel`)"),
     key("metrics.per_collection", Flag, "false", "whether collections are told apart"),
     key("backup.to", Text, "", "where backups go: a directory, or s3://, gs://, az://"),
     key("backup.interval", Time, "1h", "how often one is made; 0s for when one is asked for"),

@@ -89,6 +89,8 @@ pub(crate) struct Limits {
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) json: bool,
+    /// Where spans are sent.
+    pub(crate) otlp: Option<String>,
 }
 
 /// Shortest key that is accepted: one that can be guessed is worse than none, which is noticed.
@@ -272,7 +274,8 @@ fn log(layers: &Layers) -> Result<Log, SettingsError> {
         "json" => true,
         _ => return Err(SettingsError(format!("log.format is {format}; expected text or json"))),
     };
-    Ok(Log { level: layers.text("log.level").unwrap_or_default(), json })
+    let level = layers.text("log.level").unwrap_or_default();
+    Ok(Log { level, json, otlp: layers.text("trace.otlp") })
 }
 
 fn wal_sync(text: &str) -> Result<WalSync, SettingsError> {
