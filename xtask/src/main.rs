@@ -44,6 +44,7 @@ cargo xtask COMMAND
   stores    install servers of buckets, and run the tests that want them
   deployment  install what others look at a server with, and look at it, its image and its manifests
   golden    write the golden files of this version of the format again
+  semver    whether the public interface is as the last release had it
   release   check that this commit can be released and say how to tag it";
 
 fn main() -> ExitCode {
@@ -81,6 +82,7 @@ fn command(arguments: &[String]) -> Outcome {
             "corpus" => fuzz::corpus(),
             "golden" => golden(),
             "release" => release::release(),
+            "semver" => release::semver(),
             "stores" => stores::run(&mut Vec::new()),
             "deployment" => deployment::run(&mut Vec::new()),
             "help" | "--help" | "-h" => {

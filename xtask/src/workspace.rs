@@ -16,6 +16,8 @@ pub(crate) struct Package {
     pub(crate) version: String,
     /// Its licence, as it states it.
     pub(crate) license: Option<String>,
+    /// Whether it may be published.
+    pub(crate) published: bool,
     /// Where it comes from; nothing for a package of this repository.
     pub(crate) source: Option<String>,
     /// What it depends on.
@@ -75,6 +77,8 @@ fn package(package: &Value) -> Package {
         name: text(package, "name").unwrap_or_default(),
         version: text(package, "version").unwrap_or_default(),
         license: text(package, "license"),
+        // A list of registries: nothing for all, an empty one for none.
+        published: package["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
         source: text(package, "source"),
         dependencies: list(package, "dependencies").map(dependency).collect(),
         roots: list(package, "targets")

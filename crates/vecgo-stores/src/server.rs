@@ -9,9 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_lite::future::block_on;
 use tempfile::TempDir;
-use vecgo_io::{BucketStore, OpenError, PageCache, Store};
+use vecgo_io::{BucketStore, OpenError, PageCache, PutOutcome, Store};
 
 use crate::azure;
 
@@ -152,16 +153,24 @@ impl Server {
         )
     }
 
-    /// Waits until there is a bucket.
+    /// Waits until there is a bucket, and it takes an object: SeaweedFS does not where the disk has less than a
+    /// gigabyte left.
     fn wait(&mut self) -> io::Result<()> {
         let start = Instant::now();
         let bucket = self.bucket("").map_err(io::Error::other)?;
-        while !(self.make_bucket().is_ok() && block_on(bucket.list("a/")).is_ok()) {
+        let mut tries = 0;
+        let mut takes = || {
+            // Under a name of its own: what became of one that was not answered is not known.
+            tries += 1;
+            let put = block_on(bucket.put_if_absent(&format!("begun/{tries}"), Bytes::new()));
+            matches!(put, Ok(PutOutcome::Committed))
+        };
+        while !(self.make_bucket().is_ok() && block_on(bucket.list("a/")).is_ok() && takes()) {
             if let Some(status) = self.process.try_wait()? {
                 return Err(io::Error::other(format!("{:?} ended: {status}", self.site)));
             }
             if start.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!("{:?} does not begin", self.site)));
+                return Err(io::Error::other(format!("{:?} takes no object", self.site)));
             }
             sleep(Duration::from_millis(50));
         }
