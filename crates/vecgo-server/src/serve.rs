@@ -18,6 +18,9 @@ use crate::{api, stop};
 
 /// Largest bodies that there is room for at a time.
 const LARGE_BODIES: usize = 4;
+/// Beside so many requests at a time there may be one scan or import, and at least so many of those.
+const STREAMED_ONE_IN: usize = 16;
+const LEAST_STREAMED: usize = 4;
 /// How often a replica looks which collections there are, and a writer opens those that could not be opened.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,9 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) bodies: Arc<Bodies>,
     /// Requests that may be begun.
-    pub(crate) turns: Semaphore,
+    pub(crate) turns: Arc<Semaphore>,
+    /// The same of scans and imports: each holds a page or a line for as long as its client likes.
+    pub(crate) streams: Arc<Semaphore>,
     /// Whether all that there was at the start is open.
     serving: AtomicBool,
     /// Whether the server was told to stop.
@@ -131,7 +136,10 @@ impl Server {
             held: Held::new(database),
             metrics: Metrics::new(),
             bodies: Bodies::new(limits.body, LARGE_BODIES),
-            turns: Semaphore::new(limits.requests),
+            turns: Arc::new(Semaphore::new(limits.requests)),
+            streams: Arc::new(Semaphore::new(
+                (limits.requests / STREAMED_ONE_IN).max(LEAST_STREAMED),
+            )),
             serving: AtomicBool::new(false),
             stop: watch::Sender::new(false),
             unopened: parking_lot::Mutex::default(),

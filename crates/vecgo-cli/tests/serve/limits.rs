@@ -221,6 +221,39 @@ fn read_answer(stream: &mut TcpStream) -> Option<u16> {
     head.split(' ').nth(1)?.parse().ok()
 }
 
+/// Scans that nobody reads and imports that send nothing have a number of their own: others are served beside them.
+#[test]
+fn long_requests_keep_no_others_waiting() {
+    let served = Served::start(&["--set", "limits.requests=64"]);
+    served.create("docs", 2);
+    let text = "x".repeat(200_000);
+    let lines: String = (0..500)
+        .map(|id| format!("{{\"id\":{id},\"vector\":[1,2],\"metadata\":{{\"t\":\"{text}\"}}}}\n"))
+        .collect();
+    let request = served.request("POST", "/v1/collections/docs/import");
+    let request = request.header("content-type", "application/jsonl").body(lines);
+    assert_eq!(served.send(request).status, 200);
+    let head = "POST /v1/collections/docs/scan HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let mut scans = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        scans.push(stream);
+    }
+    let scan = || served.post("/v1/collections/docs/scan", &json!({"limit": 1})).status;
+    assert_eq!(scan(), 429);
+    served.ok("/v1/collections/docs/search", &json!({"vector": [1, 2]}));
+    served.ok("/v1/collections/docs/count", &json!({}));
+    // One that hangs up leaves its turn to another.
+    drop(scans.pop());
+    served.until("its turn is not free", || (scan() == 200).then_some(()));
+}
+
 /// Clients that send a byte now and then, or nothing, or do not read what they asked for.
 #[test]
 fn slow_clients_do_not_hold_it() {

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vecgo::ErrorKind;
 
-use crate::http::{ApiError, ErrorJson, Reply, guarded, open};
+use crate::http::{ApiError, ErrorJson, Pace, Reply, guarded, open};
 use crate::keys::Scope;
 use crate::serve::State;
 use crate::{health, metrics, page};
@@ -46,13 +46,15 @@ type Paths = OpenApiRouter<Arc<State>>;
 )]
 struct Document;
 
-/// Paths with a scope, and whether they end at the time limit.
-fn groups() -> [(Paths, Scope, bool); 4] {
+/// Paths with their scope and pace.
+fn groups() -> [(Paths, Scope, Pace); 6] {
     [
-        (reads(), Scope::Read, true),
-        (long_reads(), Scope::Read, false),
-        (writes(), Scope::Write, true),
-        (long_writes(), Scope::Write, false),
+        (reads(), Scope::Read, Pace::Timed),
+        (Paths::new().routes(routes!(backups::list)), Scope::Read, Pace::Long),
+        (Paths::new().routes(routes!(streams::scan)), Scope::Read, Pace::Streamed),
+        (writes(), Scope::Write, Pace::Timed),
+        (long_writes(), Scope::Write, Pace::Long),
+        (Paths::new().routes(routes!(streams::import)), Scope::Write, Pace::Streamed),
     ]
 }
 
@@ -75,10 +77,6 @@ fn reads() -> Paths {
         .routes(routes!(metrics::get))
 }
 
-fn long_reads() -> Paths {
-    Paths::new().routes(routes!(streams::scan)).routes(routes!(backups::list))
-}
-
 fn writes() -> Paths {
     Paths::new()
         .routes(routes!(records::upsert))
@@ -94,7 +92,6 @@ fn writes() -> Paths {
 fn long_writes() -> Paths {
     Paths::new()
         .routes(routes!(records::delete))
-        .routes(routes!(streams::import))
         .routes(routes!(collections::configure))
         .routes(routes!(collections::set_schema))
         .routes(routes!(versions::commit))
@@ -115,8 +112,8 @@ fn open_paths() -> Paths {
 /// Everything that is served.
 pub(crate) fn router(state: &Arc<State>) -> Router {
     let mut router = Router::from(open_paths()).merge(page::router());
-    for (paths, scope, timed) in groups() {
-        router = router.merge(guarded(Router::from(paths), state, scope, timed));
+    for (paths, scope, pace) in groups() {
+        router = router.merge(guarded(Router::from(paths), state, scope, pace));
     }
     open(router, state).with_state(Arc::clone(state))
 }

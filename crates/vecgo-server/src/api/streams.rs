@@ -23,7 +23,7 @@ use crate::http::{ApiError, ErrorJson, Json, Lines, Reply};
 use crate::serve::{Phase, State};
 
 /// Records of a page of a scan.
-const PAGE: usize = 100;
+const PAGE: usize = 32;
 /// About the bytes of lines of a batch, and the most rows in one.
 const BATCH_BYTES: usize = 4 << 20;
 const BATCH_ROWS: usize = 4096;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use vecgo::ErrorKind;
 
 use super::ApiError;
@@ -23,8 +25,18 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy)]
 struct Guard {
     scope: Scope,
-    /// Whether requests end at `limits.time`; those that go on for long by nature do not.
-    timed: bool,
+    pace: Pace,
+}
+
+/// How long requests may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Until `limits.time`.
+    Timed,
+    /// As long as they take, which is long by nature.
+    Long,
+    /// As long as the client takes. There may be fewer of them, so that they keep no others waiting.
+    Streamed,
 }
 
 /// Paths that a key of this scope opens.
@@ -32,9 +44,9 @@ pub(crate) fn guarded(
     router: Router<Arc<State>>,
     state: &Arc<State>,
     scope: Scope,
-    timed: bool,
+    pace: Pace,
 ) -> Router<Arc<State>> {
-    let guard = Guard { scope, timed };
+    let guard = Guard { scope, pace };
     let state = Arc::clone(state);
     router.route_layer(from_fn_with_state((state, guard), check))
 }
@@ -62,21 +74,32 @@ async fn check(
             "this server is a replica; write through the writer",
         ));
     }
-    let Ok(_turn) = state.turns.try_acquire() else {
-        let message = "too many requests at a time (limits.requests); try again";
+    let turns = match guard.pace {
+        Pace::Timed | Pace::Long => &state.turns,
+        Pace::Streamed => &state.streams,
+    };
+    let Ok(turn) = Arc::clone(turns).try_acquire_owned() else {
+        let message = "too many requests at a time (limits.requests; of scans and imports a sixteenth); try again";
         return Err(ApiError::of(ErrorKind::ResourceExhausted, message));
     };
     let share = Arc::new(Share::new(&state.bodies));
     request.extensions_mut().insert(Arc::clone(&share));
-    if !guard.timed {
+    if guard.pace != Pace::Timed {
         let cut = async {
             state.stopping().await;
             tokio::time::sleep(GRACE).await;
         };
-        return tokio::select! {
-            answer = next.run(request) => Ok(answer),
-            () = cut => Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping")),
+        let answer = tokio::select! {
+            answer = next.run(request) => answer,
+            () = cut => return Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping")),
         };
+        // An answer that is streamed has its turn until it is sent.
+        return Ok(answer.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _turn = &turn;
+                frame
+            }))
+        }));
     }
     let time = state.settings.limits.time;
     tokio::time::timeout(time, next.run(request)).await.map_err(|_| {

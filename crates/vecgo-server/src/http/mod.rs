@@ -7,5 +7,5 @@ mod lines;
 
 pub(crate) use body::{Bodies, Json, Reply};
 pub(crate) use error::{ApiError, ErrorJson};
-pub(crate) use guard::{guarded, open};
+pub(crate) use guard::{Pace, guarded, open};
 pub(crate) use lines::Lines;
