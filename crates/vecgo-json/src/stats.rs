@@ -34,6 +34,8 @@ pub struct StatsJson {
     pub segment_bytes: u64,
     /// The segments, oldest first.
     pub segments: Vec<SegmentJson>,
+    /// What goes on beside requests and failed at the last try; it is tried again.
+    pub failures: Vec<FailureJson>,
     /// Kernels in use.
     pub simd: &'static str,
     /// What was asked of the store since the database was opened; null where that costs nothing.
@@ -60,6 +62,7 @@ impl StatsJson {
             memory_limit: stats.memory.limit,
             segment_bytes: stats.segments.iter().map(|segment| segment.bytes).sum(),
             segments: stats.segments.iter().map(SegmentJson::from).collect(),
+            failures: FailureJson::of(stats),
             simd: stats.simd,
             requests: stats.requests.map(RequestsJson::from),
             disk_cache_bytes: stats.disk_cache_bytes,
@@ -94,6 +97,30 @@ impl From<&SegmentStats> for SegmentJson {
             index: segment.index.to_string(),
             quantization: segment.quantization.to_string(),
         }
+    }
+}
+
+/// What failed beside requests.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FailureJson {
+    /// `writer`, which has stopped, `commit`, `flush`, `merge`, `vacuum`, `refresh`, `backup`, `prune`.
+    pub what: &'static str,
+    /// A kind as errors have it.
+    pub kind: String,
+    /// Why.
+    pub message: String,
+}
+
+impl FailureJson {
+    fn of(stats: &Stats) -> Vec<Self> {
+        let failed = stats.failures().into_iter();
+        failed
+            .filter_map(|(what, error)| {
+                let error = error?;
+                let (kind, message) = (error.kind().to_string(), error.message().to_owned());
+                Some(Self { what, kind, message })
+            })
+            .collect()
     }
 }
 

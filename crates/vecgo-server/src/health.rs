@@ -11,6 +11,7 @@ use vecgo::Stats;
 
 use crate::http::Reply;
 use crate::serve::{Phase, State};
+use crate::troubles::Trouble;
 
 /// How the server is.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -29,50 +30,18 @@ pub(crate) struct HealthJson {
     reasons: Vec<String>,
 }
 
-/// What keeps a collection from being all right: whether it is in the way of searches or writes, and what it is.
-fn troubles(stats: &Stats) -> Vec<(bool, String)> {
-    let mut troubles = Vec::new();
-    let kind = |what: &str, error: &vecgo::Error| format!("{what} ({})", error.kind());
-    if let Some(error) = &stats.failure {
-        troubles.push((true, kind("a writer has stopped", error)));
-    }
-    let beside = [
-        (&stats.commit_failure, "a commit failed"),
-        (&stats.flush_failure, "a flush failed"),
-        (&stats.merge_failure, "a merge failed"),
-        (&stats.vacuum_failure, "a vacuum failed"),
-    ];
-    for (error, what) in beside {
-        troubles.extend(error.as_ref().map(|error| (false, kind(what, error))));
-    }
-    if let Some(error) = stats.lag.as_ref().and_then(|lag| lag.failure.as_ref()) {
-        troubles.push((false, kind("a look for newer versions failed", error)));
-    }
-    if let Some(backup) = &stats.backup {
-        let errors =
-            [(&backup.failure, "a backup failed"), (&backup.prune_failure, "old backups stay")];
-        for (error, what) in errors {
-            troubles.extend(error.as_ref().map(|error| (false, kind(what, error))));
-        }
-    }
-    troubles
-}
-
 pub(crate) fn health(state: &State) -> HealthJson {
     let stats: Vec<Stats> =
         state.held.all().iter().map(|(_, collection)| collection.stats()).collect();
-    let mut troubles: Vec<(bool, String)> = stats.iter().flat_map(troubles).collect();
-    for (_, error) in state.unopened.lock().iter() {
-        troubles.push((true, format!("a collection could not be opened ({})", error.kind())));
-    }
+    let troubles = state.troubles();
     let status = match state.phase() {
         Phase::Starting => "starting",
         Phase::Stopping => "stopping",
-        Phase::Serving if troubles.iter().any(|(in_the_way, _)| *in_the_way) => "unhealthy",
+        Phase::Serving if troubles.iter().any(Trouble::is_in_the_way) => "unhealthy",
         Phase::Serving if !troubles.is_empty() => "degraded",
         Phase::Serving => "healthy",
     };
-    let mut reasons: Vec<String> = troubles.into_iter().map(|(_, reason)| reason).collect();
+    let mut reasons: Vec<String> = troubles.iter().map(Trouble::reason).collect();
     reasons.sort();
     reasons.dedup();
     let fullest = stats.iter().map(|stats| stats.memtable_bytes).max().unwrap_or_default();
@@ -114,19 +83,18 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether requests are to be sent here: a version of every collection is loaded, no stop has begun, and writers
-/// write.
+/// Whether requests are to be sent here: all that could be opened is, and what searches read is loaded; no stop has
+/// begun; and not everything is broken.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", security(()),
     responses(
-        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 200, description = "They are", body = String, content_type = "text/plain"),
         (status = 503, description = "Not now", body = String, content_type = "text/plain"),
     )
 )]
 pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> (StatusCode, String) {
-    let status = health(&state).status;
-    match status {
-        "healthy" | "degraded" => (StatusCode::OK, "ok\n".to_owned()),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, format!("{status}\n")),
+    match state.is_ready() {
+        true => (StatusCode::OK, "ok\n".to_owned()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", health(&state).status)),
     }
 }

@@ -7,6 +7,8 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use vecgo::{Collection, CollectionInfo, Config, Database, Error, ErrorKind, Result, Schema};
 
+use crate::troubles::Trouble;
+
 /// Each commits, which is a sync of the disk, or a request to the bucket.
 const CLOSED_AT_A_TIME: usize = 16;
 
@@ -24,13 +26,8 @@ pub(crate) struct Held {
 struct Open {
     collection: Collection,
     created_ms: u64,
-}
-
-/// What became of collections that were not open.
-#[derive(Debug, Default)]
-pub(crate) struct Followed {
-    pub(crate) opened: Vec<Collection>,
-    pub(crate) failed: Vec<(String, Error)>,
+    /// Whether what searches read was loaded.
+    is_warm: bool,
 }
 
 impl Held {
@@ -69,7 +66,7 @@ impl Held {
             || Error::new(ErrorKind::NotFound, format!("there is no collection `{name}`"));
         let created_ms = info.ok_or_else(missing)?.created_ms;
         let collection = self.database.collection(name).await?;
-        let open = Open { collection: collection.clone(), created_ms };
+        let open = Open { collection: collection.clone(), created_ms, is_warm: false };
         self.open.write().insert(name.to_owned(), open);
         Ok(collection)
     }
@@ -80,8 +77,9 @@ impl Held {
         open.iter().map(|(name, open)| (name.clone(), open.collection.clone())).collect()
     }
 
-    /// Opens all that there are and lets go of those that there are no longer.
-    pub(crate) async fn follow(&self) -> Result<Followed> {
+    /// Opens all that there are, those again that have stopped, and lets go of those that there are no longer; says
+    /// which could not be opened.
+    pub(crate) async fn follow(&self) -> Result<Vec<Trouble>> {
         let _changing = self.changing.lock().await;
         let listed = self.database.collections().await?;
         for (name, open) in self.strays(&listed) {
@@ -95,14 +93,64 @@ impl Held {
                 None => drop(open.collection.close().await),
             }
         }
-        let mut followed = Followed::default();
+        self.revive().await;
+        let mut troubles = Vec::new();
         for info in listed.iter().filter(|info| self.find(&info.name).is_none()) {
-            match self.open(&info.name).await {
-                Ok(collection) => followed.opened.push(collection),
-                Err(error) => followed.failed.push((info.name.clone(), error)),
+            if let Err(error) = self.open(&info.name).await {
+                troubles.push(Trouble::new(&info.name, "open", error));
             }
         }
-        Ok(followed)
+        Ok(troubles)
+    }
+
+    /// Opens those again whose writer has stopped, but for those that another writer has taken over.
+    async fn revive(&self) {
+        let has_stopped = |collection: &Collection| {
+            collection.stats().failure.is_some_and(|failure| failure.kind() != ErrorKind::Fenced)
+        };
+        for (name, collection) in self.all() {
+            if !collection.is_closed() && !has_stopped(&collection) {
+                continue;
+            }
+            match self.database.reopen(&collection).await {
+                Ok(again) => {
+                    if let Some(open) = self.open.write().get_mut(&name) {
+                        (open.collection, open.is_warm) = (again, false);
+                    }
+                }
+                // It is opened like any other from now on.
+                Err(_) if collection.is_closed() => drop(self.open.write().remove(&name)),
+                // It can be read as it is.
+                Err(error) => {
+                    tracing::debug!(collection = name, %error, "not to be opened again yet");
+                }
+            }
+        }
+    }
+
+    /// Loads what searches read of collections of which that was not done, and says of which it could not be.
+    pub(crate) async fn warm(&self) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        let cold = self.open.read().clone().into_iter().filter(|(_, open)| !open.is_warm);
+        for (name, open) in cold {
+            match open.collection.warm().await {
+                Ok(()) => {}
+                // Searches load what they need, or find the same.
+                Err(error) if error.kind() == ErrorKind::ResourceExhausted => {
+                    tracing::warn!(collection = name, %error, "not all of it is in memory");
+                }
+                // It was dropped, or is opened again.
+                Err(error) if error.kind() == ErrorKind::Closed => continue,
+                Err(error) => {
+                    troubles.push(Trouble::new(&name, "read", error));
+                    continue;
+                }
+            }
+            if let Some(there) = self.open.write().get_mut(&name) {
+                there.is_warm = there.created_ms == open.created_ms;
+            }
+        }
+        troubles
     }
 
     /// Collections that are open under names that are not theirs.

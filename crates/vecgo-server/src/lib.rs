@@ -24,6 +24,7 @@ mod settings;
 mod stop;
 #[cfg(feature = "otel")]
 mod traces;
+mod troubles;
 
 pub use api::openapi;
 pub use logs::{Logs, begin as begin_logs};

@@ -1,19 +1,22 @@
 //! A server from its start to its end.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use vecgo::{Error, ErrorKind, Result};
 
-use crate::held::{Followed, Held};
+use crate::held::Held;
 use crate::http::Bodies;
 use crate::keys::Keys;
 use crate::listen::{Listener, Tls};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::troubles::{Said, Trouble};
 use crate::{api, stop};
 
 /// Largest bodies that there is room for at a time.
@@ -21,7 +24,7 @@ const LARGE_BODIES: usize = 4;
 /// Beside so many requests at a time there may be one scan or import, and at least so many of those.
 const STREAMED_ONE_IN: usize = 16;
 const LEAST_STREAMED: usize = 4;
-/// How often a replica looks which collections there are, and a writer opens those that could not be opened.
+/// How often the server looks which collections there are and how they are.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Of the time that a stop may take, the part in which requests are answered.
@@ -43,8 +46,10 @@ pub(crate) struct State {
     serving: AtomicBool,
     /// Whether the server was told to stop.
     stop: watch::Sender<bool>,
-    /// Collections that could not be opened at the last try.
-    pub(crate) unopened: parking_lot::Mutex<Vec<(String, Error)>>,
+    /// When the last backup of everything was begun that somebody asked for, in milliseconds since 1970.
+    pub(crate) asked_backup_ms: AtomicU64,
+    /// What could not be opened, read or listed at the last try.
+    pub(crate) broken: Mutex<Vec<Trouble>>,
 }
 
 /// How far a server is.
@@ -70,24 +75,45 @@ impl State {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// Opens what there is.
+    /// Opens what there is, and loads it.
     async fn follow(&self) {
-        match self.held.follow().await {
-            Ok(Followed { opened, failed }) => {
-                for (collection, error) in &failed {
-                    tracing::error!(collection, %error, "could not be opened");
-                }
-                *self.unopened.lock() = failed;
-                for collection in opened.iter().filter(|_| self.settings.warm) {
-                    // For want of memory, which searches then find themselves.
-                    if let Err(error) = collection.warm().await {
-                        tracing::warn!(collection = collection.name(), %error, "not all of it is in memory");
-                    }
-                }
-                self.serving.store(true, Ordering::Relaxed);
+        let mut broken = match self.held.follow().await {
+            Ok(broken) => broken,
+            Err(error) => {
+                let kept = self.broken.lock().clone().into_iter();
+                let kept = kept.filter(|trouble| trouble.what != "list");
+                kept.chain([Trouble::new("", "list", error)]).collect()
             }
-            Err(error) => tracing::error!(%error, "the catalogue could not be read"),
+        };
+        if self.settings.warm {
+            broken.retain(|trouble| trouble.what != "read");
+            broken.extend(self.held.warm().await);
         }
+        let is_listed = broken.iter().all(|trouble| trouble.what != "list");
+        *self.broken.lock() = broken;
+        if is_listed {
+            self.serving.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What does not work now.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        let open = self.held.all();
+        let stats = open.iter().map(|(name, collection)| (name, collection.stats()));
+        let failed = stats.flat_map(|(name, stats)| Trouble::of(name, &stats).collect::<Vec<_>>());
+        self.broken.lock().iter().cloned().chain(failed).collect()
+    }
+
+    /// Whether requests are to be sent here. A collection that is broken is no reason not to, beside others that are not.
+    pub(crate) fn is_ready(&self) -> bool {
+        let troubles = self.troubles();
+        let useless: BTreeSet<&str> = troubles
+            .iter()
+            .filter(|trouble| trouble.is_useless())
+            .map(|trouble| trouble.collection.as_str())
+            .collect();
+        let useful = self.held.all().iter().any(|(name, _)| !useless.contains(name.as_str()));
+        self.phase() == Phase::Serving && (useful || useless.is_empty())
     }
 }
 
@@ -142,7 +168,8 @@ impl Server {
             )),
             serving: AtomicBool::new(false),
             stop: watch::Sender::new(false),
-            unopened: parking_lot::Mutex::default(),
+            asked_backup_ms: AtomicU64::new(0),
+            broken: Mutex::default(),
             settings,
         };
         Ok(Self { state: Arc::new(state), listener, metrics, tls })
@@ -235,12 +262,15 @@ pub fn serve(settings: Settings, listening: impl FnOnce(&Server)) -> Result<Stop
     stopped
 }
 
-/// Opens collections at the start, and those that come later or could not be opened.
+/// Opens collections at the start, and those that come later, could not be opened, or have stopped; and says what
+/// does not work.
 async fn keep_open(state: Arc<State>) {
+    let mut said = Said::default();
     loop {
+        said.tell(state.troubles());
         tokio::select! {
             () = state.stopping() => return,
-            () = state.follow() => {}
+            () = state.follow() => said.tell(state.troubles()),
         }
         tokio::select! {
             () = state.stopping() => return,

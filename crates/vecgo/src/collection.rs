@@ -17,7 +17,7 @@ use crate::{
 /// at the next open. [`Collection::close`] commits first.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    inner: vecgo_engine::Collection,
+    pub(crate) inner: vecgo_engine::Collection,
 }
 
 impl Collection {
@@ -290,7 +290,7 @@ impl Collection {
         )
     }
 
-    /// Loads what searches read, and vectors as far as there is room for them, so that the first search does not
+    /// Loads what searches read, and vectors of segments where all fit, so that the first search does not
     /// wait for it: from a bucket that may take seconds. Until then searches load what they need.
     ///
     /// # Errors
@@ -442,6 +442,11 @@ impl Collection {
     pub fn versions(&self) -> Call<Vec<VersionInfo>> {
         let inner = self.inner.clone();
         Call::on(self.threads(), async move { inner.versions().await })
+    }
+
+    /// Whether it was closed, or its writer has ended.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
     }
 
     /// The collection in numbers.

@@ -350,6 +350,18 @@ impl Database {
         Call::on(self.threads(), async move { Ok(Collection::new(inner.collection(&name).await?)) })
     }
 
+    /// Opens a collection again if its writer has stopped, as [`Stats::failure`](crate::Stats::failure) says; otherwise
+    /// gives it back. Until it is clear that nobody has taken over and that the store can be written, it is left
+    /// as it is, and can be read.
+    ///
+    /// # Errors
+    /// `Fenced` if another writer has taken over; what writing the store can meet; then as [`Database::collection`],
+    /// and the collection is closed.
+    pub fn reopen(&self, collection: &Collection) -> Call<Collection> {
+        let (inner, stopped) = (self.inner.clone(), collection.inner.clone());
+        Call::on(self.threads(), async move { Ok(Collection::new(inner.reopen(&stopped).await?)) })
+    }
+
     /// Creates an empty collection.
     ///
     /// ```

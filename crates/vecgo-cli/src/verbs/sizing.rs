@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Sizing, out: &Output) -> Result<Answer, Failure> {
     };
     let parts = [
         ("searched", sizing.searched, "memory that searches need"),
-        ("vectors", sizing.vectors, "vectors beside, held if there is room: faster"),
+        ("vectors", sizing.vectors, "vectors beside, held where all fit the cache: faster"),
         ("lookup", sizing.lookup, "ids, where records are written or got by id"),
         ("memtables", sizing.memtables, "of a writer, at most"),
         ("merge", sizing.merge, "while all is merged into one segment, at most"),

@@ -5,6 +5,7 @@
 
 mod advisories;
 mod api;
+mod bucket;
 mod configuration;
 mod keys;
 mod limits;

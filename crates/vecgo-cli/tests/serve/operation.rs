@@ -37,7 +37,7 @@ fn health_has_the_fields_of_the_guide() {
     assert_eq!(served.get("/livez").text, "ok\n");
 }
 
-/// A collection that cannot be opened: the server says so, and serves the others.
+/// A collection that cannot be opened: the server says so, and serves the others; without others it serves nothing.
 #[test]
 fn what_is_wrong_is_said_without_names() {
     let served = Served::start(&[]);
@@ -54,20 +54,69 @@ fn what_is_wrong_is_said_without_names() {
     let holder = vecgo::open(dir.path().join("db")).wait().unwrap();
     let held = holder.collection("secret-plans").wait().unwrap();
     let served = Served::with(Arc::clone(&dir), &[], &[]);
-    let health = served.until("it is all right", || {
-        Some(served.get("/health")).filter(|health| health.text.contains("unhealthy"))
-    });
-    assert_eq!(health.status, 503);
-    assert_eq!(health.json()["reasons"], json!(["a collection could not be opened (Busy)"]));
-    assert_eq!(served.get("/readyz").status, 503);
+    let health = unhealthy(&served);
+    assert_eq!(health["reasons"], json!(["a collection could not be opened (Busy)"]));
+    assert_eq!(served.get("/readyz").status, 200);
     let metrics = served.get("/metrics").text;
     assert_eq!(number(&metrics, "vecgo_collections_unopened"), 1.0);
+    assert_eq!(number(&metrics, "vecgo_ready"), 1.0);
+    served.until("it is not logged", || served.log().contains("secret-plans").then_some(()));
+    assert_eq!(served.send(served.request("DELETE", "/v1/collections/docs")).status, 200);
+    assert_eq!(served.get("/readyz").status, 503);
+    assert_eq!(number(&served.get("/metrics").text, "vecgo_ready"), 0.0);
+    served.create("docs", 2);
     assert_eq!(served.ok("/v1/collections/docs/count", &json!({})), json!({"count": 0}));
     assert_eq!(served.post("/v1/collections/secret-plans/count", &json!({})).status, 423);
     held.close().wait().unwrap();
     drop(holder);
     served.until_ready();
     assert_eq!(served.ok("/v1/collections/secret-plans/count", &json!({})), json!({"count": 1}));
+}
+
+fn unhealthy(served: &Served) -> serde_json::Value {
+    let health = served.until("it is all right", || {
+        Some(served.get("/health")).filter(|health| health.text.contains("unhealthy"))
+    });
+    assert_eq!(health.status, 503);
+    health.json()
+}
+
+/// A segment that is damaged is found when it is loaded, not when somebody searches.
+#[test]
+fn a_collection_that_is_damaged_is_none_that_is_well() {
+    let served = Served::start(&[]);
+    for name in ["damaged", "docs"] {
+        served.create(name, 2);
+        let records: Vec<_> = (0..100).map(|id| json!({"id": id, "vector": [id, 1]})).collect();
+        served.ok(&format!("/v1/collections/{name}/upsert"), &json!({"records": records}));
+        if name == "damaged" {
+            served.ok("/v1/collections/damaged/flush", &json!({}));
+        }
+    }
+    let dir = served.dir();
+    served.stop();
+    let collections = dir.path().join("db/collections");
+    let folders = std::fs::read_dir(collections).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments = folders.filter_map(|folder| std::fs::read_dir(folder.join("segment")).ok());
+    let segment = segments.next().unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The codes and vectors, whatever is checked when it is opened.
+    let middle = bytes.len() / 4..bytes.len() / 2;
+    bytes[middle].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(&segment, bytes).unwrap();
+    let served = Served::with(dir, &[], &[]);
+    let health = unhealthy(&served);
+    let reasons = health["reasons"].as_array().unwrap();
+    assert!(
+        reasons.iter().all(|reason| reason.as_str().unwrap().ends_with("(Corruption)")),
+        "{health}"
+    );
+    assert_eq!(reasons.len(), 1, "{health}");
+    let metrics = served.get("/metrics").text;
+    let broken = ["vecgo_collections_unread", "vecgo_collections_unopened"];
+    assert_eq!(broken.iter().map(|series| number(&metrics, series)).sum::<f64>(), 1.0);
+    assert_eq!(served.get("/readyz").status, 200);
+    assert_eq!(served.ok("/v1/collections/docs/count", &json!({})), json!({"count": 100}));
 }
 
 #[test]
@@ -196,13 +245,21 @@ fn backups_go_where_the_settings_say() {
     served.create("more", 2);
     assert_eq!(served.get("/v1/backups").json(), json!({"backups": []}));
     served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 1, "vector": [1, 2]}]}));
+    let last = || {
+        let series = "vecgo_backup_last_success_timestamp_seconds";
+        number(&served.get("/metrics").text, series)
+    };
+    assert_eq!(last(), 0.0);
     let made = served.ok("/v1/snapshot", &json!({}));
+    let whole = last();
+    assert!(whole > 1e9, "{whole}");
     assert_eq!(made["collections"][0]["records"], 1);
     assert_eq!(made["collections"].as_array().unwrap().len(), 2);
     served.ok("/v1/collections/docs/delete", &json!({"ids": [1]}));
     served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 2, "vector": [1, 2]}]}));
     let one = served.ok("/v1/snapshot", &json!({"collection": "docs"}));
     assert_eq!(one["collections"].as_array().unwrap().len(), 1);
+    assert_eq!(last(), whole, "it has not everything");
     let listed = served.get("/v1/backups").json();
     assert_eq!(listed["backups"].as_array().unwrap().len(), 2);
     served.refuses("/v1/snapshot", &json!({"to": "/etc"}), 400, "InvalidArgument", "unknown field");
@@ -212,19 +269,17 @@ fn backups_go_where_the_settings_say() {
     nowhere.refuses("/v1/snapshot", &json!({}), 501, "Unsupported", "backup.to");
 }
 
+/// Nothing is there at the start: that is no reason to wait for as long as between two backups.
 #[test]
 fn backups_are_made_by_themselves() {
-    let served = Served::start(&["--set", "backup.to=backups", "--set", "backup.interval=1s"]);
+    let served = Served::start(&["--set", "backup.to=backups", "--set", "backup.interval=1h"]);
     served.create("docs", 2);
-    served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 1, "vector": [1, 2]}]}));
     let name = "vecgo_backup_last_success_timestamp_seconds";
     served.until("no backup is made", || {
         (number(&served.get("/metrics").text, name) > 1e9).then_some(())
     });
-    served.until("no backup has the record", || {
-        let backups = served.get("/v1/backups").json();
-        (backups["backups"][0]["collections"][0]["records"] == 1).then_some(())
-    });
+    let backups = served.get("/v1/backups").json();
+    assert_eq!(backups["backups"][0]["collections"][0]["name"], "docs");
 }
 
 /// What is on the disk is for the server's user alone.

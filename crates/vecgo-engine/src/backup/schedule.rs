@@ -113,10 +113,12 @@ impl Job {
             let Some(inner) = self.database.upgrade() else { return };
             let made = self.once(Database { inner }).await;
             let wait = match made {
-                Ok(()) => {
+                Ok(Some(())) => {
                     pause = FIRST_PAUSE;
                     self.schedule.every
                 }
+                // Soon after the first collection there is to be a backup of it.
+                Ok(None) => FIRST_PAUSE.min(self.schedule.every),
                 Err(()) => {
                     let wait = pause.min(self.schedule.every);
                     pause = pause.saturating_mul(2);
@@ -133,7 +135,8 @@ impl Job {
         }
     }
 
-    async fn once(&self, database: Database) -> std::result::Result<(), ()> {
+    /// Makes one; `None` if there is nothing to copy.
+    async fn once(&self, database: Database) -> std::result::Result<Option<()>, ()> {
         let backups = Arc::clone(&database.inner.runtime.backups);
         // A database that nobody holds any more ends its backup.
         let watched = self.database.clone();
@@ -146,7 +149,7 @@ impl Job {
         // What is committed from here on may not be in it.
         let now_ms = self.place.env.clock.wall_ms();
         let made = match database.inner.chain.newest().await {
-            Ok((catalogue, _)) if catalogue.collections.is_empty() => return Ok(()),
+            Ok((catalogue, _)) if catalogue.collections.is_empty() => return Ok(None),
             Ok(_) => database.snapshot(&self.place, &WhichCollections::All, copying).await,
             Err(error) => Err(error),
         };
@@ -170,7 +173,7 @@ impl Job {
                 state.prune_failure = pruned.err();
             }
         }
-        made.map(drop).map_err(drop)
+        made.map(|_| Some(())).map_err(drop)
     }
 }
 

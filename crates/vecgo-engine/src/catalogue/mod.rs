@@ -2,6 +2,7 @@
 
 mod database;
 mod probe;
+mod reopen;
 
 use std::sync::Arc;
 

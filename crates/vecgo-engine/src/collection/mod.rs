@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     /// Whether anybody has searched here.
     pub(crate) searched: AtomicBool,
+    /// Number of this writer's opening; 0 of who only reads.
+    pub(crate) epoch: AtomicU64,
     /// Why the writer has stopped.
     pub(crate) failure: Mutex<Option<Error>>,
     /// Why the last commit that nobody asked for came to nothing; it is tried again.
@@ -127,6 +129,11 @@ impl Collection {
         &self.shared.name
     }
 
+    /// Whether it was closed, or its writer has ended.
+    pub fn is_closed(&self) -> bool {
+        matches!(&self.role, Role::Writer(handle) if handle.inbox.is_closed())
+    }
+
     /// Its configuration.
     pub fn config(&self) -> Config {
         self.shared.config()
@@ -158,10 +165,7 @@ impl Collection {
 
     /// For a read that can fail: a closed writer's view would be out of date.
     pub(crate) fn open_snapshot(&self) -> Result<Snapshot> {
-        match &self.role {
-            Role::Writer(handle) if handle.inbox.is_closed() => Err(Error::closed()),
-            Role::Writer(_) | Role::Replica(_) | Role::Version => Ok(self.snapshot()),
-        }
+        if self.is_closed() { Err(Error::closed()) } else { Ok(self.snapshot()) }
     }
 
     pub(crate) fn writer(&self) -> Result<&Inbox> {

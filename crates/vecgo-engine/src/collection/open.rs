@@ -58,6 +58,7 @@ impl Shared {
             options: Arc::clone(options),
             view: ArcSwap::from_pointee(view),
             searched: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
             failure: Mutex::new(None),
             commit_failure: Mutex::new(None),
             flush_failure: Mutex::new(None),

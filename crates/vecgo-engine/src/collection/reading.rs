@@ -61,7 +61,7 @@ impl Collection {
         })
     }
 
-    /// Loads what searches read of all segments, and vectors as far as there is room for them, so that no search
+    /// Loads what searches read of all segments, and vectors of segments where all fit, so that no search
     /// waits for it.
     ///
     /// # Errors

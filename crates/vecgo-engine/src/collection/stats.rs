@@ -74,6 +74,25 @@ pub struct Stats {
     pub backup: Option<BackupStats>,
 }
 
+impl Stats {
+    /// What there is that goes on beside requests, and why the last try of it failed, if it did: `writer`, which has
+    /// stopped then, `commit`, `flush`, `merge`, `vacuum`, `refresh` of a replica, `backup` and `prune` of all
+    /// collections.
+    pub fn failures(&self) -> [(&'static str, Option<&Error>); 8] {
+        let (lag, backup) = (self.lag.as_ref(), self.backup.as_ref());
+        [
+            ("writer", self.failure.as_ref()),
+            ("commit", self.commit_failure.as_ref()),
+            ("flush", self.flush_failure.as_ref()),
+            ("merge", self.merge_failure.as_ref()),
+            ("vacuum", self.vacuum_failure.as_ref()),
+            ("refresh", lag.and_then(|lag| lag.failure.as_ref())),
+            ("backup", backup.and_then(|backup| backup.failure.as_ref())),
+            ("prune", backup.and_then(|backup| backup.prune_failure.as_ref())),
+        ]
+    }
+}
+
 /// What a flush or a merge wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentWritten {

@@ -1,6 +1,7 @@
 //! Becoming the writer: under a lock, or by taking over from whoever was.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use vecgo_format::{LogRange, Manifest, Parent};
 use vecgo_io::StoreLock;
@@ -159,6 +160,7 @@ async fn recover(shared: &Shared, committed: Option<&Committed>) -> Result<Recov
 }
 
 fn tail(shared: &Shared, recovered: &Recovered, epoch: u64, next_log: u64) -> LogTail {
+    shared.epoch.store(epoch, Ordering::Release);
     LogTail::new(shared.env.clone(), shared.names, epoch, recovered.durable, next_log)
 }
 

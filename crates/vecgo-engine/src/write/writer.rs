@@ -61,8 +61,6 @@ pub(crate) struct Writer {
     /// How often somebody had lacked memory when this writer last did something about it.
     pub(super) pressure: u64,
     pub(super) reserve: Reserve,
-    /// Why nothing can be written any more.
-    failed: Option<Error>,
 }
 
 impl Drop for Writer {
@@ -125,7 +123,6 @@ impl Writer {
             vacuums,
             pressure,
             reserve: Reserve::default(),
-            failed: None,
         };
         if writer.committed_sequence() < sequence {
             writer.uncommitted.add(writer.shared.env.clock.monotonic(), 0);
@@ -198,7 +195,7 @@ impl Writer {
                 Some(((since + interval).saturating_sub(now), Due::Sync))
             }
             _ => {
-                let seals = self.failed.is_none() && self.tail.can_be_sealed();
+                let seals = self.check_alive().is_ok() && self.tail.can_be_sealed();
                 seals.then_some((SEAL_AFTER, Due::Seal))
             }
         };
@@ -350,7 +347,8 @@ impl Writer {
         if let Err(error) = &logged {
             self.fail(error);
         }
-        if let Some(failed) = &self.failed {
+        let failed = self.shared.failure.lock().clone();
+        if let Some(failed) = failed {
             // What lost its number to another writer will never be there.
             let unknown = match failed.kind() {
                 ErrorKind::Fenced => failed.clone(),
@@ -409,7 +407,7 @@ impl Writer {
     }
 
     pub(super) fn check_alive(&self) -> Result<()> {
-        match &self.failed {
+        match &*self.shared.failure.lock() {
             None => Ok(()),
             Some(error) => Err(error
                 .clone()
@@ -423,9 +421,6 @@ impl Writer {
 
     /// Stops the writer for good: later writes fail, reads go on, `stats` reports it.
     pub(super) fn fail(&mut self, error: &Error) {
-        if self.failed.is_none() {
-            self.failed = Some(error.clone());
-            *self.shared.failure.lock() = Some(error.clone());
-        }
+        self.shared.failure.lock().get_or_insert_with(|| error.clone());
     }
 }

@@ -5,5 +5,6 @@
 
 mod full_disk;
 mod panics;
+mod reopened;
 mod starved_merge;
 mod store;

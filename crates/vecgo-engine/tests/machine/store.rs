@@ -14,6 +14,7 @@ use vecgo_io::{
 struct Trapped {
     store: Arc<dyn Store>,
     logs: Arc<dyn Logs>,
+    has_locks: bool,
     traps: Arc<Traps>,
 }
 
@@ -21,6 +22,8 @@ struct Trapped {
 pub(crate) struct Traps {
     pub(crate) new_segment: AtomicBool,
     pub(crate) sync: AtomicBool,
+    /// Whether it is unknown what becomes of what is put or synced.
+    pub(crate) mute: AtomicBool,
     /// Bytes that are free; 0 for what the store says.
     pub(crate) free: AtomicU64,
 }
@@ -29,10 +32,17 @@ fn spring(trap: &AtomicBool) {
     assert!(!trap.swap(false, Ordering::SeqCst), "a trap");
 }
 
+fn mute(key: &str) -> StoreError {
+    StoreError::new(key, std::io::Error::other("mute"))
+}
+
 type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl Store for Trapped {
     fn put_if_absent<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, PutOutcome> {
+        if self.traps.mute.load(Ordering::SeqCst) {
+            return Box::pin(async { Ok(PutOutcome::Unknown(mute(key))) });
+        }
         self.store.put_if_absent(key, body)
     }
 
@@ -71,7 +81,7 @@ impl Store for Trapped {
     }
 
     fn has_locks(&self) -> bool {
-        self.store.has_locks()
+        self.has_locks
     }
 
     fn lock<'a>(&'a self, key: &'a str, holder: &'a str) -> Answer<'a, StoreLock> {
@@ -101,14 +111,27 @@ impl Log for TrappedLog {
 
     fn sync(&mut self) -> Answer<'_, ()> {
         spring(&self.traps.sync);
+        if self.traps.mute.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(mute("log")) });
+        }
         self.log.sync()
     }
 }
 
 /// The same machine with traps in its store.
 pub(crate) fn trapped(env: Env) -> (Env, Arc<Traps>) {
+    let (trapped, traps) = with_traps(&env, true);
+    (Env { store: Arc::clone(&trapped) as _, logs: Some(trapped as _), ..env }, traps)
+}
+
+/// The same machine with traps in its store, which has no locks and no logs that grow, as a bucket.
+pub(crate) fn trapped_bucket(env: Env) -> (Env, Arc<Traps>) {
+    let (trapped, traps) = with_traps(&env, false);
+    (Env { store: trapped, logs: None, ..env }, traps)
+}
+
+fn with_traps(env: &Env, has_locks: bool) -> (Arc<Trapped>, Arc<Traps>) {
     let traps = Arc::new(Traps::default());
     let (store, logs) = (Arc::clone(&env.store), env.logs.clone().unwrap());
-    let trapped = Arc::new(Trapped { store, logs, traps: Arc::clone(&traps) });
-    (Env { store: Arc::clone(&trapped) as _, logs: Some(trapped as _), ..env }, traps)
+    (Arc::new(Trapped { store, logs, has_locks, traps: Arc::clone(&traps) }), traps)
 }

@@ -1,4 +1,6 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,11 @@ fn place(state: &State) -> Result<&str, ApiError> {
     state.settings.backup_to.as_deref().ok_or_else(nowhere)
 }
 
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Commits, and copies what is committed to the place for backups.
 #[utoipa::path(
     post, path = "/v1/snapshot", tag = "operation", request_body = SnapshotRequest,
@@ -65,6 +72,8 @@ pub(super) async fn snapshot(
     if let Some(bytes) = state.settings.bandwidth() {
         snapshot = snapshot.bytes_per_second(bytes);
     }
+    let begun_ms = now_ms();
+    let is_whole = request.collection.is_none();
     match request.collection {
         Some(name) => {
             state.held.get(&name).await?.commit().await?;
@@ -77,6 +86,9 @@ pub(super) async fn snapshot(
         }
     }
     let made = snapshot.await?;
+    if is_whole {
+        state.asked_backup_ms.fetch_max(begun_ms, Ordering::Relaxed);
+    }
     Ok(Reply(SnapshotJson {
         id: made.id.to_string(),
         collections: made.collections.into_iter().map(InBackup::from).collect(),

@@ -1,10 +1,13 @@
 //! The database in numbers, as it is when somebody asks.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, Result};
 use vecgo::Stats;
 
-use crate::serve::{Phase, State};
+use crate::serve::State;
 
 /// Gauges and counters that are made for one answer.
 struct Board {
@@ -68,16 +71,28 @@ pub(super) fn gather(state: &State) -> Result<Vec<MetricFamily>> {
     let all: Vec<(String, Stats)> =
         state.held.all().into_iter().map(|(name, collection)| (name, collection.stats())).collect();
     let apart = state.settings.per_collection;
-    let is_ready = if state.phase() == Phase::Serving { 1.0 } else { 0.0 };
-    board.one("vecgo_ready", "Whether requests are to be sent here", is_ready)?;
+    board.one(
+        "vecgo_ready",
+        "Whether requests are to be sent here, as /readyz has it",
+        f64::from(u8::from(state.is_ready())),
+    )?;
     board.one("vecgo_collections", "Open collections", float(all.len() as u64))?;
+    let broken = |what: &str| {
+        state.broken.lock().iter().filter(|trouble| trouble.what == what).count() as u64
+    };
     board.one(
         "vecgo_collections_unopened",
         "Collections that could not be opened",
-        float(state.unopened.lock().len() as u64),
+        float(broken("open")),
+    )?;
+    board.one(
+        "vecgo_collections_unread",
+        "Collections of which what searches read could not be loaded, but for want of memory",
+        float(broken("read")),
     )?;
     sizes(&board, &all, apart)?;
     troubles(&board, &all, apart)?;
+    backups(&board, state, &all)?;
     if let Some((_, stats)) = all.first() {
         shared(&board, stats)?;
     }
@@ -109,35 +124,17 @@ fn sizes(board: &Board, all: &[(String, Stats)], apart: bool) -> Result<()> {
 
 /// What does not work, and how far behind it is.
 fn troubles(board: &Board, all: &[(String, Stats)], apart: bool) -> Result<()> {
-    let failing =
-        |is: fn(&Stats) -> bool| float(all.iter().filter(|(_, stats)| is(stats)).count() as u64);
+    let mut failing: BTreeMap<&str, u64> = BTreeMap::new();
+    for (what, error) in all.iter().flat_map(|(_, stats)| stats.failures()) {
+        *failing.entry(what).or_default() += u64::from(error.is_some());
+    }
+    let failing: Vec<(&str, f64)> =
+        failing.into_iter().map(|(what, collections)| (what, float(collections))).collect();
     board.gauge(
         "vecgo_failing",
         "Collections of which the last try of something failed",
         "what",
-        &[
-            ("writer", failing(|stats| stats.failure.is_some())),
-            ("commit", failing(|stats| stats.commit_failure.is_some())),
-            ("flush", failing(|stats| stats.flush_failure.is_some())),
-            ("merge", failing(|stats| stats.merge_failure.is_some())),
-            ("vacuum", failing(|stats| stats.vacuum_failure.is_some())),
-            (
-                "refresh",
-                failing(|stats| stats.lag.as_ref().is_some_and(|lag| lag.failure.is_some())),
-            ),
-            (
-                "backup",
-                failing(|stats| {
-                    stats.backup.as_ref().is_some_and(|backup| backup.failure.is_some())
-                }),
-            ),
-            (
-                "prune",
-                failing(|stats| {
-                    stats.backup.as_ref().is_some_and(|backup| backup.prune_failure.is_some())
-                }),
-            ),
-        ],
+        &failing,
     )?;
     if all.iter().any(|(_, stats)| stats.lag.is_some()) {
         let lag = |name: &str, help: &str, of: fn(&vecgo::Lag) -> f64| {
@@ -154,16 +151,25 @@ fn troubles(board: &Board, all: &[(String, Stats)], apart: bool) -> Result<()> {
             |lag| lag.age.as_secs_f64(),
         )?;
     }
-    // All collections are in each backup.
-    let backup = all.iter().find_map(|(_, stats)| stats.backup.as_ref());
-    if let Some(time) = backup.map(|backup| backup.last_ms.unwrap_or_default()) {
-        board.one(
-            "vecgo_backup_last_success_timestamp_seconds",
-            "When the last backup was made; 0 if none was",
-            float(time) / 1e3,
-        )?;
-    }
     Ok(())
+}
+
+/// Of a server that makes backups, or can be asked to.
+fn backups(board: &Board, state: &State, all: &[(String, Stats)]) -> Result<()> {
+    let Some(interval) = state.settings.backup_interval() else { return Ok(()) };
+    // All collections are in each backup.
+    let by_itself = all.iter().find_map(|(_, stats)| stats.backup.as_ref()?.last_ms);
+    let asked = state.asked_backup_ms.load(Ordering::Relaxed);
+    board.one(
+        "vecgo_backup_last_success_timestamp_seconds",
+        "When the last backup of everything was begun that was made since the start; 0 if none was",
+        float(by_itself.unwrap_or_default().max(asked)) / 1e3,
+    )?;
+    board.one(
+        "vecgo_backup_interval_seconds",
+        "How often backups are made; 0 for when one is asked for",
+        interval.as_secs_f64(),
+    )
 }
 
 /// What all collections share, so that any of them knows.

@@ -30,7 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.wal_sync", Text, "every", "when acknowledged writes are durable: every, commit, or so many milliseconds later"),
     key("data.auto_commit", Time, "5s", "how long after a write others see it at the latest; 0s for when `commit` is called"),
     key("data.memory_limit", Bytes, "", "memory of the database; three quarters of what there is if empty"),
-    key("data.block_cache", Bytes, "256MiB", "bytes of blocks read that are kept in memory"),
+    key("data.block_cache", Bytes, "256MiB", "bytes of blocks read that are kept in memory, and as many again of vectors of segments that fit whole"),
     key("data.cache_dir", Text, "", "a directory of this machine that keeps what was read from a bucket"),
     key("data.cache_size", Bytes, "1GiB", "bytes of it"),
     key("data.memtable", Bytes, "64MiB", "bytes of writes in memory, of each collection, that become a segment"),

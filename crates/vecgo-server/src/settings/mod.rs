@@ -181,8 +181,8 @@ impl Settings {
         }
         let interval = Some(layers.time("data.auto_commit")).filter(|time| !time.is_zero());
         open = open.auto_commit(AutoCommit { interval, bytes: None });
-        let every = layers.time("backup.interval");
-        if let Some(place) = self.backup_to.as_ref().filter(|_| !every.is_zero()) {
+        let every = self.backup_interval().filter(|every| !every.is_zero());
+        if let (Some(place), Some(every)) = (&self.backup_to, every) {
             open = open.backup_to(place.as_str()).backup_interval(every).backup_keep(self.keep()?);
             if let Some(bytes) = self.bandwidth() {
                 open = open.backup_bandwidth(bytes);
@@ -198,6 +198,12 @@ impl Settings {
             daily: number("backup.keep_daily")?,
             weekly: number("backup.keep_weekly")?,
         })
+    }
+
+    /// How often this server backs itself up, zero for when it is asked to; `None` if it does not.
+    pub(crate) fn backup_interval(&self) -> Option<Duration> {
+        let makes_some = self.backup_to.is_some() && !self.read_only;
+        makes_some.then(|| self.layers.time("backup.interval"))
     }
 
     pub(crate) fn bandwidth(&self) -> Option<u64> {

@@ -203,6 +203,14 @@ impl Contest {
             let ran = operation.run(&session, lane).await;
             ran.map_err(|violation| violation.context(format!("{operation:?}")))?;
         }
+        if docs.stats().failure.is_some() {
+            let mark = self.oracle.lock().mark();
+            let back = async {
+                let docs = session.database.reopen(&docs).await?;
+                self.look(docs, &mark, Some(lane)).await
+            };
+            return back.await.map(drop).or_else(|failure| self.excuse(failure));
+        }
         if random.one_in(2) {
             session.close(&docs).await?;
         }
@@ -218,7 +226,15 @@ impl Contest {
         mark: &Mark,
         lane: Option<usize>,
     ) -> Result<Collection, Failure> {
-        let docs = database.collection(DOCS).await?;
+        self.look(database.collection(DOCS).await?, mark, lane).await
+    }
+
+    async fn look(
+        &self,
+        docs: Collection,
+        mark: &Mark,
+        lane: Option<usize>,
+    ) -> Result<Collection, Failure> {
         let rows = invariants::rows(&docs).await?;
         let mut oracle = self.oracle.lock();
         oracle.expected_since(mark).found_rows(DOCS_DIM, &rows)?;

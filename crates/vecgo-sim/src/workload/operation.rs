@@ -206,6 +206,9 @@ impl Operation {
                 Ok(())
             }
             Operation::Reopen if session.lanes > 1 => Ok(()),
+            Operation::Reopen if docs.stats().failure.is_some() => {
+                session.reopen_stopped(&docs).await
+            }
             Operation::Reopen => {
                 // Held meanwhile: a handle of a closed collection stands in nobody's way.
                 session.close(&docs).await?;

@@ -238,6 +238,20 @@ impl Session {
         failed.map_or(Ok(()), |error| self.check_failure(&error))
     }
 
+    /// Opens the collection again, whose writer has stopped. As long as that cannot be, what is there stays.
+    pub(crate) async fn reopen_stopped(&self, docs: &Collection) -> Result<(), Violation> {
+        match self.database.reopen(docs).await {
+            Ok(opened) => {
+                *self.docs.lock() = Some(opened);
+                Ok(())
+            }
+            Err(error) => {
+                self.check_failure(&error)?;
+                self.reopen().await
+            }
+        }
+    }
+
     /// A call that makes all before it durable and gives the version that holds it.
     pub(crate) async fn make_version(
         &self,
