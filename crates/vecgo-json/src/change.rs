@@ -8,7 +8,7 @@ use vecgo::{Config, Error, ErrorKind, Index, Quantization, RecallTarget, Result}
 /// What of a collection can be chosen when it is created, and changed later. What is left out is the default,
 /// or stays.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 #[schema(as = ConfigChange)]
 pub struct ConfigChange {
     /// `graph` (or `hnsw`), `disk`, `ivf` or `flat`.
@@ -24,16 +24,23 @@ pub struct ConfigChange {
     pub quantization: Option<String>,
     /// How much of what is nearest searches find unless they are told otherwise, 0.5 to 0.9999; null to go
     /// as far as usual.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "crate::nullable")]
     #[schema(value_type = Option<f64>)]
     pub recall_target: Option<Option<f64>>,
 }
 
-/// Null is something else than what is not there.
-fn nullable<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Option<f64>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+impl<'de> Deserialize<'de> for ConfigChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Fields(ConfigChange);
+        impl<'de> Deserialize<'de> for Fields {
+            fn deserialize<D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Self, D::Error> {
+                ConfigChange::deserialize(deserializer).map(Self)
+            }
+        }
+        crate::object(deserializer).map(|Fields(change)| change)
+    }
 }
 
 impl ConfigChange {

@@ -22,6 +22,6 @@ mod stats;
 pub use change::ConfigChange;
 pub use collection::{CollectionJson, ConfigJson, VersionJson};
 pub use explain::{ExplainJson, PartJson};
-pub use read::{object, read};
+pub use read::{Few, Unread, nullable, object, read};
 pub use record::{Base64, FacetJson, HitJson, IdJson, RecordJson, VectorJson, there};
-pub use stats::{RequestsJson, SegmentJson, StatsJson};
+pub use stats::{FailureJson, RequestsJson, SegmentJson, StatsJson};

@@ -183,6 +183,7 @@ impl<'de> Deserialize<'de> for Base64 {
 pub struct RecordJson {
     /// Its id; where records are written, one is made if it is missing.
     #[serde(default, deserialize_with = "there")]
+    #[schema(nullable = false)]
     pub id: Option<IdJson>,
     /// As many values as the collection has dimensions.
     pub vector: VectorJson,

@@ -29,4 +29,4 @@ mod troubles;
 pub use api::openapi;
 pub use logs::{Logs, begin as begin_logs};
 pub use serve::{Server, Stopped, serve};
-pub use settings::{Layers, Origin, Settings, SettingsError, Shown};
+pub use settings::{BYTES, Layers, Origin, Settings, SettingsError, Shown, bytes};

@@ -1,5 +1,6 @@
 //! What the server says while it runs: on stderr, for people or for programs; and spans, where that is built in.
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -21,9 +22,23 @@ pub fn begin(settings: &Settings) -> Result<Logs, SettingsError> {
     let level = &settings.log.level;
     let filter = EnvFilter::try_new(level)
         .map_err(|error| SettingsError(format!("log.level is {level}: {error}")))?;
+    // A word that is no level would be the name of a crate, of which all is said, and of others nothing.
+    let is_word =
+        |part: &str| !part.contains(['=', '[', ':']) && part.parse::<LevelFilter>().is_err();
+    if level.split(',').any(|part| is_word(part.trim())) {
+        let message =
+            format!("log.level is {level}; expected error, warn, info, debug, trace or off");
+        return Err(SettingsError(message));
+    }
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = match settings.log.json {
-        true => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        true => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed(),
         false => lines.with_filter(filter).boxed(),
     };
     let registry = tracing_subscriber::registry().with(lines);

@@ -46,6 +46,8 @@ pub(crate) struct State {
     serving: AtomicBool,
     /// Whether the server was told to stop.
     stop: watch::Sender<bool>,
+    /// Held by who lists backups.
+    pub(crate) listing_backups: tokio::sync::Mutex<()>,
     /// When the last backup of everything was begun that somebody asked for, in milliseconds since 1970.
     pub(crate) asked_backup_ms: AtomicU64,
     /// What could not be opened, read or listed at the last try.
@@ -168,6 +170,7 @@ impl Server {
             )),
             serving: AtomicBool::new(false),
             stop: watch::Sender::new(false),
+            listing_backups: tokio::sync::Mutex::default(),
             asked_backup_ms: AtomicU64::new(0),
             broken: Mutex::default(),
             settings,
@@ -199,10 +202,10 @@ impl Server {
             tls.reload_when_told(state.stop.subscribe());
         }
         let serving =
-            tokio::spawn(listener.serve(router, tls, limits.into(), state.stop.subscribe()));
+            tokio::spawn(listener.serve(router, tls, limits.idle, state.stop.subscribe()));
         let metrics = metrics.map(|listener| {
-            let router = api::metrics_router(&state);
-            tokio::spawn(listener.serve(router, None, limits.into(), state.stop.subscribe()))
+            let router = api::metrics_router(&state, listener.address());
+            tokio::spawn(listener.serve(router, None, limits.idle, state.stop.subscribe()))
         });
         signals.first().await;
         tracing::info!("stopping: finishing what was begun");

@@ -3,9 +3,10 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use vecgo::{Error, ErrorKind, Result};
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT. SIGHUP, which would end the process too, has certificates read again where there are any.
 #[derive(Debug)]
 pub(crate) struct Signals {
+    _hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -15,6 +16,7 @@ impl Signals {
         let failed =
             |error: std::io::Error| Error::new(ErrorKind::Internal, format!("signals: {error}"));
         Ok(Self {
+            _hangup: signal(SignalKind::hangup()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
         })

@@ -67,7 +67,7 @@ impl Said {
             let kind = error.kind();
             let key = (collection, what);
             if self.0.remove(&key) != Some(kind) {
-                tracing::error!(collection = key.0, what, %kind, message = error.message(), "fails");
+                tracing::error!(collection = key.0, what, %kind, reason = error.message(), "fails");
             }
             now.insert(key, kind);
         }

@@ -108,7 +108,7 @@ impl Collection {
     /// Writes records whose ids are not there yet.
     ///
     /// # Errors
-    /// `AlreadyExists` names a row whose id is there; nothing of the batch is kept then.
+    /// `AlreadyExists` names a row whose id is there, or in the batch already; nothing of the batch is kept then.
     pub fn insert(&self, records: impl IntoIterator<Item = Record>) -> Call<Ack> {
         let (inner, records) = (self.inner.clone(), records.into_iter().collect());
         Call::on(self.threads(), async move { inner.insert(records).await })
@@ -442,6 +442,11 @@ impl Collection {
     pub fn versions(&self) -> Call<Vec<VersionInfo>> {
         let inner = self.inner.clone();
         Call::on(self.threads(), async move { inner.versions().await })
+    }
+
+    /// Tells it from every other, whatever it is called.
+    pub fn identity(&self) -> u128 {
+        self.inner.identity()
     }
 
     /// Whether it was closed, or its writer has ended.

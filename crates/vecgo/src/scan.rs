@@ -22,7 +22,7 @@ impl ScanBuilder {
         Self { inner, fetch, page: 1000, filter: None }
     }
 
-    /// Records a page (1000); the last page may hold fewer.
+    /// Records a page at most (1000); fewer where they are large, and on the last.
     pub fn page_size(mut self, records: usize) -> Self {
         self.page = records;
         self

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use vecgo::{Collection, Config, Database, ErrorKind, Index, Metric, Record, Retention, WalSync};
 
 const MIB: u64 = 1 << 20;
@@ -129,6 +130,41 @@ fn a_graph_for_which_there_is_no_memory_is_refused_with_the_figures() {
     assert!(docs.stats().memory.cache < 3 * MIB, "{:?}", docs.stats().memory);
     find_themselves(&docs, 0..3, DIM);
     docs.close().wait().unwrap();
+}
+
+/// Documents and payloads of an answer are of the memory, too; a scan has them a few at a time.
+#[test]
+fn an_answer_that_does_not_fit_is_refused() {
+    const ROWS: u64 = 64;
+    let root = tempfile::tempdir().unwrap();
+    let db = open(root.path(), 32 * MIB, Duration::from_millis(200));
+    let docs = db.open_or_create("docs", Config::new(2, Metric::L2)).wait().unwrap();
+    let text = "x".repeat(256 << 10);
+    for n in 0..ROWS {
+        let record = Record::new(n, [n as f32, 1.0]).metadata(json!({"text": text}));
+        docs.upsert([record.payload(vec![1; 256 << 10])]).wait().unwrap();
+    }
+    docs.flush().wait().unwrap();
+    let search = || docs.search([0.0, 1.0]).k(64);
+    assert_eq!(search().wait().unwrap().len(), 64);
+    assert_eq!(search().k(5).with_metadata().with_payload().wait().unwrap().len(), 5);
+    let refused = [
+        search().with_metadata().wait().map(drop),
+        search().with_payload().with_metadata().wait().map(drop),
+        docs.search_batch((0..4).map(|n| [n as f32, 1.0])).k(64).with_metadata().wait().map(drop),
+        docs.get_many(0..ROWS).wait().map(drop),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ResourceExhausted);
+    }
+    let mut scan = docs.scan().with_payload().wait().unwrap();
+    let mut pages = Vec::new();
+    while let Some(page) = scan.next_page().wait().unwrap() {
+        pages.push(page.len());
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 64);
+    assert!(pages.len() > 4 && pages.iter().all(|records| *records < 16), "{pages:?}");
+    assert_eq!(docs.get_many(0..8u64).wait().unwrap().len(), 8);
 }
 
 #[test]

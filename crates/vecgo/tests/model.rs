@@ -14,7 +14,7 @@
 
 mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use oracle::{Model, check_all};
@@ -133,7 +133,9 @@ impl Run<'_> {
             Step::Insert(rows) => {
                 let records: Vec<_> = rows.into_iter().map(|row| record(row, number)).collect();
                 let inserted = self.docs().insert(records.clone()).wait();
-                if records.iter().any(|r| self.model.contains_key(&r.id)) {
+                let mut ids = BTreeSet::new();
+                let is_there = |r: &Record| self.model.contains_key(&r.id);
+                if records.iter().any(|r| is_there(r) || !ids.insert(r.id.clone())) {
                     assert_eq!(inserted.unwrap_err().kind(), ErrorKind::AlreadyExists);
                 } else {
                     self.model.extend(records.into_iter().map(|r| (r.id.clone(), r)));

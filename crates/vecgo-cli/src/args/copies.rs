@@ -21,7 +21,7 @@ pub(crate) struct Snapshot {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Budget {
     /// Copy so many bytes a second at most.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = super::rate)]
     pub(crate) bandwidth: Option<NonZeroU64>,
 }
 

@@ -3,7 +3,7 @@
 mod copies;
 mod serving;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -28,14 +28,24 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) collection: Option<String>,
     /// Most memory to take; most of what the machine has, or this process may take, without it.
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, global = true, value_name = "BYTES", value_parser = size)]
     pub(crate) memory_limit: Option<u64>,
     /// Keep what is read from a bucket in this directory, for the next time too.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
     /// Bytes of that directory (1 GiB).
-    #[arg(long, global = true, value_name = "BYTES", default_value_t = 1 << 30, hide_default_value = true)]
+    #[arg(long, global = true, value_name = "BYTES", value_parser = size, requires = "cache_dir", default_value = "1GiB", hide_default_value = true)]
     pub(crate) cache_size: u64,
+}
+
+/// Bytes, as settings of the server have them.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    vecgo_server::bytes(text).ok_or_else(|| format!("expected {}", vecgo_server::BYTES))
+}
+
+/// So many bytes a second.
+pub(super) fn rate(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(size(text)?).ok_or_else(|| "expected more than 0".to_owned())
 }
 
 /// What a verb works on.
@@ -265,13 +275,13 @@ pub(crate) struct Sizing {
     #[command(flatten)]
     pub(crate) index: IndexArgs,
     /// Bytes of the metadata of a record, as JSON, on average.
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", value_parser = size, default_value = "0")]
     pub(crate) metadata_bytes: u64,
     /// Bytes of the payload of a record, on average.
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", value_parser = size, default_value = "0")]
     pub(crate) payload_bytes: u64,
     /// Bytes of an id that is a text, on average; without it ids are numbers.
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", value_parser = size, default_value = "0")]
     pub(crate) id_bytes: u64,
     /// Leave out the time, which takes some seconds to measure.
     #[arg(long)]
@@ -297,8 +307,8 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Bytes of a memtable; about twice as much is held at a time.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) memtable_bytes: Option<usize>,
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) memtable_bytes: Option<u64>,
     /// When writes are durable: at the end, at every write, or so many milliseconds later.
     #[arg(long, value_name = "commit|every|MS", default_value = "commit")]
     pub(crate) wal_sync: String,

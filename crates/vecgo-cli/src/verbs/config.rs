@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::{Value, json};
 use vecgo_server::Layers;
 
@@ -8,6 +10,10 @@ use crate::output::Output;
 
 /// All that was said of a server: on the command line, in the environment, in a file.
 pub(super) fn layers(target: &Target, said: &Said) -> Result<Layers, Failure> {
+    if target.is_named {
+        let message = "--collection: a server has all collections of its database";
+        return Err(Failure::usage(message.to_owned()));
+    }
     let mut flags: Vec<(String, String)> = Vec::new();
     for pair in &said.set {
         let Some((key, value)) = pair.split_once('=') else {
@@ -18,20 +24,32 @@ pub(super) fn layers(target: &Target, said: &Said) -> Result<Layers, Failure> {
     let mut say = |key: &str, value: Option<String>| {
         flags.extend(value.map(|value| (key.to_owned(), value)));
     };
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-    say("data.dir", said.uri.as_deref().map(text));
+    say("data.dir", said.uri.as_deref().map(text).transpose()?);
     say("server.listen", said.listen.clone());
     say("server.read_only", said.read_only.then(|| "true".to_owned()));
     say("server.insecure", said.insecure.then(|| "true".to_owned()));
     say("data.memory_limit", target.memory_limit.map(|bytes| bytes.to_string()));
     if let Some((directory, bytes)) = &target.cache {
-        say("data.cache_dir", Some(text(directory)));
+        say("data.cache_dir", Some(text(directory)?));
         say("data.cache_size", Some(bytes.to_string()));
     }
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ours = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok().filter(|name| name.starts_with("VECGO_"))?, value))
+    });
+    let mut environment = Vec::new();
+    for (name, value) in ours {
+        let value =
+            value.into_string().map_err(|_| Failure::invalid(format!("{name} is no UTF-8")))?;
+        environment.push((name, value));
+    }
     Layers::read(said.config.as_deref(), environment, flags)
         .map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// Settings are texts.
+fn text(path: &Path) -> Result<String, Failure> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::invalid(format!("{}: expected UTF-8", path.display())))
 }
 
 pub(crate) fn run(target: &Target, what: &ConfigVerb, out: &Output) -> Result<Answer, Failure> {

@@ -40,7 +40,7 @@ pub(crate) fn run(target: &Target, args: Import, out: &Output) -> Result<Answer,
     let open = target.open().auto_compact(false);
     let mut open = open.wal_sync(wal_sync(&args.wal_sync)?);
     if let Some(bytes) = args.memtable_bytes {
-        open = open.memtable_bytes(bytes);
+        open = open.memtable_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
     let collection = open.wait()?.collection(&target.collection).wait()?;
     let mut import = Importer {

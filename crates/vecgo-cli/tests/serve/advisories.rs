@@ -351,3 +351,31 @@ fn it_calls_nobody() {
         }
     }
 }
+
+/// Pages in a browser of this machine, by a name that points here, and by forms: without keys, whatever was said of
+/// those beyond it, and at the address of metrics.
+#[test]
+fn a_page_of_somebody_else_does_nothing_here() {
+    let metrics = ["--set", "server.metrics_listen=127.0.0.1:0"];
+    for args in [&metrics[..], &[&metrics[..], &["--insecure"]].concat()] {
+        let served = Served::start(args);
+        served.create("docs", 2);
+        let elsewhere = served.metrics.clone().unwrap();
+        for (path, address) in [("/v1/collections", &served.address), ("/metrics", &elsewhere)] {
+            let get = |headers: &[(&str, &str)]| {
+                let request =
+                    reqwest::blocking::Client::new().get(format!("http://{address}{path}"));
+                let headers = headers.iter();
+                let request =
+                    headers.fold(request, |request, (name, value)| request.header(*name, *value));
+                request.send().unwrap().status().as_u16()
+            };
+            assert_eq!(get(&[]), 200, "{args:?} {path}");
+            let rebound = [("host", "evil.example"), ("origin", "http://evil.example")];
+            assert_eq!(get(&rebound), 403, "{args:?} {path}");
+            assert_eq!(get(&rebound[1..]), 403, "{args:?} {path}");
+        }
+        let form = served.request("POST", "/v1/collections/docs/compact");
+        assert_eq!(served.send(form.header("origin", "http://evil.example")).status, 403);
+    }
+}

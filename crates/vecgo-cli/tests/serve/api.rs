@@ -372,3 +372,51 @@ fn the_description_names_every_path() {
         assert!(document["components"]["schemas"].get(reference).is_some(), "{reference}");
     }
 }
+
+/// A request in which nothing has to be said needs no body.
+#[test]
+fn nothing_is_as_good_as_an_empty_object() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 1, "vector": [1, 2]}]}));
+    let post = |path: &str| served.send(served.request("POST", path));
+    assert_eq!(post("/v1/collections/docs/count").json(), json!({"count": 1}));
+    assert_eq!(post("/v1/collections/docs/scan").text.lines().count(), 1);
+    assert_eq!(served.send(served.request("PUT", "/v1/collections/docs/tags/now")).status, 200);
+    let (status, kind, message) = post("/v1/collections/docs/search").error();
+    assert_eq!((status, kind.as_str()), (400, "InvalidArgument"));
+    assert!(message.contains("vector"), "{message}");
+}
+
+/// What is asked is an object, and refusals have one form and no names of types.
+#[test]
+fn refusals_are_for_people() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    let v = "/v1/collections/docs";
+    let invalid = "InvalidArgument";
+    served.refuses(&format!("{v}/search"), &json!([[1, 2], 3]), 400, invalid, "object");
+    served.refuses(
+        &format!("{v}/update"),
+        &json!({"updates": [[1, [1, 2]]]}),
+        400,
+        invalid,
+        "object",
+    );
+    let minus = json!({"vector": [1, 2], "k": -1});
+    served.refuses(
+        &format!("{v}/search"),
+        &minus,
+        400,
+        invalid,
+        "expected a whole number, 0 or more",
+    );
+    let twice = json!({"records": [{"id": 1, "vector": [1, 2]}, {"id": 1, "vector": [2, 2]}]});
+    served.refuses(&format!("{v}/insert"), &twice, 409, "AlreadyExists", "twice");
+    assert_eq!(served.post(&format!("{v}/insert"), &twice).json()["error"]["row"], 1);
+    assert_eq!(served.ask("PUT", &format!("{v}/tags/%ff"), &json!({})).error().1, invalid);
+    // A preview of what may be done.
+    let many: Vec<u64> = (0..3000).collect();
+    let preview = served.ok(&format!("{v}/delete"), &json!({"ids": many, "dry_run": true}));
+    assert_eq!(preview["would_delete"], 0);
+}

@@ -64,5 +64,7 @@ fn a_bucket_that_was_away() {
     served.until("it is not logged", || {
         (told(&served).last().is_some_and(|last| last == "works again")).then_some(())
     });
+    let repeated = |line: &&str| line.matches("\"message\"").count() > 1;
+    assert_eq!(served.log().lines().find(repeated), None);
     assert_eq!(served.stop(), Some(0));
 }

@@ -120,9 +120,60 @@ fn a_server_that_cannot_be_is_refused_before_it_listens() {
     refused(&["--set", "auth.write_keys=short"], 3, "a key is short");
     refused(&["--set", "tls.cert=none.pem", "--set", "tls.key=none.pem"], 3, "none.pem");
     refused(&["--set", "log.level=loud=very=much"], 3, "log.level");
+    refused(&["--set", "log.level=loud"], 3, "expected error, warn, info");
+    refused(&["--set", "log.level=vecgo_server=debug,loud"], 3, "log.level");
+    refused(&["--set", "limits.connections=9223372036854775807"], 3, "too much");
+    refused(&["--set", "limits.requests=9223372036854775807"], 3, "too much");
+    refused(&["--collection", "docs"], 2, "--collection");
+    refused(&["--memory-limit", "much"], 2, "64MiB");
     refused(&["--read-only"], 4, "db");
     refused(&["ftp://x"], 15, "ftp://");
     let served = Served::start(&[]);
     refused(&["--listen", &served.address], 9, &served.address);
     Served::with(dir(), &["--listen", "0.0.0.0:0", "--insecure"], &[]);
+}
+
+/// Sizes are written one way, wherever they stand.
+#[test]
+fn sizes_of_flags_are_as_those_of_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--memory-limit", "4GiB", "--cache-dir", "cache", "--cache-size", "64MiB"];
+    let printed = printed(dir.path(), &args, &[]).unwrap();
+    let of = |key: &str| {
+        let settings = printed["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["key"] == key).unwrap()["value"].clone()
+    };
+    assert_eq!(of("data.memory_limit"), (4u64 << 30).to_string());
+    assert_eq!(of("data.cache_size"), (64u64 << 20).to_string());
+}
+
+/// A file of keys: no message shows them, and a variable that says nothing does not take them back.
+#[test]
+fn keys_of_a_file_stay_and_stay_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vecgo.toml");
+    std::fs::write(&path, "[auth]\nwrite_keys = [\"a-secret-0123456789\" oops]\n").unwrap();
+    let said = printed(dir.path(), &["--config", "vecgo.toml"], &[]).unwrap_err();
+    assert!(said.contains("line 2") && !said.contains("a-secret"), "{said}");
+    std::fs::write(&path, "[auth]\nwrite_keys = [\"a-secret-0123456789\"]\n").unwrap();
+    let environment = [("VECGO_AUTH__WRITE_KEYS", "")];
+    let printed = printed(dir.path(), &["--config", "vecgo.toml"], &environment).unwrap();
+    let settings = printed["settings"].as_array().unwrap();
+    let keys = settings.iter().find(|setting| setting["key"] == "auth.write_keys").unwrap();
+    assert_eq!((&keys["value"], &keys["origin"]), (&json!("(secret)"), &json!("vecgo.toml")));
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let odd = OsStr::from_bytes(b"d-\xff");
+    let named = vecgo(dir.path()).args(["serve"]).arg(odd).output().unwrap();
+    let said = vecgo(dir.path()).args(["serve", "db"]).env("VECGO_AUTH__WRITE_KEYS", odd).output();
+    for output in [named, said.unwrap()] {
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && error.contains("UTF-8"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::served::{PATIENCE, Served};
 
 /// What is answered to these bytes, up to the end of the connection.
-fn raw(served: &Served, bytes: &[u8]) -> String {
+pub(crate) fn raw(served: &Served, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&served.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // It may hang up before it has read all.
@@ -110,6 +110,87 @@ fn a_request_ends_at_its_time() {
     let query = vec![1; 256];
     let batch = json!({"vectors": vec![query; 100], "exact": true, "k": 100});
     served.refuses("/v1/collections/docs/search/batch", &batch, 503, "Unavailable", "limits.time");
+    // What took too long is counted, too.
+    let metrics = served.get("/metrics").text;
+    assert!(
+        metrics.contains("vecgo_search_duration_seconds_count{status=\"error\"} 1"),
+        "{metrics}"
+    );
+}
+
+/// A body that comes a byte at a time holds what it has taken no longer than any other request.
+#[test]
+fn a_body_that_trickles_in_has_no_more_time_than_others() {
+    let served = Served::start(&["--set", "limits.time=2s"]);
+    served.create("docs", 2);
+    for path in ["scan", "search", "delete"] {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let head = format!(
+            "POST /v1/collections/docs/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: 100000\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 64];
+        served.until("it is waited for", || {
+            let _ = stream.write_all(b" ");
+            let read = stream.read(&mut answer).unwrap_or_default();
+            (read > 0).then_some(())
+        });
+        let answer = String::from_utf8_lossy(&answer);
+        let told = ["HTTP/1.1 408", "HTTP/1.1 503"].iter().any(|start| answer.starts_with(start));
+        assert!(told, "{path}: {answer}");
+    }
+}
+
+/// Answers are put together in memory: one that is too large is refused, and others are answered.
+#[test]
+fn an_answer_that_is_too_large_is_refused() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    let text = "x".repeat(200_000);
+    let records: Vec<_> = (0..10)
+        .map(|id| json!({"id": id, "vector": [id, 1], "metadata": {"text": text}}))
+        .collect();
+    served.ok("/v1/collections/docs/upsert", &json!({"records": records}));
+    let batch = |queries: usize| json!({"vectors": vec![[1, 2]; queries], "k": 10});
+    let path = "/v1/collections/docs/search/batch";
+    served.refuses(path, &batch(150), 429, "ResourceExhausted", "256 MiB");
+    let answer = served.post(path, &batch(20));
+    assert!(answer.status == 200 && answer.text.len() > 40_000_000, "{}", answer.text.len());
+    let without = json!({"vectors": vec![[1, 2]; 150], "k": 10, "with_metadata": false});
+    assert_eq!(served.ok(path, &without)["results"].as_array().unwrap().len(), 150);
+}
+
+/// Lists of which each element takes much more memory than it has bytes.
+#[test]
+fn long_lists_are_not_taken_apart() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    let before = resident_bytes(&served);
+    let zeros = format!("[0{}]", ",0".repeat(8_000_000));
+    for (path, body, word) in [
+        (
+            "count",
+            format!("{{\"filter\": {{\"field\": \"a\", \"op\": \"in\", \"values\": {zeros}}}}}"),
+            "filter",
+        ),
+        ("get", format!("{{\"ids\": {zeros}}}"), "more than 100000"),
+        ("delete", format!("{{\"ids\": {zeros}}}"), "more than 100000"),
+        (
+            "search/batch",
+            format!("{{\"vectors\": [[]{}]}}", ",[]".repeat(5_000_000)),
+            "more than 100000",
+        ),
+    ] {
+        let request = served.request("POST", &format!("/v1/collections/docs/{path}"));
+        let answer = served.send(request.header("content-type", "application/json").body(body));
+        let (status, kind, message) = answer.error();
+        assert_eq!((status, kind.as_str()), (400, "InvalidArgument"), "{path}: {message}");
+        assert!(message.contains(word), "{path}: {message}");
+    }
+    let grown = resident_bytes(&served).saturating_sub(before);
+    assert!(grown < 150 << 20, "{grown} bytes");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod advisories;
 mod api;
 mod bucket;
+mod collections;
 mod configuration;
 mod keys;
 mod limits;

@@ -255,6 +255,8 @@ fn backups_go_where_the_settings_say() {
     assert!(whole > 1e9, "{whole}");
     assert_eq!(made["collections"][0]["records"], 1);
     assert_eq!(made["collections"].as_array().unwrap().len(), 2);
+    let id = made["id"].as_str().unwrap();
+    assert!(id.len() == 16 && u64::from_str_radix(id, 16).is_ok(), "{id}");
     served.ok("/v1/collections/docs/delete", &json!({"ids": [1]}));
     served.ok("/v1/collections/docs/upsert", &json!({"records": [{"id": 2, "vector": [1, 2]}]}));
     let one = served.ok("/v1/snapshot", &json!({"collection": "docs"}));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -249,4 +250,34 @@ fn a_stop_ends_an_import() {
     let served = Served::with(served.dir(), &[], &[]);
     served.until_ready();
     assert_eq!(served.ok("/v1/collections/docs/count", &json!({})), json!({"count": stored}));
+}
+
+/// Connections on which nothing is asked, or half a request, keep nobody.
+#[test]
+fn a_stop_waits_for_no_one_who_says_nothing() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    crate::tls::certify(dir.path());
+    for tls in [false, true] {
+        let files = ["--set", "tls.cert=cert.pem", "--set", "tls.key=key.pem"];
+        let args = if tls { &files[..] } else { &[] };
+        let served = Served::with(Arc::clone(&dir), args, &[]);
+        let mut silent: Vec<TcpStream> =
+            (0..4).map(|_| TcpStream::connect(&served.address).unwrap()).collect();
+        for stream in &mut silent[2..] {
+            stream.write_all(b"GET /hea").unwrap();
+        }
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(served.stop(), Some(0), "TLS: {tls}");
+    }
+}
+
+/// What reloads other servers does not end this one.
+#[test]
+fn a_hangup_is_no_stop() {
+    let mut served = Served::start(&[]);
+    served.create("docs", 2);
+    served.signal(Signal::HUP);
+    served.signal(Signal::HUP);
+    assert_eq!(served.get("/livez").status, 200);
+    assert_eq!(served.signal_and_wait(Signal::TERM), Some(0));
 }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::limits::raw;
 use crate::served::{Answer, PATIENCE, Served};
 
 fn import(served: &Served, lines: String) -> Answer {
@@ -107,4 +108,20 @@ fn an_import_may_take_its_time_if_it_goes_on() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("\"rows\":1000"), "{answer}");
+}
+
+/// Who speaks HTTP/1.0 could not tell a scan that is cut short from a whole one.
+#[test]
+fn a_scan_is_not_for_those_who_could_not_tell_its_end() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    let answer = raw(
+        &served,
+        b"POST /v1/collections/docs/scan HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+          content-length: 2\r\n\r\n{}",
+    );
+    assert!(
+        answer.starts_with("HTTP/1.0 505") && answer.contains("proxy_http_version"),
+        "{answer}"
+    );
 }

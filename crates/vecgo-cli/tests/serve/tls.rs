@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::served::Served;
 
 /// Writes a certificate for this machine and its key; gives it as a client trusts it.
-fn certify(dir: &Path) -> Certificate {
+pub(crate) fn certify(dir: &Path) -> Certificate {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
         .unwrap();
     fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();

@@ -89,6 +89,7 @@ impl Database {
             Ok(entries
                 .map(|(name, entry)| CollectionInfo {
                     name: name.clone(),
+                    identity: entry.identity.0,
                     config: entry.config,
                     created_ms: entry.created_ms,
                 })

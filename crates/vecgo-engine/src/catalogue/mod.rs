@@ -21,6 +21,8 @@ use crate::{Error, ErrorKind, Result};
 pub struct CollectionInfo {
     /// Its name.
     pub name: String,
+    /// Tells it from every other, whatever it is called.
+    pub identity: u128,
     /// The configuration that it was created with.
     pub config: Config,
     /// When it was created, in milliseconds since 1970.

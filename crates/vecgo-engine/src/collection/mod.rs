@@ -129,6 +129,11 @@ impl Collection {
         &self.shared.name
     }
 
+    /// Tells it from every other, whatever it is called.
+    pub fn identity(&self) -> u128 {
+        self.shared.names.0.0
+    }
+
     /// Whether it was closed, or its writer has ended.
     pub fn is_closed(&self) -> bool {
         matches!(&self.role, Role::Writer(handle) if handle.inbox.is_closed())
@@ -219,7 +224,7 @@ impl Collection {
     /// Writes records whose ids are not there yet.
     ///
     /// # Errors
-    /// `AlreadyExists` names a row whose id is there; nothing of the batch is kept then.
+    /// `AlreadyExists` names a row whose id is there, or in the batch already; nothing of the batch is kept then.
     pub async fn insert(&self, records: Vec<Record>) -> Result<Ack> {
         self.put(records, Condition::Absent).await
     }

@@ -26,19 +26,10 @@ impl Collection {
     /// The records of some ids, in their order.
     ///
     /// # Errors
-    /// What reading the store can meet.
+    /// `ResourceExhausted` if there is no memory for them; what reading the store can meet.
     pub fn get<'a>(&'a self, ids: &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<Record>>>> {
         Box::pin(async move {
-            self.read(|snapshot| {
-                Box::pin(async move {
-                    let mut records = Vec::with_capacity(ids.len());
-                    for id in ids {
-                        records.push(snapshot.get(id).await?);
-                    }
-                    Ok(records)
-                })
-            })
-            .await
+            self.read(|snapshot| Box::pin(async move { snapshot.get(ids).await })).await
         })
     }
 

@@ -1,6 +1,7 @@
 use serde_json::Value;
 use vecgo_format::{Id, decode_document};
 
+use super::account::Account;
 use super::view::{Address, RowSource, Snapshot};
 use crate::{Error, ErrorKind, Record, Result};
 
@@ -27,7 +28,12 @@ pub(crate) struct Parts {
     pub(crate) metadata: Option<Value>,
     pub(crate) vector: Option<Vec<f32>>,
     pub(crate) payload: Option<Vec<u8>>,
+    /// About what they take, beside vectors.
+    pub(crate) bytes: u64,
 }
+
+/// A document in memory, of each byte that it has where it is stored.
+const DOCUMENT_FACTOR: u64 = 4;
 
 impl Parts {
     pub(crate) fn into_record(self) -> Record {
@@ -38,6 +44,10 @@ impl Parts {
             payload: self.payload,
         }
     }
+}
+
+fn taken(document: usize, payload: usize) -> u64 {
+    (document as u64).saturating_mul(DOCUMENT_FACTOR).saturating_add(payload as u64)
 }
 
 fn decode(document: &[u8]) -> Result<Value> {
@@ -56,7 +66,9 @@ impl Snapshot {
             RowSource::Memtable(table) => {
                 let entry = table.row(row).ok_or_else(missing)?;
                 let payload = entry.payload.as_ref().filter(|_| fetch.payload);
+                let document = if fetch.metadata { entry.document.len() } else { 0 };
                 Ok(Parts {
+                    bytes: taken(document, payload.map_or(0, |payload| payload.len())),
                     id: entry.id.clone(),
                     metadata: fetch.metadata.then(|| decode(&entry.document)).transpose()?,
                     vector: table.vector(row).filter(|_| fetch.vector).map(<[f32]>::to_vec),
@@ -70,26 +82,40 @@ impl Snapshot {
                     metadata: None,
                     vector: None,
                     payload: None,
+                    bytes: 0,
                 };
                 if fetch.metadata {
-                    parts.metadata = Some(decode(&segment.document(row).await?)?);
+                    let document = segment.document(row).await?;
+                    parts.bytes = taken(document.len(), 0);
+                    parts.metadata = Some(decode(&document)?);
                 }
                 if fetch.vector {
                     parts.vector = Some(segment.vector(row).await?);
                 }
                 if fetch.payload {
                     parts.payload = segment.payload(row).await?.map(Vec::from);
+                    let payload = parts.payload.as_ref().map_or(0, Vec::len);
+                    parts.bytes = parts.bytes.saturating_add(taken(0, payload));
                 }
                 Ok(parts)
             }
         }
     }
 
-    /// The record of an id, if it has one.
-    pub(crate) async fn get(&self, id: &Id) -> Result<Option<Record>> {
-        match self.find(id).await? {
-            None => Ok(None),
-            Some(address) => Ok(Some(self.fetch(address, Fetch::ALL).await?.into_record())),
+    /// The records of some ids, if they have any.
+    pub(crate) async fn get(&self, ids: &[Id]) -> Result<Vec<Option<Record>>> {
+        let mut account = Account::new(&self.shared.env.memory);
+        let vector = self.shared.dim() as u64 * 4;
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(address) = self.find(id).await? else {
+                records.push(None);
+                continue;
+            };
+            let parts = self.fetch(address, Fetch::ALL).await?;
+            account.add(parts.bytes.saturating_add(vector)).await?;
+            records.push(Some(parts.into_record()));
         }
+        Ok(records)
     }
 }

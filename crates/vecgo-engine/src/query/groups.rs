@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use vecgo_format::{FieldKey, FieldSchema, field_path};
 
+use super::account::Account;
 use super::fetch::Fetch;
 use super::params::SearchParams;
 use super::request::Request;
@@ -88,12 +89,15 @@ impl Snapshot {
         let fetch = request.params.fetch;
         let metadata = groups.iter_mut().flat_map(|group| &mut group.hits);
         request.fields.apply(metadata.filter_map(|hit| hit.metadata.as_mut()));
+        let mut account = Account::new(&self.shared.env.memory);
+        let vector = if fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         for hit in groups.iter_mut().flat_map(|group| &mut group.hits) {
             hit.metadata.take_if(|_| !fetch.metadata);
             if (fetch.vector || fetch.payload)
                 && let Some(address) = self.find(&hit.id).await?
             {
                 let parts = self.fetch(address, Fetch { metadata: false, ..fetch }).await?;
+                account.add(parts.bytes.saturating_add(vector)).await?;
                 (hit.vector, hit.payload) = (parts.vector, parts.payload);
             }
         }

@@ -1,5 +1,6 @@
 //! The read path: one view, read at one sequence number, whatever is written meanwhile.
 
+mod account;
 mod effort;
 mod estimated;
 mod exact;

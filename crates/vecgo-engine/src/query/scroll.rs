@@ -3,6 +3,9 @@ use super::view::{Address, RowSource, Snapshot};
 use crate::{Error, Record, Result};
 use vecgo_io::BoxFuture;
 
+/// A page that has as many bytes of documents and payloads has no more records.
+const PAGE_BYTES: u64 = 4 << 20;
+
 /// All records of one state of a collection, a page at a time.
 ///
 /// However long it takes and whatever is written meanwhile, every record of that state comes
@@ -41,10 +44,12 @@ impl Scan {
     /// What reading the store can meet.
     pub fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Vec<Record>>>> {
         Box::pin(async move {
-            let mut records = Vec::new();
-            while records.len() < self.page {
+            let (mut records, mut bytes) = (Vec::new(), 0u64);
+            while records.len() < self.page && bytes < PAGE_BYTES {
                 let Some(address) = self.next_live() else { break };
-                records.push(self.snapshot.fetch(address, self.fetch).await?.into_record());
+                let parts = self.snapshot.fetch(address, self.fetch).await?;
+                bytes = bytes.saturating_add(parts.bytes);
+                records.push(parts.into_record());
             }
             Ok((!records.is_empty()).then_some(records))
         })

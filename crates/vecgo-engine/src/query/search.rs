@@ -5,6 +5,7 @@ use serde_json::Value;
 use vecgo_format::{Id, Index};
 use vecgo_io::{SpawnExt, Use};
 
+use super::account::{Account, STEP_BYTES};
 use super::effort::Effort;
 use super::exact::{Scored, Which};
 use super::fetch::Fetch;
@@ -39,8 +40,6 @@ const MAX_HITS: u64 = 1 << 24;
 
 /// About what a hit takes beside its vector, document and payload, while it is looked for too.
 const HIT_BYTES: u64 = 192;
-/// Answers of fewer bytes ask for no memory.
-const UNCHARGED_BYTES: u64 = 1 << 20;
 
 impl Snapshot {
     /// The nearest records of each query, by nearness and then by id. `queries` are checked and
@@ -67,7 +66,7 @@ impl Snapshot {
         self.load(params).await?;
         let vector = if params.fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);
-        let _charge = match bytes > UNCHARGED_BYTES {
+        let _charge = match bytes > STEP_BYTES {
             true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
             false => None,
         };
@@ -159,23 +158,30 @@ impl Snapshot {
 
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
+        let mut account = Account::new(&self.shared.env.memory);
         if self.is_estimated(params) {
             for query in queries.chunks_exact(self.shared.dim()) {
                 let scored = self.estimated_search(query, params).await?;
-                answers.push(self.hits(scored, params.fetch).await?);
+                answers.push(self.hits(scored, params.fetch, &mut account).await?);
             }
             return Ok(answers);
         }
         for scored in self.exact_search(queries, params.k, Which::All).await? {
-            answers.push(self.hits(scored, params.fetch).await?);
+            answers.push(self.hits(scored, params.fetch, &mut account).await?);
         }
         Ok(answers)
     }
 
-    async fn hits(&self, scored: Vec<Scored>, fetch: Fetch) -> Result<Vec<Hit>> {
+    async fn hits(
+        &self,
+        scored: Vec<Scored>,
+        fetch: Fetch,
+        account: &mut Account,
+    ) -> Result<Vec<Hit>> {
         let mut hits = Vec::with_capacity(scored.len());
         for Scored { distance, score, address } in scored {
             let record = self.fetch(address, fetch).await?;
+            account.add(record.bytes).await?;
             hits.push(Hit {
                 id: record.id,
                 score,

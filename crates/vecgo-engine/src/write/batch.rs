@@ -13,7 +13,7 @@ use crate::memtable::ROW_OVERHEAD;
 use crate::query::{check_vector, norm};
 use crate::record::{Patch, Record, Update, kind};
 use crate::schema::rewritten;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// What a put supposes about its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Batch {
         self.bytes + self.changes.len() * ROW_OVERHEAD + updates * dim * 4
     }
 
-    /// Of two rows with one id the last wins.
+    /// Of two rows with one id the last wins; an insert is refused.
     fn collect(
         schema: &Schema,
         limit: usize,
@@ -166,6 +166,10 @@ impl Batch {
                 return Err(too_large(limit).at_row(row));
             }
             match places.entry(id.clone()) {
+                Entry::Occupied(_) if change.is_insert() => {
+                    let message = format!("id {id} is in the batch twice");
+                    return Err(Error::new(ErrorKind::AlreadyExists, message).at_row(row));
+                }
                 Entry::Occupied(place) => {
                     let (at, _, earlier) = &mut batch.changes[*place.get()];
                     *at = row;
@@ -185,11 +189,15 @@ impl Batch {
 pub(super) fn too_large(limit: usize) -> Error {
     Error::invalid(format!(
         "the batch takes more than {limit} bytes, half a memtable; \
-         split it or raise memtable_bytes"
+         split it or raise memtable_bytes (data.memtable of a server)"
     ))
 }
 
 impl Change {
+    fn is_insert(&self) -> bool {
+        matches!(self, Change::Put { condition: Condition::Absent, .. })
+    }
+
     /// What this change and then a later one of the same id come to: of two records the last
     /// wins, two updates add up.
     fn then(&mut self, later: Change) {

@@ -37,7 +37,7 @@ impl From<CollectionBackup> for InBackup {
 /// A backup that was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SnapshotJson {
-    /// Tells it from every other; a text, since it may be more than JavaScript can count.
+    /// Tells it from every other: 16 hexadecimal digits, as the command line has them.
     id: String,
     collections: Vec<InBackup>,
     /// Objects that it consists of.
@@ -46,6 +46,9 @@ pub(crate) struct SnapshotJson {
     bytes: u64,
     /// Bytes that were not there before.
     copied_bytes: u64,
+    /// Collections of which only what was committed before is in it, since a commit failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncommitted: Vec<String>,
 }
 
 fn place(state: &State) -> Result<&str, ApiError> {
@@ -68,20 +71,29 @@ pub(super) async fn snapshot(
     Extract(state): Extract<Arc<State>>,
     Json(request): Json<SnapshotRequest>,
 ) -> Result<Reply<SnapshotJson>, ApiError> {
-    let mut snapshot = state.held.database.snapshot(place(&state)?);
+    let mut snapshot = state.held.database().snapshot(place(&state)?);
     if let Some(bytes) = state.settings.bandwidth() {
         snapshot = snapshot.bytes_per_second(bytes);
     }
     let begun_ms = now_ms();
     let is_whole = request.collection.is_none();
+    let mut uncommitted = Vec::new();
     match request.collection {
         Some(name) => {
             state.held.get(&name).await?.commit().await?;
             snapshot = snapshot.collection(name);
         }
         None => {
-            for (_, collection) in state.held.all() {
-                collection.commit().await?;
+            for (name, collection) in state.held.all() {
+                match collection.commit().await {
+                    Ok(_) => {}
+                    // It was dropped, or renamed.
+                    Err(error) if error.kind() == ErrorKind::Closed => {}
+                    Err(error) => {
+                        tracing::warn!(collection = name, %error, "what it has committed is backed up");
+                        uncommitted.push(name);
+                    }
+                }
             }
         }
     }
@@ -90,11 +102,12 @@ pub(super) async fn snapshot(
         state.asked_backup_ms.fetch_max(begun_ms, Ordering::Relaxed);
     }
     Ok(Reply(SnapshotJson {
-        id: made.id.to_string(),
+        id: format!("{:016x}", made.id),
         collections: made.collections.into_iter().map(InBackup::from).collect(),
         objects: made.objects,
         bytes: made.bytes,
         copied_bytes: made.copied_bytes,
+        uncommitted,
     }))
 }
 
@@ -113,7 +126,7 @@ struct BackupJson {
 impl From<BackupInfo> for BackupJson {
     fn from(info: BackupInfo) -> Self {
         Self {
-            id: info.id.to_string(),
+            id: format!("{:016x}", info.id),
             created_ms: info.created_ms,
             collections: info.collections.into_iter().map(InBackup::from).collect(),
             objects: info.objects,
@@ -138,7 +151,10 @@ pub(crate) struct BackupsJson {
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,
 ) -> Result<Reply<BackupsJson>, ApiError> {
-    let backups = match vecgo::backups(place(&state)?).list().await {
+    let place = place(&state)?;
+    // Each opens the place anew, with threads of its own.
+    let _alone = state.listing_backups.lock().await;
+    let backups = match vecgo::backups(place).list().await {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         listed => listed?,
     };

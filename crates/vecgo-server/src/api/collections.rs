@@ -26,7 +26,7 @@ pub(crate) struct Collections {
 pub(super) async fn list(
     Extract(state): Extract<Arc<State>>,
 ) -> Result<Reply<Collections>, ApiError> {
-    let listed = state.held.database.collections().await?;
+    let listed = state.held.list().await?;
     Ok(Reply(Collections { collections: listed.iter().map(CollectionJson::from).collect() }))
 }
 
@@ -59,6 +59,7 @@ pub(crate) struct CreateRequest {
     schema: Option<Value>,
     /// Succeed if it is there already with the same configuration and, if one is given, schema.
     #[serde(default)]
+    #[schema(default = false)]
     if_not_exists: bool,
 }
 
@@ -129,6 +130,8 @@ pub(super) async fn configure(
     Json(change): Json<ConfigChange>,
 ) -> Result<Reply<Configured>, ApiError> {
     let collection = state.held.get(&name).await?;
+    // What another changes meanwhile would be changed back.
+    let _turn = state.held.turn(&name).await;
     let config = change.apply(collection.config())?;
     let version = collection.configure(config).await?;
     Ok(Reply(Configured { config: (&config).into(), version }))

@@ -8,10 +8,12 @@ mod search;
 mod streams;
 mod versions;
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -19,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vecgo::ErrorKind;
 
-use crate::http::{ApiError, ErrorJson, Pace, Reply, guarded, open};
+use crate::http::{ApiError, ErrorJson, Pace, Reply, guarded, guarded_host, open};
 use crate::keys::Scope;
 use crate::serve::State;
 use crate::{health, metrics, page};
@@ -119,9 +121,10 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
 }
 
 /// What an address of its own for metrics serves, and nothing else. Whoever reaches it needs no key.
-pub(crate) fn metrics_router(state: &Arc<State>) -> Router {
+pub(crate) fn metrics_router(state: &Arc<State>, address: SocketAddr) -> Router {
     let metrics = Paths::new().routes(routes!(metrics::get));
-    Router::from(open_paths().merge(metrics)).with_state(Arc::clone(state))
+    guarded_host(Router::from(open_paths().merge(metrics)), state, address)
+        .with_state(Arc::clone(state))
 }
 
 /// The description of all paths, as OpenAPI has it.
@@ -156,17 +159,37 @@ async fn document() -> Reply<utoipa::openapi::OpenApi> {
 #[derive(Debug)]
 pub(crate) struct Name(pub(crate) String);
 
+/// The name of a collection and that of a version in a path.
+#[derive(Debug)]
+pub(crate) struct Tagged {
+    pub(crate) name: String,
+    pub(crate) tag: String,
+}
+
+/// Parts of a path, by what they are.
+async fn named(parts: &mut Parts, state: &Arc<State>) -> Result<HashMap<String, String>, ApiError> {
+    let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
+    path.map(|Path(named)| named).map_err(|error| ApiError::invalid(error.to_string()))
+}
+
+fn part(named: &mut HashMap<String, String>, what: &str) -> Result<String, ApiError> {
+    let missing = || ApiError::of(ErrorKind::Internal, format!("no {what} in the path"));
+    named.remove(what).ok_or_else(missing)
+}
+
 impl FromRequestParts<Arc<State>> for Name {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, ApiError> {
-        use axum::extract::Path;
-        use std::collections::HashMap;
-        let path = Path::<HashMap<String, String>>::from_request_parts(parts, state).await;
-        let mut path = path.map_err(|error| ApiError::invalid(error.to_string()))?;
-        path.0
-            .remove("name")
-            .map(Self)
-            .ok_or_else(|| ApiError::of(ErrorKind::Internal, "no name in the path"))
+        part(&mut named(parts, state).await?, "name").map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<State>> for Tagged {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, ApiError> {
+        let mut named = named(parts, state).await?;
+        Ok(Self { name: part(&mut named, "name")?, tag: part(&mut named, "tag")? })
     }
 }

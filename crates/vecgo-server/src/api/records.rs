@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
+use axum::response::Response;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use vecgo::{Ack, Record, Update};
-use vecgo_json::{Base64, FacetJson, IdJson, RecordJson, VectorJson};
+use vecgo_json::{
+    Base64, FacetJson, Few, IdJson, RecordJson, Unread, VectorJson, nullable, object,
+};
 
 use super::Name;
-use super::search::{VectorFormat, check_count, filter_of};
+use super::search::{VectorFormat, check_count, filter_of, ten};
 use crate::http::{ApiError, ErrorJson, Json, Reply};
 use crate::serve::State;
 
@@ -101,7 +104,7 @@ pub(super) async fn insert(
 
 /// A change to a record that is there. What is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 struct UpdateJson {
     id: IdJson,
     /// Another vector.
@@ -118,11 +121,16 @@ struct UpdateJson {
     payload: Option<Option<Base64>>,
 }
 
-/// Null is something else than what is not there.
-fn nullable<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<Base64>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+impl<'de> Deserialize<'de> for UpdateJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields(UpdateJson);
+        impl<'de> Deserialize<'de> for Fields {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                UpdateJson::deserialize(deserializer).map(Self)
+            }
+        }
+        object(deserializer).map(|Fields(update)| update)
+    }
 }
 
 impl From<UpdateJson> for Update {
@@ -174,12 +182,14 @@ pub(super) async fn update(
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteRequest {
     /// Ids; one that is not there is no error.
-    ids: Option<Vec<IdJson>>,
+    #[schema(value_type = Option<Vec<IdJson>>)]
+    ids: Option<Few<IdJson>>,
     /// Or a filter.
     #[schema(value_type = Option<Object>)]
-    filter: Option<Value>,
+    filter: Option<Unread>,
     /// Say only how many would be deleted.
     #[serde(default)]
+    #[schema(default = false)]
     dry_run: bool,
 }
 
@@ -208,11 +218,14 @@ pub(super) async fn delete(
     let filter = request.filter.as_ref().map(filter_of).transpose()?;
     let (deleted, would_delete) = match (request.ids, filter, request.dry_run) {
         (Some(ids), None, dry_run) => {
-            let ids: std::collections::BTreeSet<_> = ids.into_iter().map(|id| id.0).collect();
+            let ids: std::collections::BTreeSet<_> = ids.0.into_iter().map(|id| id.0).collect();
             if dry_run {
-                check_count(&state, "ids", ids.len())?;
-                let found = collection.get_many(ids).await?;
-                (0, Some(found.iter().flatten().count() as u64))
+                let mut there = 0;
+                for some in Vec::from_iter(ids).chunks(state.settings.limits.batch) {
+                    let found = collection.get_many(some.iter().cloned()).await?;
+                    there += found.iter().flatten().count() as u64;
+                }
+                (0, Some(there))
             } else {
                 (collection.delete(ids).await?.records as u64, None)
             }
@@ -231,7 +244,8 @@ pub(super) async fn delete(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetRequest {
-    ids: Vec<IdJson>,
+    #[schema(value_type = Vec<IdJson>)]
+    ids: Few<IdJson>,
     /// How vectors are returned.
     #[serde(default)]
     vector_format: VectorFormat,
@@ -256,12 +270,12 @@ pub(super) async fn get(
     Extract(state): Extract<Arc<State>>,
     Name(name): Name,
     Json(request): Json<GetRequest>,
-) -> Result<Reply<Got>, ApiError> {
-    check_count(&state, "ids", request.ids.len())?;
+) -> Result<Response, ApiError> {
+    check_count(&state, "ids", request.ids.0.len())?;
     let collection = state.held.get(&name).await?;
-    let found = collection.get_many(request.ids.iter().map(|id| id.0.clone())).await?;
+    let found = collection.get_many(request.ids.0.iter().map(|id| id.0.clone())).await?;
     let (mut records, mut missing) = (Vec::new(), Vec::new());
-    for (id, found) in request.ids.into_iter().zip(found) {
+    for (id, found) in request.ids.0.into_iter().zip(found) {
         match found.map(RecordJson::from) {
             Some(record) if request.vector_format == VectorFormat::Base64 => {
                 records.push(record.in_base64());
@@ -270,7 +284,8 @@ pub(super) async fn get(
             None => missing.push(id),
         }
     }
-    Ok(Reply(Got { records, missing }))
+    let count = records.len();
+    Ok(Reply(Got { records, missing }).of(count))
 }
 
 /// What to count.
@@ -279,7 +294,7 @@ pub(super) async fn get(
 pub(crate) struct CountRequest {
     /// Count only records that match.
     #[schema(value_type = Option<Object>)]
-    filter: Option<Value>,
+    filter: Option<Unread>,
 }
 
 /// How many there are.
@@ -307,10 +322,6 @@ pub(super) async fn count(
     Ok(Reply(Count { count }))
 }
 
-const fn ten() -> usize {
-    10
-}
-
 /// Values to count.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -319,11 +330,11 @@ pub(crate) struct FacetRequest {
     field: String,
     /// How many values, those of most records first.
     #[serde(default = "ten")]
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, default = 10)]
     k: usize,
     /// Count only records that match.
     #[schema(value_type = Option<Object>)]
-    filter: Option<Value>,
+    filter: Option<Unread>,
 }
 
 /// The values that most records have.

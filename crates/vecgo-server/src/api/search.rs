@@ -1,16 +1,19 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::State as Extract;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use vecgo::{Collection, Filter, Hit};
-use vecgo_json::{ExplainJson, HitJson, VectorJson};
+use vecgo_json::{ExplainJson, Few, HitJson, Unread, VectorJson};
 
 use super::{DEFAULT, Name};
 use crate::http::{ApiError, ErrorJson, Json, Reply};
 use crate::serve::State;
+
+/// The longest text of a filter.
+const MOST_FILTER_BYTES: usize = 1 << 20;
 
 /// How vectors are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -23,7 +26,7 @@ pub(crate) enum VectorFormat {
     Base64,
 }
 
-const fn ten() -> usize {
+pub(super) const fn ten() -> usize {
     10
 }
 
@@ -42,11 +45,11 @@ macro_rules! search_request {
             $field: $of,
             /// How many records to find.
             #[serde(default = "ten")]
-            #[schema(minimum = 0)]
+            #[schema(minimum = 0, default = 10)]
             k: usize,
             /// Find only records that match: a tree of tests, as docs/filters.md has them.
             #[schema(value_type = Option<Object>)]
-            filter: Option<Value>,
+            filter: Option<Unread>,
             /// Candidates that a graph search keeps.
             ef: Option<usize>,
             /// Clusters of each segment that an IVF search looks into.
@@ -57,6 +60,7 @@ macro_rules! search_request {
             recall_target: Option<f64>,
             /// Score every record.
             #[serde(default)]
+            #[schema(default = false)]
             exact: bool,
             /// Leave out records of a lower score.
             min_score: Option<f32>,
@@ -74,12 +78,14 @@ macro_rules! search_request {
             fields: Option<Vec<String>>,
             /// Return vectors.
             #[serde(default)]
+            #[schema(default = false)]
             with_vector: bool,
             /// How.
             #[serde(default)]
             vector_format: VectorFormat,
             /// Return payloads.
             #[serde(default)]
+            #[schema(default = false)]
             with_payload: bool,
         }
 
@@ -125,7 +131,8 @@ search_request! {
     /// What to search for, several times.
     BatchRequest {
         /// The queries.
-        vectors: Vec<VectorJson>
+        #[schema(value_type = Vec<VectorJson>)]
+        vectors: Few<VectorJson>
     }
 }
 
@@ -172,8 +179,9 @@ macro_rules! with_settings {
     }};
 }
 
-pub(super) fn filter_of(filter: &Value) -> Result<Filter, ApiError> {
-    Filter::from_json(filter).map_err(|error| ApiError::from(error).context("filter"))
+pub(super) fn filter_of(filter: &Unread) -> Result<Filter, ApiError> {
+    let filter = filter.read(MOST_FILTER_BYTES).and_then(|filter| Filter::from_json(&filter));
+    filter.map_err(|error| ApiError::from(error).context("filter"))
 }
 
 /// What a search found.
@@ -190,35 +198,41 @@ pub(crate) struct FoundMany {
     results: Vec<Found>,
 }
 
-/// Counts a search and how long it took, and logs it if that was long.
-fn seen<T>(state: &State, name: &str, k: usize, start: Instant, answer: &Result<T, ApiError>) {
-    let took: Duration = start.elapsed();
-    state.metrics.search(answer.is_ok(), took);
-    if took >= state.settings.slow {
-        tracing::warn!(
-            collection = name,
-            k,
-            seconds = took.as_secs_f64(),
-            ok = answer.is_ok(),
-            "a slow search"
-        );
+/// A search, which is counted however it ends, and logged if it took long.
+struct Watched<'a> {
+    state: &'a State,
+    collection: &'a str,
+    k: usize,
+    start: Instant,
+    is_right: bool,
+}
+
+impl<'a> Watched<'a> {
+    fn begin(state: &'a State, collection: &'a str, k: usize) -> Self {
+        Self { state, collection, k, start: Instant::now(), is_right: false }
     }
 }
 
-async fn found(
-    state: &State,
-    name: &str,
-    request: SearchRequest,
-) -> Result<Reply<Found>, ApiError> {
-    let (start, k) = (Instant::now(), request.k);
-    let answer = async {
-        let collection = request.collection(state, name).await?;
-        let hits = with_settings!(collection.search(request.vector.values()), &request).await?;
-        Ok(Reply(Found { hits: request.hits(hits) }))
-    };
-    let answer = answer.await;
-    seen(state, name, k, start, &answer);
-    answer
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let Self { state, collection, k, start, is_right } = *self;
+        let took = start.elapsed();
+        state.metrics.search(is_right, took);
+        if took >= state.settings.slow {
+            let seconds = took.as_secs_f64();
+            tracing::warn!(collection, k, seconds, ok = is_right, "a slow search");
+        }
+    }
+}
+
+async fn found(state: &State, name: &str, request: SearchRequest) -> Result<Response, ApiError> {
+    let mut watched = Watched::begin(state, name, request.k);
+    let collection = request.collection(state, name).await?;
+    let hits = with_settings!(collection.search(request.vector.values()), &request).await?;
+    let answer = Reply(Found { hits: request.hits(hits) });
+    watched.is_right = true;
+    let records = answer.0.hits.len();
+    Ok(answer.of(records))
 }
 
 /// Finds the records nearest to a query.
@@ -231,7 +245,7 @@ pub(super) async fn search(
     Extract(state): Extract<Arc<State>>,
     Name(name): Name,
     Json(request): Json<SearchRequest>,
-) -> Result<Reply<Found>, ApiError> {
+) -> Result<Response, ApiError> {
     found(&state, &name, request).await
 }
 
@@ -243,7 +257,7 @@ pub(super) async fn search(
 pub(super) async fn search_default(
     Extract(state): Extract<Arc<State>>,
     Json(request): Json<SearchRequest>,
-) -> Result<Reply<Found>, ApiError> {
+) -> Result<Response, ApiError> {
     found(&state, DEFAULT, request).await
 }
 
@@ -257,19 +271,17 @@ pub(super) async fn batch(
     Extract(state): Extract<Arc<State>>,
     Name(name): Name,
     Json(request): Json<BatchRequest>,
-) -> Result<Reply<FoundMany>, ApiError> {
-    let (start, k) = (Instant::now(), request.k);
-    let answer = async {
-        let collection = request.collection(&state, &name).await?;
-        check_count(&state, "vectors", request.vectors.len())?;
-        let queries = request.vectors.iter().map(VectorJson::values);
-        let answers = with_settings!(collection.search_batch(queries), &request).await?;
-        let results = answers.into_iter().map(|hits| Found { hits: request.hits(hits) });
-        Ok(Reply(FoundMany { results: results.collect() }))
-    };
-    let answer = answer.await;
-    seen(&state, &name, k, start, &answer);
-    answer
+) -> Result<Response, ApiError> {
+    let mut watched = Watched::begin(&state, &name, request.k);
+    let collection = request.collection(&state, &name).await?;
+    check_count(&state, "vectors", request.vectors.0.len())?;
+    let queries = request.vectors.0.iter().map(VectorJson::values);
+    let answers = with_settings!(collection.search_batch(queries), &request).await?;
+    let records = answers.iter().map(Vec::len).sum();
+    let results = answers.into_iter().map(|hits| Found { hits: request.hits(hits) });
+    let answer = Reply(FoundMany { results: results.collect() });
+    watched.is_right = true;
+    Ok(answer.of(records))
 }
 
 /// Refuses more queries or ids than a request may have.

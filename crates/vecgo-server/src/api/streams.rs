@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State as Extract;
-use axum::http::header;
+use axum::http::{StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use vecgo::{Ack, Collection, ErrorKind, Record, Scan};
-use vecgo_json::RecordJson;
+use vecgo_json::{RecordJson, Unread};
 
 use super::Name;
 use super::records::identified;
@@ -34,7 +33,7 @@ const BATCH_ROWS: usize = 4096;
 pub(crate) struct ScanRequest {
     /// Read only records that match.
     #[schema(value_type = Option<Object>)]
-    filter: Option<Value>,
+    filter: Option<Unread>,
     /// No more than so many.
     limit: Option<u64>,
     /// How vectors are returned.
@@ -54,8 +53,16 @@ pub(crate) struct ScanRequest {
 pub(super) async fn scan(
     Extract(state): Extract<Arc<State>>,
     Name(name): Name,
+    version: Version,
     Json(request): Json<ScanRequest>,
 ) -> Result<Response, ApiError> {
+    if version < Version::HTTP_11 {
+        // It would take an end that comes too early for the end of all.
+        let message =
+            "a scan is HTTP/1.1; a proxy may have to be told so (nginx: proxy_http_version 1.1)";
+        let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+        return Err(ApiError::new(status, ErrorKind::Unsupported, message));
+    }
     let mut scan = state.held.get(&name).await?.scan().page_size(PAGE).with_vector().with_payload();
     if let Some(filter) = &request.filter {
         scan = scan.filter(filter_of(filter)?);
@@ -81,8 +88,13 @@ struct Pages {
 }
 
 impl Pages {
-    /// The lines of the next page.
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, vecgo::Error> {
+    /// The lines of the next page. It is too late to answer what went wrong: the answer is cut short.
+    async fn next(self) -> Result<Option<(Bytes, Self)>, vecgo::Error> {
+        let page = self.page().await;
+        page.inspect_err(|error| tracing::error!(%error, "a scan was cut short"))
+    }
+
+    async fn page(mut self) -> Result<Option<(Bytes, Self)>, vecgo::Error> {
         if self.state.phase() == Phase::Stopping {
             return Err(vecgo::Error::new(ErrorKind::Unavailable, "the server is stopping"));
         }
@@ -131,7 +143,10 @@ struct Import<'a> {
 #[utoipa::path(
     post, path = "/v1/collections/{name}/import", tag = "records",
     params(("name" = String, Path, description = "The collection")),
-    request_body(content = RecordJson, content_type = "application/jsonl", description = "A record a line"),
+    request_body(
+        content((RecordJson = "application/jsonl"), (RecordJson = "application/x-ndjson")),
+        description = "A record a line",
+    ),
     responses((status = 200, description = "Done", body = Imported), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn import(

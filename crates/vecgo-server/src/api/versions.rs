@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vecgo_json::VersionJson;
 
-use super::Name;
 use super::collections::Version;
+use super::{Name, Tagged};
 use crate::http::{ApiError, ErrorJson, Json, Reply};
 use crate::serve::State;
 
@@ -131,7 +131,7 @@ pub(crate) struct TagRequest {
 )]
 pub(super) async fn tag(
     Extract(state): Extract<Arc<State>>,
-    Path((name, tag)): Path<(String, String)>,
+    Tagged { name, tag }: Tagged,
     Json(request): Json<TagRequest>,
 ) -> Result<Reply<Version>, ApiError> {
     let collection = state.held.get(&name).await?;
@@ -153,7 +153,7 @@ pub(super) async fn tag(
 )]
 pub(super) async fn untag(
     Extract(state): Extract<Arc<State>>,
-    Path((name, tag)): Path<(String, String)>,
+    Tagged { name, tag }: Tagged,
 ) -> Result<Reply<Version>, ApiError> {
     let version = state.held.get(&name).await?.untag(tag).await?;
     Ok(Reply(Version { version }))

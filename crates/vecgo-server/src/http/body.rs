@@ -1,21 +1,24 @@
-//! Bodies of JSON, in and out.
+//! Bodies of JSON that come in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use serde::Serialize;
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use vecgo::ErrorKind;
 
 use super::ApiError;
+use super::answer::aside;
 use crate::serve::State;
+
+/// Bytes that take longer to read than other requests are to be kept waiting.
+const LARGE: usize = 256 << 10;
 
 /// A body that is JSON.
 #[derive(Debug)]
@@ -26,13 +29,26 @@ impl<T: DeserializeOwned> FromRequest<Arc<State>> for Json<T> {
 
     async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
+        if body.is_end_stream() && !parts.headers.contains_key(header::CONTENT_TYPE) {
+            // Whoever has nothing to say need not say so.
+            return Ok(Self(vecgo_json::read(b"{}")?));
+        }
         check_type(&parts.headers, "application/json")?;
         let limits = &state.settings.limits;
         check_length(&parts.headers, limits.body)?;
-        let share = parts.extensions.get::<Arc<Share>>().cloned();
-        let share = share.unwrap_or_else(|| Arc::new(Share::new(&state.bodies)));
-        let bytes = read(body, limits.body, limits.idle, &share).await?;
-        Ok(Self(vecgo_json::read(&bytes)?))
+        let missing = || ApiError::of(ErrorKind::Internal, "a request that nobody let in");
+        let share = parts.extensions.get::<Arc<Share>>().ok_or_else(missing)?;
+        let all = read(body, limits.body, limits.idle, share);
+        let bytes = tokio::time::timeout(limits.time, all).await.map_err(|_| too_slow())??;
+        share.has_come.store(true, Ordering::Relaxed);
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(ApiError::invalid("the request is no object"));
+        }
+        let parsed = match bytes.len() > LARGE {
+            true => aside(|| vecgo_json::read(&bytes)),
+            false => vecgo_json::read(&bytes),
+        };
+        Ok(Self(parsed?))
     }
 }
 
@@ -66,7 +82,7 @@ pub(super) fn too_large(most: usize) -> ApiError {
 }
 
 pub(super) fn too_slow() -> ApiError {
-    let message = "the rest of the request did not come in time (limits.idle)";
+    let message = "the rest of the request did not come in time (limits.idle, limits.time)";
     ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Unavailable, message)
 }
 
@@ -94,11 +110,18 @@ impl Bodies {
 pub(super) struct Share {
     bodies: Arc<Bodies>,
     taken: AtomicUsize,
+    /// Whether all of the request is here, so that what it asks for may be under way.
+    has_come: AtomicBool,
 }
 
 impl Share {
-    pub(super) fn new(bodies: &Arc<Bodies>) -> Self {
-        Self { bodies: Arc::clone(bodies), taken: AtomicUsize::new(0) }
+    pub(super) fn new(bodies: &Arc<Bodies>, body: &Body) -> Self {
+        let (bodies, has_come) = (Arc::clone(bodies), AtomicBool::new(body.is_end_stream()));
+        Self { bodies, taken: AtomicUsize::new(0), has_come }
+    }
+
+    pub(super) fn has_come(&self) -> bool {
+        self.has_come.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) -> Result<(), ApiError> {
@@ -134,21 +157,5 @@ async fn read(
         }
         share.take(data.len())?;
         all.extend_from_slice(&data);
-    }
-}
-
-/// An answer that is JSON.
-#[derive(Debug)]
-pub(crate) struct Reply<T>(pub(crate) T);
-
-impl<T: Serialize> IntoResponse for Reply<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.0) {
-            Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "an answer could not be written");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-        }
     }
 }

@@ -96,7 +96,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self { status, kind, message, row } = self;
         if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), kind, message, "a request failed");
+            tracing::warn!(status = status.as_u16(), kind, reason = message, "a request failed");
         }
         let mut response =
             Reply(ErrorJson { error: Failure { kind, message, row } }).into_response();

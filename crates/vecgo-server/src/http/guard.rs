@@ -1,25 +1,29 @@
 //! Who may, from where, how many at a time and for how long: decided before a body is read.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use vecgo::ErrorKind;
 
 use super::ApiError;
+use super::answer::Keeping;
 use super::body::Share;
 use crate::keys::Scope;
+use crate::metrics::InFlight;
 use crate::serve::State;
 
 /// How long what goes on for long by nature may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// An answer of so many bytes is as good as sent.
+const SHORT_BYTES: u64 = 64 << 10;
 
 /// How a group of paths is guarded.
 #[derive(Debug, Clone, Copy)]
@@ -82,51 +86,99 @@ async fn check(
         let message = "too many requests at a time (limits.requests; of scans and imports a sixteenth); try again";
         return Err(ApiError::of(ErrorKind::ResourceExhausted, message));
     };
-    let share = Arc::new(Share::new(&state.bodies));
+    let share = Arc::new(Share::new(&state.bodies, request.body()));
     request.extensions_mut().insert(Arc::clone(&share));
-    if guard.pace != Pace::Timed {
-        let cut = async {
+    let answer = tokio::select! {
+        answer = next.run(request) => answer,
+        why = over(&state, guard.pace) => {
+            let kind = match guard.scope {
+                // It goes on, or is done.
+                Scope::Write if share.has_come() => ErrorKind::OutcomeUnknown,
+                _ => ErrorKind::Unavailable,
+            };
+            return Err(ApiError::of(kind, why));
+        }
+    };
+    // An answer that takes long to be sent has its turn until it is.
+    Ok(match answer.body().size_hint().exact() {
+        Some(bytes) if bytes <= SHORT_BYTES => answer,
+        _ => answer.map(|body| Keeping::body(body, turn)),
+    })
+}
+
+/// Returns when a request may go on no longer, and says why.
+async fn over(state: &State, pace: Pace) -> String {
+    let time = state.settings.limits.time;
+    match pace {
+        Pace::Timed => {
+            tokio::time::sleep(time).await;
+            format!("took longer than {time:?} (limits.time)")
+        }
+        Pace::Long => {
             state.stopping().await;
             tokio::time::sleep(GRACE).await;
-        };
-        let answer = tokio::select! {
-            answer = next.run(request) => answer,
-            () = cut => return Err(ApiError::of(ErrorKind::Unavailable, "the server is stopping")),
-        };
-        // An answer that is streamed has its turn until it is sent.
-        return Ok(answer.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _turn = &turn;
-                frame
-            }))
-        }));
+            "the server is stopping".to_owned()
+        }
+        // They see by themselves that it stops, and say how far they came.
+        Pace::Streamed => std::future::pending().await,
     }
-    let time = state.settings.limits.time;
-    tokio::time::timeout(time, next.run(request)).await.map_err(|_| {
-        let message = format!("took longer than {time:?} (limits.time)");
-        // A write goes on.
-        let kind = match guard.scope {
-            Scope::Read => ErrorKind::Unavailable,
-            Scope::Write => ErrorKind::OutcomeUnknown,
-        };
-        ApiError::of(kind, message)
-    })
 }
 
 /// Counts and logs, and sends away who comes by way of somebody else's page.
 async fn seen(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
-    let (start, _in_flight) = (Instant::now(), state.metrics.begin());
-    let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>();
-    let path = matched.map_or("", MatchedPath::as_str).to_owned();
-    let answer = match check_host(&state, request.headers()) {
+    let mut asked = Asked {
+        path: matched.map_or("", MatchedPath::as_str).to_owned(),
+        method: request.method().clone(),
+        start: Instant::now(),
+        // Unless it is answered.
+        status: hung_up(),
+        _in_flight: state.metrics.begin(),
+        state: Arc::clone(&state),
+    };
+    let answer = match check_host(&state, state.settings.listen, request.headers()) {
         Ok(()) => answered(request, next).await,
         Err(error) => error.into_response(),
     };
-    let (status, took) = (answer.status(), start.elapsed());
-    state.metrics.request(&method, &path, status, took);
-    tracing::debug!(%method, path, status = status.as_u16(), seconds = took.as_secs_f64(), "request");
+    asked.status = answer.status();
     answer
+}
+
+/// What proxies call it when a client hangs up before it is answered.
+fn hung_up() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
+}
+
+/// A request, which is counted however it ends.
+struct Asked {
+    method: Method,
+    path: String,
+    start: Instant,
+    status: StatusCode,
+    state: Arc<State>,
+    _in_flight: InFlight,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let Self { method, path, start, status, state, .. } = self;
+        let took = start.elapsed();
+        state.metrics.request(method, path, *status, took);
+        tracing::debug!(%method, path, status = status.as_u16(), seconds = took.as_secs_f64(), "request");
+    }
+}
+
+/// What an address of its own for metrics goes through.
+pub(crate) fn guarded_host(
+    router: Router<Arc<State>>,
+    state: &Arc<State>,
+    address: SocketAddr,
+) -> Router<Arc<State>> {
+    let check = move |Extract(state): Extract<Arc<State>>, request: Request, next: Next| async move {
+        check_host(&state, address, request.headers())?;
+        Ok::<_, ApiError>(next.run(request).await)
+    };
+    router.layer(from_fn_with_state(Arc::clone(state), check))
 }
 
 /// Within a span, where those are built in.
@@ -145,13 +197,14 @@ async fn answered(request: Request, next: Next) -> Response {
 
 /// Without keys a page in a browser of this machine could do what its user may. It cannot if it has
 /// to name this machine (which a name that somebody else made point here does not), and not as somebody else.
-fn check_host(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
-    if !state.keys.is_empty() || state.settings.auth.insecure {
+fn check_host(state: &State, address: SocketAddr, headers: &HeaderMap) -> Result<(), ApiError> {
+    if !state.keys.is_empty() {
         return Ok(());
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
-    if !is_here(host) {
+    // Beyond this machine it has names that nobody knows here.
+    if address.ip().is_loopback() && !is_here(host) {
         return Err(ApiError::forbidden("Host is not this machine, and no key is set"));
     }
     let origin =

@@ -86,7 +86,11 @@ impl Layers {
 
     fn file(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
         let at = |what: String| SettingsError(format!("{}: {what}", path.display()));
-        let table: toml::Table = text.parse().map_err(|error| at(format!("{error}")))?;
+        // Without the line that is wrong: it may hold a key.
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+            at(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
         for (section, keys) in table {
             let Value::Table(keys) = keys else {
                 return Err(at(format!("`{section}` stands in no section")));
@@ -109,6 +113,10 @@ impl Layers {
             (None, Some((section, key))) => format!("{section}.{key}").to_ascii_lowercase(),
             (None, None) => return Ok(()),
         };
+        // A variable that is there and says nothing does not take back what a file says.
+        if value.is_empty() && find(&key).is_some() {
+            return Ok(());
+        }
         self.set(&key, value, Origin::Variable(name.to_owned()))
     }
 
@@ -118,7 +126,7 @@ impl Layers {
                 "{origin}: there is no key `{name}`; `vecgo config print` lists all"
             )));
         };
-        // Empty is the default, so that a variable can be there and say nothing.
+        // Empty is the default.
         let value = if value.is_empty() { key.default.to_owned() } else { value };
         if let Some(expected) = key.kind.objection(&value).filter(|_| !value.is_empty()) {
             let found = if key.secret { "a value" } else { value.as_str() };

@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use vecgo::{AutoCommit, Keep, Open, Retention, WalSync};
 
 pub use layers::{Layers, Origin, Shown};
+pub use value::{BYTES, bytes};
 
 /// Settings that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -267,6 +269,10 @@ fn limits(layers: &Layers) -> Result<Limits, SettingsError> {
     };
     let least =
         [limits.body, limits.line, limits.k, limits.batch, limits.connections, limits.requests];
+    let most = limits.connections.max(limits.requests);
+    if most > Semaphore::MAX_PERMITS {
+        return Err(SettingsError(format!("a limit is {most}, which is too much")));
+    }
     if least.contains(&0) || limits.time.is_zero() || limits.idle.is_zero() {
         return Err(SettingsError("a limit is 0; nothing could be asked".to_owned()));
     }

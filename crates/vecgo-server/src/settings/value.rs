@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+/// What is expected of bytes.
+pub const BYTES: &str = "bytes, like 67108864 or 64MiB";
+
 /// A kind of values, and how one is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -26,14 +29,15 @@ impl Kind {
             Self::Text | Self::List => (true, "a text"),
             Self::Flag => (value.parse::<bool>().is_ok(), "true or false"),
             Self::Number => (value.parse::<u64>().is_ok(), "a number"),
-            Self::Bytes => (bytes(value).is_some(), "bytes, like 67108864 or 64MiB"),
+            Self::Bytes => (bytes(value).is_some(), BYTES),
             Self::Time => (time(value).is_some(), "a time, like 30s or 250ms"),
         };
         (!is_right).then_some(expected)
     }
 }
 
-pub(super) fn bytes(text: &str) -> Option<u64> {
+/// Bytes as people write them: `67108864`, `64MiB`.
+pub fn bytes(text: &str) -> Option<u64> {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     let times: u64 = match unit.trim() {
