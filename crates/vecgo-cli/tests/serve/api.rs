@@ -420,3 +420,32 @@ fn refusals_are_for_people() {
     let preview = served.ok(&format!("{v}/delete"), &json!({"ids": many, "dry_run": true}));
     assert_eq!(preview["would_delete"], 0);
 }
+
+#[test]
+fn the_nearest_of_each_value_of_a_field() {
+    let served = Served::start(&[]);
+    served.create("docs", 2);
+    let kinds = ["a", "b", "c"];
+    let records: Vec<_> = (0..9)
+        .map(
+            |id| json!({"id": id, "vector": [id, 0], "metadata": {"kind": kinds[id % 3], "n": id}}),
+        )
+        .collect();
+    served.ok("/v1/collections/docs/upsert", &json!({"records": records}));
+    let body =
+        json!({"vector": [0, 0], "field": "kind", "k": 2, "hits": 2, "without_fields": ["kind"]});
+    let found = served.ok("/v1/collections/docs/search/groups", &body);
+    let groups: Vec<_> = found["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| (group["value"].clone(), group["hits"][1]["metadata"].clone()))
+        .collect();
+    assert_eq!(groups, [(json!("a"), json!({"n": 3})), (json!("b"), json!({"n": 4}))]);
+    let both = json!({"vector": [0, 0], "fields": ["n"], "without_fields": ["n"]});
+    served.refuses("/v1/collections/docs/search", &both, 400, "InvalidArgument", "only one");
+    let many = json!({"vector": [0, 0], "field": "kind", "hits": 10_001});
+    served.refuses("/v1/collections/docs/search/groups", &many, 400, "InvalidArgument", "limits.k");
+    let described = served.get("/v1/collections/docs").json();
+    assert_eq!((&described["name"], &described["records"]), (&json!("docs"), &json!(9)));
+}

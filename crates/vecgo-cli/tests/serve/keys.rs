@@ -10,9 +10,10 @@ use crate::served::{KEY, READ_KEY, Served};
 const OPEN: [&str; 3] = ["/health", "/livez", "/readyz"];
 
 /// What may be asked with a key to read, but for everything that is asked by GET.
-const READ_BY_POST: [&str; 9] = [
+const READ_BY_POST: [&str; 10] = [
     "/search",
     "/v1/collections/{name}/search",
+    "/v1/collections/{name}/search/groups",
     "/v1/collections/{name}/search/batch",
     "/v1/collections/{name}/explain",
     "/v1/collections/{name}/get",
@@ -156,4 +157,24 @@ fn pages_of_others_cannot_ask_a_server_without_keys() {
         .header("origin", "http://evil.example");
     let answer = preflight.send().unwrap();
     assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
+}
+
+/// As secrets are mounted.
+#[test]
+fn keys_of_files() {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join("write"), format!("{KEY}\n")).unwrap();
+    std::fs::write(dir.path().join("read"), format!("\n{READ_KEY}\n")).unwrap();
+    let args = ["--set", "auth.write_keys_file=write", "--set", "auth.read_keys_file=read"];
+    let mut served = Served::with(Arc::clone(&dir), &args, &[]);
+    assert_eq!(served.get("/v1/collections").status, 401);
+    served.use_key(Some(READ_KEY));
+    assert_eq!(served.get("/v1/collections").status, 200);
+    let create = json!({"dim": 2, "metric": "l2"});
+    assert_eq!(served.ask("PUT", "/v1/collections/docs", &create).status, 403);
+    served.use_key(Some(KEY));
+    assert_eq!(served.ask("PUT", "/v1/collections/docs", &create).status, 200);
+    std::fs::write(dir.path().join("read"), "").unwrap();
+    let Err(said) = Served::begin(dir, &args, &[]) else { panic!("it is served") };
+    assert!(said.starts_with("Some(3)") && said.contains("no key"), "{said}");
 }

@@ -46,7 +46,7 @@ impl Kept {
 
 /// The error of a version that is not kept.
 pub(crate) fn version_gone(version: impl std::fmt::Display) -> Error {
-    let message = format!("version {version} is not kept; `versions` lists those that are");
+    let message = format!("version {version} is not kept; the list of versions has those that are");
     Error::new(ErrorKind::VersionGone, message)
 }
 

@@ -30,17 +30,29 @@ pub(super) async fn list(
     Ok(Reply(Collections { collections: listed.iter().map(CollectionJson::from).collect() }))
 }
 
+/// What a collection is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Described {
+    name: String,
+    /// Live records.
+    records: u64,
+    #[serde(flatten)]
+    config: ConfigJson,
+}
+
 /// Says what a collection is.
 #[utoipa::path(
     get, path = "/v1/collections/{name}", tag = "collections",
     params(("name" = String, Path, description = "The collection")),
-    responses((status = 200, description = "Done", body = ConfigJson), (status = "default", description = "Not done, and why", body = ErrorJson))
+    responses((status = 200, description = "Done", body = Described), (status = "default", description = "Not done, and why", body = ErrorJson))
 )]
 pub(super) async fn describe(
     Extract(state): Extract<Arc<State>>,
     Name(name): Name,
-) -> Result<Reply<ConfigJson>, ApiError> {
-    Ok(Reply((&state.held.get(&name).await?.config()).into()))
+) -> Result<Reply<Described>, ApiError> {
+    let collection = state.held.get(&name).await?;
+    let (records, config) = (collection.count(), (&collection.config()).into());
+    Ok(Reply(Described { name, records, config }))
 }
 
 /// A collection to create.

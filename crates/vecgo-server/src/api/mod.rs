@@ -65,6 +65,7 @@ fn reads() -> Paths {
         .routes(routes!(search::search))
         .routes(routes!(search::search_default))
         .routes(routes!(search::batch))
+        .routes(routes!(search::groups))
         .routes(routes!(search::explain))
         .routes(routes!(records::get))
         .routes(routes!(records::count))

@@ -4,6 +4,7 @@ use std::time::Instant;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use vecgo::{Collection, Filter, Hit};
 use vecgo_json::{ExplainJson, Few, HitJson, Unread, VectorJson};
@@ -30,19 +31,25 @@ pub(super) const fn ten() -> usize {
     10
 }
 
+const fn one() -> usize {
+    1
+}
+
 const fn yes() -> bool {
     true
 }
 
 /// A request with the settings that both kinds of search have.
 macro_rules! search_request {
-    ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $of:ty }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $of:ty),+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            $(#[$field_doc])*
-            $field: $of,
+            $(
+                $(#[$field_doc])*
+                $field: $of,
+            )+
             /// How many records to find.
             #[serde(default = "ten")]
             #[schema(minimum = 0, default = 10)]
@@ -76,6 +83,8 @@ macro_rules! search_request {
             with_metadata: bool,
             /// Of documents return these fields only.
             fields: Option<Vec<String>>,
+            /// Of documents do not return these fields.
+            without_fields: Option<Vec<String>>,
             /// Return vectors.
             #[serde(default)]
             #[schema(default = false)]
@@ -136,6 +145,20 @@ search_request! {
     }
 }
 
+search_request! {
+    /// What to search for, by the value of a field.
+    GroupsRequest {
+        /// The query.
+        vector: VectorJson,
+        /// Keys with dots between them. Records without it are in no group.
+        field: String,
+        /// How many records of each group; `k` is how many groups.
+        #[serde(default = "one")]
+        #[schema(minimum = 1, default = 1)]
+        hits: usize
+    }
+}
+
 /// A search, of one query or of many, with the settings of a request.
 macro_rules! with_settings {
     ($search:expr, $request:expr) => {{
@@ -164,11 +187,16 @@ macro_rules! with_settings {
         if let Some(version) = request.min_version {
             search = search.min_version(version);
         }
-        match &request.fields {
-            Some(fields) => search = search.with_fields(fields),
-            None if request.with_metadata => search = search.with_metadata(),
-            None => {}
-        }
+        search = match (&request.fields, &request.without_fields) {
+            (Some(fields), None) => search.with_fields(fields),
+            (None, Some(fields)) => search.without_fields(fields),
+            (None, None) if request.with_metadata => search.with_metadata(),
+            (None, None) => search,
+            (Some(_), Some(_)) => {
+                let message = "of `fields` and `without_fields` only one can be";
+                return Err(ApiError::invalid(message));
+            }
+        };
         if request.with_vector {
             search = search.with_vector();
         }
@@ -189,6 +217,21 @@ pub(super) fn filter_of(filter: &Unread) -> Result<Filter, ApiError> {
 pub(crate) struct Found {
     /// The nearest records, nearest first.
     hits: Vec<HitJson>,
+}
+
+/// The records of one value that a search found.
+#[derive(Debug, Serialize, ToSchema)]
+struct GroupJson {
+    value: Value,
+    /// Nearest first.
+    hits: Vec<HitJson>,
+}
+
+/// What a search found, by the value of a field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundGroups {
+    /// Nearest first.
+    groups: Vec<GroupJson>,
 }
 
 /// What a search for several queries found.
@@ -280,6 +323,35 @@ pub(super) async fn batch(
     let records = answers.iter().map(Vec::len).sum();
     let results = answers.into_iter().map(|hits| Found { hits: request.hits(hits) });
     let answer = Reply(FoundMany { results: results.collect() });
+    watched.is_right = true;
+    Ok(answer.of(records))
+}
+
+/// Finds the records nearest to a query by the value of a field: the nearest groups, and of each the nearest records.
+#[utoipa::path(
+    post, path = "/v1/collections/{name}/search/groups", tag = "search",
+    params(("name" = String, Path, description = "The collection")), request_body = GroupsRequest,
+    responses((status = 200, description = "Done", body = FoundGroups), (status = "default", description = "Not done, and why", body = ErrorJson))
+)]
+pub(super) async fn groups(
+    Extract(state): Extract<Arc<State>>,
+    Name(name): Name,
+    Json(request): Json<GroupsRequest>,
+) -> Result<Response, ApiError> {
+    let mut watched = Watched::begin(&state, &name, request.k);
+    let collection = request.collection(&state, &name).await?;
+    if request.hits > state.settings.limits.k {
+        let most = state.settings.limits.k;
+        let message = format!("hits is {}; expected {most} at most (limits.k)", request.hits);
+        return Err(ApiError::invalid(message));
+    }
+    let search = with_settings!(collection.search(request.vector.values()), &request);
+    let groups = search.grouped_by(request.field.as_str(), request.hits).await?;
+    let records = groups.iter().map(|group| group.hits.len()).sum();
+    let groups = groups
+        .into_iter()
+        .map(|group| GroupJson { value: group.value, hits: request.hits(group.hits) });
+    let answer = Reply(FoundGroups { groups: groups.collect() });
     watched.is_right = true;
     Ok(answer.of(records))
 }

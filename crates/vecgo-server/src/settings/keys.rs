@@ -44,6 +44,8 @@ pub(super) const KEYS: &[Key] = &[
     key("server.stop_deadline", Time, "30s", "how long a stop may take"),
     secret("auth.write_keys", List, "keys that may do everything, two at most"),
     secret("auth.read_keys", List, "keys that may read, two at most"),
+    key("auth.write_keys_file", Text, "", "a file with keys that may do everything, one a line; beside auth.write_keys"),
+    key("auth.read_keys_file", Text, "", "the same of keys that may read"),
     key("auth.first_start_key", Text, "", "where no key is set: a file with one, which is made if it is not there"),
     key("tls.cert", Text, "", "a PEM file of certificates; with tls.key it makes the server speak TLS"),
     key("tls.key", Text, "", "the PEM file of its private key"),

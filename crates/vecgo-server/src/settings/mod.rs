@@ -215,6 +215,11 @@ impl Settings {
 
 fn address(layers: &Layers, name: &str) -> Result<Option<SocketAddr>, SettingsError> {
     let Some(text) = layers.text(name) else { return Ok(None) };
+    let text = match text.split_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text,
+    };
     let wrong = |_| {
         SettingsError(format!(
             "{name} is {text}; expected an address and port, like 127.0.0.1:8080"
@@ -223,10 +228,27 @@ fn address(layers: &Layers, name: &str) -> Result<Option<SocketAddr>, SettingsEr
     text.parse().map(Some).map_err(wrong)
 }
 
+/// Keys of a setting, and of the file that another names.
+fn keys(layers: &Layers, name: &str, file: &str) -> Result<Vec<String>, SettingsError> {
+    let mut keys = layers.list(name);
+    if let Some(path) = layers.text(file) {
+        let lines = std::fs::read_to_string(&path)
+            .map_err(|error| SettingsError(format!("{file}: {path}: {error}")))?;
+        let before = keys.len();
+        keys.extend(
+            lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned),
+        );
+        if keys.len() == before {
+            return Err(SettingsError(format!("{file}: {path} has no key")));
+        }
+    }
+    Ok(keys)
+}
+
 fn auth(layers: &Layers) -> Result<Auth, SettingsError> {
     let auth = Auth {
-        write_keys: layers.list("auth.write_keys"),
-        read_keys: layers.list("auth.read_keys"),
+        write_keys: keys(layers, "auth.write_keys", "auth.write_keys_file")?,
+        read_keys: keys(layers, "auth.read_keys", "auth.read_keys_file")?,
         first_start_key: layers.text("auth.first_start_key").map(PathBuf::from),
         insecure: layers.flag("server.insecure"),
     };

@@ -72,4 +72,6 @@ fn beyond_this_machine_with_a_key() {
     settings(&[listen, ("VECGO_SERVER__INSECURE", "true")]).unwrap();
     settings(&[listen, ("VECGO_AUTH__FIRST_START_KEY", "key")]).unwrap();
     settings(&[("VECGO_SERVER__LISTEN", "[::1]:8080"), ("VECGO_LIMITS__K", "")]).unwrap();
+    settings(&[("VECGO_SERVER__LISTEN", "localhost:8080")]).unwrap();
+    assert!(settings(&[("VECGO_SERVER__LISTEN", ":8080")]).unwrap_err().contains("no key is set"));
 }
