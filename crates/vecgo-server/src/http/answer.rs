@@ -169,14 +169,8 @@ impl HttpBody for Sent {
 /// A body that keeps something until it is sent.
 #[derive(Debug)]
 pub(crate) struct Keeping<T> {
-    body: Body,
-    _kept: T,
-}
-
-impl<T: Send + Unpin + 'static> Keeping<T> {
-    pub(crate) fn body(body: Body, kept: T) -> Body {
-        Body::new(Self { body, _kept: kept })
-    }
+    pub(crate) body: Body,
+    pub(crate) _kept: T,
 }
 
 impl<T: Unpin> HttpBody for Keeping<T> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Body as _;
+use hyper::body::Body as HttpBody;
 use vecgo::ErrorKind;
 
 use super::ApiError;
@@ -89,6 +90,7 @@ async fn check(
     let share = Arc::new(Share::new(&state.bodies, request.body()));
     request.extensions_mut().insert(Arc::clone(&share));
     let answer = tokio::select! {
+        biased;
         answer = next.run(request) => answer,
         why = over(&state, guard.pace) => {
             let kind = match guard.scope {
@@ -102,7 +104,7 @@ async fn check(
     // An answer that takes long to be sent has its turn until it is.
     Ok(match answer.body().size_hint().exact() {
         Some(bytes) if bytes <= SHORT_BYTES => answer,
-        _ => answer.map(|body| Keeping::body(body, turn)),
+        _ => answer.map(|body| Body::new(Keeping { body, _kept: turn })),
     })
 }
 

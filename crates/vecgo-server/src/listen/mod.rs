@@ -2,10 +2,11 @@
 
 mod tls;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,9 +17,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::AbortHandle;
 use tokio_io_timeout::TimeoutWriter;
 use tower::ServiceExt;
 use vecgo::{Error, ErrorKind, Result};
@@ -68,41 +71,35 @@ impl Listener {
         router: Router,
         tls: Option<Tls>,
         idle: Duration,
-        stopping: watch::Receiver<bool>,
+        mut stopping: watch::Receiver<bool>,
     ) {
         let graceful = GracefulShutdown::new();
-        let mut told = stopping.clone();
+        let talks = Arc::new(Talks::default());
         loop {
             let accepted = tokio::select! {
-                _ = told.wait_for(|stop| *stop) => break,
+                _ = stopping.wait_for(|stop| *stop) => break,
                 accepted = self.accept() => accepted,
             };
             let Some((stream, permit)) = accepted else { continue };
-            let talk = Talk {
-                router: router.clone(),
-                idle,
-                watcher: graceful.watcher(),
-                stopping: stopping.clone(),
-            };
-            let tls = tls.clone();
-            tokio::spawn(async move {
+            let (watcher, router, tls) = (graceful.watcher(), router.clone(), tls.clone());
+            talks.begin(|begun| async move {
                 let _permit = permit;
                 match tls {
-                    None => talk.with(stream).await,
+                    None => talk(stream, router, idle, watcher, begun).await,
                     Some(tls) => {
-                        let greeted = tokio::select! {
-                            () = talk.told_to_stop() => return,
-                            greeted = tokio::time::timeout(idle, tls.accept(stream)) => greeted,
-                        };
+                        let greeted = tokio::time::timeout(idle, tls.accept(stream)).await;
                         if let Ok(Ok(stream)) = greeted {
-                            talk.with(stream).await;
+                            talk(stream, router, idle, watcher, begun).await;
                         }
                     }
                 }
             });
         }
         drop(self.socket);
-        graceful.shutdown().await;
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = talks.end_silent() => {}
+        }
     }
 
     /// The next connection, once there may be one more.
@@ -123,57 +120,76 @@ impl Listener {
     }
 }
 
-/// How the requests of a connection are answered.
-struct Talk {
+/// The connections that there are.
+#[derive(Debug, Default)]
+struct Talks {
+    last: AtomicU64,
+    /// Each with how many requests of it were begun and are not answered.
+    open: Mutex<BTreeMap<u64, (AbortHandle, Arc<AtomicUsize>)>>,
+}
+
+impl Talks {
+    /// Begins another.
+    fn begin<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        talk: impl FnOnce(Arc<AtomicUsize>) -> F,
+    ) {
+        let (talks, number) = (Arc::clone(self), self.last.fetch_add(1, Ordering::Relaxed));
+        let begun = Arc::default();
+        let talk = talk(Arc::clone(&begun));
+        // It cannot have ended before it is in the list.
+        let mut open = self.open.lock();
+        let task = tokio::spawn(async move {
+            talk.await;
+            talks.open.lock().remove(&number);
+        });
+        open.insert(number, (task.abort_handle(), begun));
+    }
+
+    /// Ends those on which nothing is being asked, some time after a stop has begun: of the head of a request nobody
+    /// waits for the rest. Does not return.
+    async fn end_silent(&self) {
+        // What is on its way still comes.
+        tokio::time::sleep(GRACE).await;
+        loop {
+            self.open.lock().retain(|_, (task, begun)| {
+                let is_silent = begun.load(Ordering::Relaxed) == 0;
+                if is_silent {
+                    task.abort();
+                }
+                !is_silent
+            });
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Answers the requests of a connection.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     router: Router,
     idle: Duration,
     watcher: Watcher,
-    stopping: watch::Receiver<bool>,
-}
-
-impl Talk {
-    fn told_to_stop(&self) -> impl Future<Output = ()> + use<> {
-        let mut stopping = self.stopping.clone();
+    begun: Arc<AtomicUsize>,
+) {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(idle));
+    let answer = |request: Request<Incoming>| {
+        let begun = Begun::new(&begun);
+        let answer = router.clone().oneshot(request.map(Body::new));
         async move {
-            // Whoever tells it is there as long as there are connections.
-            let _ = stopping.wait_for(|stop| *stop).await;
+            let answer = answer.await?;
+            Ok::<_, Infallible>(answer.map(|body| Keeping { body, _kept: begun }))
         }
-    }
-
-    async fn with(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(self.idle));
-        let begun = Arc::new(AtomicUsize::new(0));
-        let answer = |request: Request<Incoming>| {
-            let begun = Begun::new(&begun);
-            let answer = self.router.clone().oneshot(request.map(Body::new));
-            async move {
-                let answer = answer.await?;
-                Ok::<_, Infallible>(answer.map(|body| Keeping::body(body, begun)))
-            }
-        };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // For the head of the first request, and for that of the next after an answer.
-            .header_read_timeout(self.idle)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service_fn(answer));
-        let told = self.told_to_stop();
-        let silent = async {
-            told.await;
-            // What is on its way still comes.
-            tokio::time::sleep(GRACE).await;
-            while begun.load(Ordering::Relaxed) > 0 {
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        tokio::select! {
-            // Of a head that has begun nobody waits for the rest.
-            () = silent => {}
-            ended = self.watcher.watch(connection) => if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke off");
-            },
-        }
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // For the head of the first request, and for that of the next after an answer.
+        .header_read_timeout(idle)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service_fn(answer));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection broke off");
     }
 }
 
