@@ -15,7 +15,7 @@ pub struct FormatVersion {
 /// Version of every format in this crate, and the only one that it reads. Until the first release
 /// the version stays 0 and the format changes freely: each change raises the draft, so that a
 /// database of another build is refused, not guessed at.
-pub const FORMAT_VERSION: FormatVersion = FormatVersion { version: 0, draft: 11 };
+pub const FORMAT_VERSION: FormatVersion = FormatVersion { version: 0, draft: 12 };
 
 impl FormatVersion {
     /// Bytes of a mark and the version after it.

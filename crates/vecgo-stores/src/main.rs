@@ -1,7 +1,8 @@
 //! A bucket in memory on loopback, which answers as late as it is told to: for measurements.
 //!
 //! `vecgo-stores PORT DELAY_MS` prints the endpoint, and then for each line that comes on stdin what was
-//! asked since the last one, by method, with the number of bytes that were asked for in ranges.
+//! asked since the last one, by method, with the number of bytes that were asked for in ranges. `delay MS` is another
+//! delay from then on.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::disallowed_macros, reason = "this is a program")]
@@ -24,6 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", fake.endpoint());
     for line in io::stdin().lock().lines() {
         let line = line?;
+        if let Some(delay) = line.strip_prefix("delay ") {
+            fake.set_delay(Duration::from_millis(delay.parse()?));
+        }
         let mut methods: BTreeMap<String, u64> = BTreeMap::new();
         let mut bytes = 0;
         for asked in fake.asked() {

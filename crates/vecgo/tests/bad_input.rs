@@ -234,7 +234,10 @@ fn batches_and_conditions() {
     let record = |id: u64| Record::new(id, [1.0, 2.0, 3.0]);
     // Of two rows with one id the last wins.
     let twice = [record(30).payload([1]), record(30).payload([2])];
-    assert_eq!(fixture.docs.insert(twice).wait().unwrap().records, 1);
+    // But for an insert.
+    let error = fixture.docs.insert(twice.clone()).wait().unwrap_err();
+    assert_eq!((error.kind(), error.row()), (ErrorKind::AlreadyExists, Some(1)), "{error}");
+    assert_eq!(fixture.docs.upsert(twice).wait().unwrap().records, 1);
     assert_eq!(fixture.docs.get(30u64).wait().unwrap().unwrap().payload, Some(vec![2]));
 }
 

@@ -2,7 +2,7 @@ use futures_lite::future::zip;
 use vecgo_format::{FormatError, Quantization, SectionKind};
 use vecgo_index::{Codes, Form, MUCH_LEFT_OUT};
 use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, PageBuf};
-use vecgo_quant::{Codebook, Loss, Space, error_of};
+use vecgo_quant::{Codebook, Loss, Planes, Space, error_of};
 
 use super::codebook::read_codebook;
 use super::kind;
@@ -50,6 +50,14 @@ enum PlaneKind {
 /// vectors that we have.
 const KEPT_MORE: [(f32, usize); 2] = [(0.4, 8), (MUCH_LEFT_OUT, 2)];
 
+/// The sections of the codes that searches read first, and of their factors.
+pub(super) fn walked_in(planes: Planes) -> (SectionKind, SectionKind) {
+    match planes.upper() {
+        Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
+        _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
+    }
+}
+
 pub(super) fn invalid(detail: String) -> FormatError {
     FormatError::Invalid { what: "index of a segment", offset: 0, detail }
 }
@@ -68,11 +76,7 @@ impl Coded {
             return Ok(Some(Self { walked, lower: None, codebook: Some(codebook) }));
         }
         let Some(planes) = planes_of(quantization) else { return Ok(None) };
-        let kinds = match planes.upper() {
-            Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
-            _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
-        };
-        let walked = Plane::load(segment, kinds, Layout::of(planes.upper(), space));
+        let walked = Plane::load(segment, walked_in(planes), Layout::of(planes.upper(), space));
         let kinds = (SectionKind::LowerCodes, SectionKind::LowerFactors);
         let lower = async {
             match planes.lower() {
@@ -160,18 +164,23 @@ impl Plane {
         Ok(Self { codes, factors, stride: self.stride, kind: self.kind })
     }
 
+    /// Some rows of codes of places.
+    pub(super) fn of_places(
+        codes: PageBuf<u8>,
+        factors: Option<PageBuf<u8>>,
+        stride: usize,
+        bits: Bits,
+    ) -> Self {
+        Self { codes, factors, stride, kind: PlaneKind::Places(bits) }
+    }
+
     /// The centres of so many clusters.
     pub(super) async fn of_centres(segment: &Segment, count: usize, places: usize) -> Result<Self> {
         let length = count.saturating_mul(places);
         let codes = read_bytes(segment, SectionKind::Centres, length).await?;
         let length = count.saturating_mul(FACTOR_BYTES);
         let factors = read_bytes(segment, SectionKind::CentreFactors, length).await?;
-        Ok(Self {
-            codes,
-            factors: Some(factors),
-            stride: places,
-            kind: PlaneKind::Places(Bits::Eight),
-        })
+        Ok(Self::of_places(codes, Some(factors), places, Bits::Eight))
     }
 
     /// Bytes of a row.

@@ -37,7 +37,7 @@ pub(crate) fn index_bytes(config: &Config, rows: u64) -> u64 {
             let entries = clusters.min(MOST_ENTRIES as u64) * 4;
             rows.saturating_mul(u64::from(m) * 4).saturating_add(entries)
         }
-        Index::Ivf { .. } => clusters.saturating_mul(places + factors),
+        Index::Ivf { .. } => 0,
     };
     let planes =
         planes_of(config.quantization()).map(|planes| [Some(planes.upper()), planes.lower()]);
@@ -50,7 +50,7 @@ pub(crate) fn index_bytes(config: &Config, rows: u64) -> u64 {
         }
         _ => rows.saturating_mul(row),
     };
-    let clusters = clusters.saturating_mul(8);
+    let clusters = clusters.saturating_mul(8 + places + factors);
     let parts = [through, codes, clusters, 12 + places * 4];
     parts.into_iter().fold(0, u64::saturating_add)
 }

@@ -3,9 +3,10 @@ use vecgo_index::{
     BuildParams, Cancelled, ClusterParams, Clusters, Edges, NO_EDGE, OldGraph, Points, Threads,
     build, cluster,
 };
-use vecgo_kernels::{Bits, CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
+use vecgo_kernels::{CodeRows, FACTOR_BYTES, Factors, Kernels, PageBuf};
 use vecgo_quant::{CodeFactors, Planes, Space, encode, lower_codes, upper_codes};
 
+use super::coded::walked_in;
 use super::kind;
 use super::layout::{Layout, planes_of};
 use super::lengths::{MOST_ENTRIES, clusters_of};
@@ -15,7 +16,7 @@ use crate::segment::{Arrangement, ExtraSection, Order, Stop};
 use crate::{Error, Result};
 
 /// Rows whose mean stands for that of all.
-const SAMPLE_ROWS: usize = 16_384;
+pub(super) const SAMPLE_ROWS: usize = 16_384;
 /// Rounds in which clusters that are searched get better.
 const CLUSTER_ROUNDS: usize = 3;
 /// An edge is left out if a chosen row is nearer to its end by this factor of squared distance.
@@ -85,11 +86,10 @@ pub(crate) fn make(
     }
     let order = Order::Permuted(order);
     extra.push(section(SectionKind::Clusters, words(&[starts, nearest.clone()].concat())));
+    extra.push(section(SectionKind::Centres, centres.cells));
+    extra.push(section(SectionKind::CentreFactors, centres.factors));
     match config.index() {
-        Index::Ivf { .. } => {
-            extra.push(section(SectionKind::Centres, centres.cells));
-            extra.push(section(SectionKind::CentreFactors, centres.factors));
-        }
+        Index::Ivf { .. } => {}
         Index::Graph { m, ef_construction } | Index::Disk { m, ef_construction } => {
             old.iter_mut().for_each(|old| old.follow(&order));
             let entries = spread(&nearest);
@@ -113,7 +113,7 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn space_bytes(space: &Space, seed: u64) -> Vec<u8> {
+pub(super) fn space_bytes(space: &Space, seed: u64) -> Vec<u8> {
     let mut bytes = seed.to_le_bytes().to_vec();
     bytes.extend(space.longest().to_le_bytes());
     bytes.extend(space.mean().iter().flat_map(|value| value.to_le_bytes()));
@@ -239,10 +239,7 @@ fn column(factors: &[CodeFactors], factor: impl Fn(&CodeFactors) -> f32) -> Vec<
 fn code_sections(planes: Planes, space: &Space, from: Encoded) -> Vec<ExtraSection> {
     let Encoded { cells, factors, .. } = from;
     let places = space.places();
-    let kinds = match planes.upper() {
-        Bits::Eight => (SectionKind::FullCodes, SectionKind::FullFactors),
-        _ => (SectionKind::UpperCodes, SectionKind::UpperFactors),
-    };
+    let kinds = walked_in(planes);
     let upper = column(&factors, |factors| factors.upper);
     let pack = |cells: &[u8], out: &mut [u8]| upper_codes(planes, cells, out);
     let mut sections =

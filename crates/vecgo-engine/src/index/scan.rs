@@ -2,8 +2,10 @@ use std::ops::Range;
 
 use vecgo_index::{ByCodes, Near, Neighbour};
 use vecgo_kernels::{Kernels, pack};
+use vecgo_quant::Space;
 
 use super::clusters::Clusters;
+use super::coded::Coded;
 use super::rerank::Rerank;
 use super::walk::Walker;
 use super::{ByVectors, IndexPart};
@@ -87,14 +89,27 @@ impl Walker {
         kernels: Kernels,
         part: &IndexPart,
         vector: &[f32],
-        (keep, rerank): (usize, Rerank),
+        how: (usize, Rerank),
         only: &RowSet,
         dead: Option<impl Fn(u32) -> bool>,
     ) -> Result<&[Neighbour]> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
         };
-        self.set_query(kernels, part, vector);
+        self.scan_codes(kernels, (coded, &part.space), vector, how, only, dead)
+    }
+
+    /// The same of codes that may be those of some rows alone.
+    pub(super) fn scan_codes(
+        &mut self,
+        kernels: Kernels,
+        (coded, space): (&Coded, &Space),
+        vector: &[f32],
+        (keep, rerank): (usize, Rerank),
+        only: &RowSet,
+        dead: Option<impl Fn(u32) -> bool>,
+    ) -> Result<&[Neighbour]> {
+        self.set_query(kernels, (space, Some(coded)), vector);
         let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
         let mut left = only.left();
         let take = |rows: &mut Vec<u32>| {
@@ -109,7 +124,7 @@ impl Walker {
         };
         self.scanned.nearest(&by, keep, take, &mut self.found);
         self.counts.estimates += self.scanned.count as u64;
-        self.look_again(kernels, (coded, &part.space), rerank)?;
+        self.look_again(kernels, (coded, space), rerank)?;
         Ok(&self.found)
     }
 
@@ -123,7 +138,7 @@ impl Walker {
         (probe, by_vectors): (Probe<'_>, Option<&ByVectors<'_>>),
         lives: Option<impl Fn(u32) -> bool>,
     ) -> Result<&[Neighbour]> {
-        self.set_query(kernels, part, vector);
+        self.set_query(kernels, (&part.space, part.coded.as_ref()), vector);
         self.choose_clusters(kernels, clusters, probe)?;
         let rows = self.chosen.iter().map(|cluster| clusters.rows(cluster.row()));
         let end = u32::try_from(part.row_count()).unwrap_or(u32::MAX);

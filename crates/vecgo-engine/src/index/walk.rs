@@ -1,6 +1,6 @@
 use vecgo_index::{Hidden, Near, Neighbour, Reach, Scratch};
 use vecgo_kernels::Kernels;
-use vecgo_quant::CodeQuery;
+use vecgo_quant::{CodeQuery, Space};
 
 use super::clusters::Clusters;
 use super::coded::Coded;
@@ -104,7 +104,7 @@ impl Walker {
         let (Some(starts), Some(coded)) = (&graph.starts, &part.coded) else {
             return Err(Error::internal("a walk by codes that are not there"));
         };
-        self.set_query(kernels, part, vector);
+        self.set_query(kernels, (&part.space, Some(coded)), vector);
         let start = self.start(kernels, (graph, starts), only)?;
         let Some(reach) = reach(start) else { return Ok(None) };
         if let Some(only) = only.filter(|only| only.count < only.set.rows() / MOST_ONE_IN) {
@@ -153,11 +153,16 @@ impl Walker {
         self.scratch.hide(hidden);
     }
 
-    pub(super) fn set_query(&mut self, kernels: Kernels, part: &IndexPart, vector: &[f32]) {
-        self.point.resize(part.space.places(), 0.0);
-        part.space.query(kernels, vector, &mut self.point);
+    pub(super) fn set_query(
+        &mut self,
+        kernels: Kernels,
+        (space, coded): (&Space, Option<&Coded>),
+        vector: &[f32],
+    ) {
+        self.point.resize(space.places(), 0.0);
+        space.query(kernels, vector, &mut self.point);
         self.query.set(kernels, &self.point);
-        if let Some(Coded { codebook: Some(codebook), .. }) = &part.coded {
+        if let Some(Coded { codebook: Some(codebook), .. }) = coded {
             self.query.set_tables(kernels, codebook, vector);
         }
     }

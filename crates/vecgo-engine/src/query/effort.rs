@@ -69,9 +69,9 @@ impl Effort {
         }
     }
 
-    /// Candidates that a scan keeps.
-    pub(super) fn keep(self, part: &IndexPart) -> usize {
-        let kept = self.ef.saturating_mul(part.times_kept());
+    /// Candidates that a scan keeps by codes of which so many times as many are kept.
+    pub(super) fn keep(self, times: usize) -> usize {
+        let kept = self.ef.saturating_mul(times);
         match self.rerank {
             Rerank::Best(rows) => rows.max(kept),
             Rerank::MayBeAmong(_) => kept,

@@ -4,6 +4,7 @@
 
 use vecgo_index::Reach;
 
+use super::cold::Heads;
 use super::effort::Effort;
 use super::exact::{Scored, Which};
 use super::explain::Plan;
@@ -56,18 +57,24 @@ impl Snapshot {
         let params = SearchParams { k, ..params };
         let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
         let mut nearest = Nearest::new(k);
-        let coded = self.short_codes(params)?;
-        let not_scanned = self.rows_not_scanned(&coded, params)?;
+        // Decided once: what is loaded meanwhile is for others.
+        let cold = self.heads(params);
+        let mut coded = self.short_codes(params)?;
+        coded.retain(|coded| !cold.contains_key(&coded.source));
+        let not_scanned = self.rows_not_scanned(&coded, &cold, params)?;
         let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned)).await?;
         scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
         let mut walker = self.shared.walkers.take();
+        let mut cold = self.cold_rows(&mut walker, &cold, query, params).await?;
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
             let (of, effort) =
                 ((source, live), Effort::of(params, &live.segment, self.matched.is_some()));
-            if !self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? {
-                continue;
+            match cold.remove(&source) {
+                Some(found) => rows = found,
+                None if self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? => {}
+                None => continue,
             }
             live.segment.prefetch(&rows);
             for row in &rows {
@@ -116,11 +123,17 @@ impl Snapshot {
     }
 
     /// How many rows of each source, from the first on, an index or codes lead to.
-    fn rows_not_scanned(&self, coded: &[Coded<'_>], params: SearchParams) -> Result<Vec<usize>> {
+    fn rows_not_scanned(
+        &self,
+        coded: &[Coded<'_>],
+        cold: &Heads<'_>,
+        params: SearchParams,
+    ) -> Result<Vec<usize>> {
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             rows.push(match row_source {
                 RowSource::Memtable(_) => 0,
+                RowSource::Segment(_) if cold.contains_key(&source) => usize::MAX,
                 RowSource::Segment(live) => {
                     let effort = Effort::of(params, &live.segment, self.matched.is_some());
                     match self.plan(live, self.seen(source, row_source), effort)? {
@@ -183,7 +196,7 @@ impl Snapshot {
             rows.extend(matched.set.iter().filter(|row| seen.has(*row)));
             return Ok(());
         }
-        let how = (effort.keep(part), effort.rerank);
+        let how = (effort.keep(part.times_kept()), effort.rerank);
         let dead = (live.dead.count_at(self.sequence) > 0).then_some(|row| !seen.has(row));
         let found = walker.scan(self.shared.kernels, part, query, how, &matched.set, dead)?;
         rows.clear();

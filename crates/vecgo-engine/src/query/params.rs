@@ -8,7 +8,7 @@ pub const MAX_CANDIDATES: usize = 65_536;
 
 /// Candidates that a walk keeps unless told otherwise. Enough for a recall of 0.95 of ten on every
 /// set of vectors that we have.
-const EF: usize = 192;
+pub(super) const EF: usize = 192;
 
 /// What to search for beside the query.
 #[derive(Debug, Clone, Copy, PartialEq)]

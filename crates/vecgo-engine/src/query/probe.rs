@@ -50,7 +50,7 @@ impl Snapshot {
         let wanted = only.map_or(all, |only| only.count as usize);
         let (by_vectors, keep) = match part.needs_vectors() {
             true => (Some(self.by_vectors(live, query)?), effort.k),
-            false => (None, effort.keep(part)),
+            false => (None, effort.keep(part.times_kept())),
         };
         let live = wanted as u128 * all.saturating_sub(dead) as u128 / all.max(1) as u128;
         let live = usize::try_from(live).unwrap_or(wanted);

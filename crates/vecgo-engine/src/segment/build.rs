@@ -14,6 +14,10 @@ use crate::{Error, Result};
 /// Bytes handed to the store at a time.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Bytes of a block of codes, of which whoever searches from afar reads those of some clusters: with smaller ones little
+/// else.
+const CODE_BLOCK_BYTES: u32 = 16 << 10;
+
 /// A segment to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewSegment<'a> {
@@ -308,7 +312,11 @@ impl<'s> SegmentWriter<'s> {
         kind: SectionKind,
         parts: impl Iterator<Item = &'a [u8]>,
     ) -> Result<()> {
-        self.begin_section(BLOCK_BYTES).await?;
+        let block_bytes = match kind {
+            SectionKind::UpperCodes | SectionKind::FullCodes => CODE_BLOCK_BYTES,
+            _ => BLOCK_BYTES,
+        };
+        self.begin_section(block_bytes).await?;
         for part in parts {
             self.bytes(part).await?;
         }

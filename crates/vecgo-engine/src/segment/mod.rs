@@ -1,5 +1,6 @@
 //! Segments: immutable objects that hold rows.
 
+mod ahead;
 mod build;
 mod check;
 mod pieces;

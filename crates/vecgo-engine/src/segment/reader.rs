@@ -19,25 +19,8 @@ use crate::{Error, ErrorKind, Result};
 #[expect(clippy::cast_possible_truncation, reason = "64")]
 const HEADER: usize = SEGMENT_HEADER_BYTES as usize;
 
-/// Sections of more are asked for when they are loaded.
-const SHORT_SECTION: u64 = 1 << 20;
-
-/// The same of tables: those of eight gigabytes of vectors.
-const SHORT_TABLE: u64 = 16 << 20;
-
 /// Bytes that are read at a time to be verified.
 const VERIFIED_BYTES: u64 = 4 << 20;
-
-/// Sections of which hits are made.
-const OF_ROWS: [SectionKind; 7] = [
-    SectionKind::Vectors,
-    SectionKind::Norms,
-    SectionKind::Ids,
-    SectionKind::IdKinds,
-    SectionKind::IdText,
-    SectionKind::DocumentSpans,
-    SectionKind::Documents,
-];
 
 /// Where a segment's bytes come from.
 #[derive(Debug, Clone)]
@@ -65,10 +48,10 @@ fn room_for_table(section: &Section) -> Result<Vec<u8>> {
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u64,
-    directory: Directory,
+    pub(super) directory: Directory,
     random: u64,
     /// Its number in the cache.
-    cached_as: u64,
+    pub(super) cached_as: u64,
     /// The collection in its header.
     made_in: Identity,
     pub(super) key: String,
@@ -266,49 +249,6 @@ impl Segment {
         matches!(self.config().index(), Index::Disk { .. }) && self.has_index()
     }
 
-    /// Has the blocks fetched that the vectors of some rows are in, all at once, but for those in the cache:
-    /// each read waits for the disk by itself otherwise.
-    pub(super) fn will_read_vectors(&self, rows: &[u32]) {
-        let Some(section) = self.directory.section(SectionKind::Vectors) else { return };
-        let (row_bytes, block_bytes) = (self.dim() as u64 * 4, u64::from(section.block_bytes));
-        let blocks = rows.iter().flat_map(|row| {
-            let start = u64::from(*row) * row_bytes;
-            start / block_bytes..=(start + row_bytes - 1) / block_bytes
-        });
-        let mut ranges: Vec<Range<u64>> = blocks
-            .map(|block| section.offset + block * block_bytes)
-            .filter(|start| !self.cache.has(BlockKey { object: self.cached_as, offset: *start }))
-            .map(|start| start..(start + block_bytes).min(section.offset + section.length))
-            .collect();
-        ranges.sort_unstable_by_key(|range| range.start);
-        ranges.dedup();
-        // One alone is read as soon.
-        if ranges.len() > 1 {
-            self.object.will_read(&ranges);
-        }
-    }
-
-    /// Has what comes before some sections and those of rows asked for at once, and those that are short: each
-    /// read would wait for the one before it otherwise.
-    pub(super) fn will_load(&self, kinds: &[SectionKind]) {
-        if !self.is_far {
-            return;
-        }
-        let header = 0..SEGMENT_HEADER_BYTES;
-        let mut ranges = Vec::from([header]);
-        for section in kinds.iter().chain(&OF_ROWS).filter_map(|kind| self.directory.section(*kind))
-        {
-            let (table, length) = (section.table_offset, section.blocks().saturating_mul(8));
-            if length <= SHORT_TABLE {
-                ranges.push(table..table.saturating_add(length));
-            }
-            if section.length <= SHORT_SECTION {
-                ranges.push(section.offset..section.offset.saturating_add(section.length));
-            }
-        }
-        self.object.will_read(&ranges);
-    }
-
     /// Whether it has an index.
     pub(crate) fn has_index(&self) -> bool {
         self.directory.has_index()
@@ -355,6 +295,31 @@ impl Segment {
         bytes.drain(..skip);
         bytes.truncate(length);
         Ok(bytes.into())
+    }
+
+    /// Bytes of a section, all at once and past the cache of blocks.
+    pub(crate) async fn read_run(&self, kind: SectionKind, range: Range<u64>) -> Result<Vec<u8>> {
+        let (index, section) = self.section(kind)?;
+        if range.end > section.length {
+            let detail = format!("bytes {range:?} of a section of {}", section.length);
+            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
+            return Err(Error::format(&self.key, error));
+        }
+        let table = self.table(index).await?;
+        let block_bytes = u64::from(section.block_bytes);
+        let first = range.start / block_bytes;
+        let start = first * block_bytes;
+        let end = range.end.next_multiple_of(block_bytes).min(section.length);
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let mut bytes = vec![0u8; within(end - start)];
+        let check = |bytes: &[u8]| {
+            let mut blocks = (within(first)..).zip(bytes.chunks(section.block_bytes as usize));
+            blocks.try_for_each(|(number, block)| self.check_block(block, number, section, table))
+        };
+        self.read_verified(section.offset + start, &mut bytes, check).await?;
+        bytes.truncate(within(range.end - start));
+        bytes.drain(..within(range.start - start));
+        Ok(bytes)
     }
 
     async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {

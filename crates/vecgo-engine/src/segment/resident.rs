@@ -10,7 +10,7 @@ use vecgo_io::{Charge, Held, Use};
 use vecgo_kernels::{Kernels, PageBuf, prefetch, prefetch_range};
 
 use super::{Segment, Stop};
-use crate::index::IndexPart;
+use crate::index::{Head, IndexPart};
 use crate::{Error, Result};
 
 /// What has been loaded of a segment.
@@ -21,6 +21,9 @@ pub(super) struct Resident {
     longest: OnceCell<f32>,
     lookup: OnceCell<Charged<Lookup>>,
     index: OnceCell<Charged<IndexPart>>,
+    head: OnceCell<Charged<Head>>,
+    /// Whether the index is fetched behind whoever searches without it.
+    loading: AtomicBool,
     fields: OnceCell<Charged<Fields>>,
     /// Room for the vectors, if they are held whole although searches read few of them.
     held: OnceCell<Held>,
@@ -54,8 +57,9 @@ fn bytes<T>(cell: &OnceCell<Charged<T>>) -> u64 {
 impl Segment {
     /// Bytes that loaded sections take.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let Resident { vectors, norms, lookup, index, fields, numbers, .. } = &self.resident;
+        let Resident { vectors, norms, lookup, index, head, fields, numbers, .. } = &self.resident;
         bytes(vectors)
+            + bytes(head)
             + bytes(norms)
             + bytes(lookup)
             + bytes(index)
@@ -156,6 +160,34 @@ impl Segment {
             self.charged(numbers, Use::Segments, &[SectionKind::Ids], load).await?;
         }
         Ok(())
+    }
+
+    /// Whether a search does without the index, or the vectors of what has none, which have to be fetched from afar.
+    pub(crate) fn may_be_searched_cold(&self) -> bool {
+        self.loads_from_afar(self.has_index()) && Head::is_of(self)
+    }
+
+    /// Loads what tells which part of the codes a search reads.
+    pub(crate) async fn load_head(&self) -> Result<()> {
+        let (head, kinds) = (&self.resident.head, &Head::SECTIONS);
+        if head.get().is_none() {
+            self.will_load(&[Head::SECTIONS, Head::THEN].concat());
+            self.will_read_sections(kinds);
+        }
+        let load = async || Head::load(self).await;
+        self.charged(head, Use::Segments, kinds, load).await?;
+        Ok(())
+    }
+
+    /// What was so loaded, as long as the rest is not there.
+    pub(crate) fn head_alone(&self) -> Option<&Head> {
+        let head = self.resident.head.get().filter(|_| self.loads_from_afar(self.has_index()));
+        head.map(|head| &**head)
+    }
+
+    /// Whether the index is to be fetched now, behind whoever has searched without: once.
+    pub(crate) fn begins_to_load(&self) -> bool {
+        self.head_alone().is_some() && !self.resident.loading.swap(true, Ordering::Relaxed)
     }
 
     /// Loads the index if there is memory for it now, and the vectors if those are what it is searched by;

@@ -50,7 +50,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    pub(super) fn vector(&self, row: u32) -> Result<&[f32]> {
+    pub(crate) fn vector(&self, row: u32) -> Result<&[f32]> {
         let found = match self {
             Rows::Memtable(rows) => rows.number(row).and_then(|row| rows.table.vector(row)),
             Rows::Segments(rows) => rows.vector(row),

@@ -12,6 +12,7 @@ use super::deletes::Deletes;
 use super::merge::sort_by_number;
 use super::writer::Writer;
 use crate::collection::{SegmentWritten, Shared};
+use crate::index::short_codes;
 use crate::memtable::{DeadRows, Memtable, MemtableWriter};
 use crate::segment::{Arrangement, LiveSegment, NewSegment, Rows, Segment, Stop, build};
 use crate::{Error, Result, WalSync};
@@ -346,7 +347,9 @@ impl Flush {
             schema: &schema,
         };
         let mut source = Rows::of_memtable(table, &rows);
-        let built = build(new, &mut source, &Arrangement::default(), &Stop::default()).await?;
+        let extra = short_codes((shared, &config), self.number, &source)?;
+        let arrangement = Arrangement { extra, ..Arrangement::default() };
+        let built = build(new, &mut source, &arrangement, &Stop::default()).await?;
         let named = built.named(self.number);
         let segment = Segment::open_written(shared, &named, "the flush", &[]).await?;
         Ok(Some(Written { segment, named, rows }))

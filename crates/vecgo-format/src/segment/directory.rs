@@ -262,7 +262,7 @@ impl Directory {
             (SectionKind::Fields, SectionKind::FieldData),
             (SectionKind::Documents, SectionKind::Fields),
             (SectionKind::Edges, SectionKind::Entries),
-            (SectionKind::Space, SectionKind::Clusters),
+            (SectionKind::Clusters, SectionKind::Centres),
             (SectionKind::Centres, SectionKind::CentreFactors),
         ] {
             if has(one) != has(other) {
@@ -278,25 +278,33 @@ impl Directory {
         if let Some(target) = self.config.recall_target() {
             return Err(format!("recall target {target} of a segment, expected none"));
         }
-        let is_there = self.section(SectionKind::Space).is_some();
+        let is_there = self.section(SectionKind::Centres).is_some();
         let (index, quantization) = (self.config.index(), self.config.quantization());
+        // Without an index there may be codes of four bits, whatever those of an index would be.
+        let is_coded = self.section(SectionKind::Space).is_some();
         let is_rabitq = matches!(quantization, Quantization::RaBitQ { .. });
         for (kind, expected) in [
-            (SectionKind::Space, index != Index::Flat),
             (SectionKind::Edges, index.of_graph().is_some()),
-            (SectionKind::Centres, matches!(index, Index::Ivf { .. })),
+            (SectionKind::Centres, index != Index::Flat),
             (SectionKind::FullCodes, quantization == Quantization::Sq8),
             (SectionKind::UpperCodes, is_rabitq),
             (SectionKind::PartCodes, matches!(quantization, Quantization::Pq { .. })),
             (SectionKind::Codebook, matches!(quantization, Quantization::Pq { .. })),
             (SectionKind::LowerCodes, matches!(quantization, Quantization::RaBitQ { bits: 5.. })),
         ] {
-            let (found, expected) = (self.section(kind).is_some(), is_there && expected);
+            let found = self.section(kind).is_some();
+            let expected = match kind {
+                SectionKind::UpperCodes if !is_there => is_coded && index != Index::Flat,
+                _ => is_there && expected,
+            };
             if found != expected {
                 let (found, expected) = if found { ("a", "none") } else { ("no", "one") };
                 let of = self.config;
                 return Err(format!("{found} section {kind:?}, expected {expected} with {of}"));
             }
+        }
+        if (is_there && !is_coded) || (is_coded && index == Index::Flat) {
+            return Err(format!("sections of an index, expected others with {}", self.config));
         }
         Ok(())
     }

@@ -120,9 +120,10 @@ pub(crate) fn index_of(config: &Config) -> Vec<SectionKind> {
     };
     let mut kinds = match config.index() {
         Index::Flat => return Vec::new(),
-        Index::Graph { .. } | Index::Disk { .. } => vec![Space, Clusters, Edges, Entries],
-        Index::Ivf { .. } => vec![Space, Clusters, Centres, CentreFactors],
+        Index::Graph { .. } | Index::Disk { .. } => vec![Edges, Entries],
+        Index::Ivf { .. } => Vec::new(),
     };
+    kinds.extend([Space, Clusters, Centres, CentreFactors]);
     kinds.extend(match config.quantization() {
         Quantization::None => &[][..],
         Quantization::Sq8 => &[FullCodes],
@@ -146,7 +147,11 @@ fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directo
     let config = config.of_segments();
     let (dim, norms) = (config.dim() as u64, config.metric() == Metric::Cosine);
     let kinds = proptest::sample::subsequence(&OPTIONAL[..], 0..=OPTIONAL.len());
-    let index = prop_oneof![Just(Vec::new()), Just(index_of(&config))];
+    let codes = match config.index() {
+        Index::Flat => Vec::new(),
+        _ => vec![SectionKind::Space, SectionKind::UpperCodes],
+    };
+    let index = prop_oneof![Just(Vec::new()), Just(codes), Just(index_of(&config))];
     let shape = (0u32..100_000, kinds, index, vec(0u64..1_000_000, 8));
     (shape, any::<bool>()).prop_map(move |((rows, optional, index, lengths), required)| {
         let mut kinds = vec![SectionKind::Vectors, SectionKind::Ids, SectionKind::Lookup];
