@@ -262,8 +262,11 @@ fn churn_does_not_grow() {
         docs.upsert(records).wait().unwrap();
         docs.flush().wait().unwrap();
         docs.search(vector(5 * 1000 + round, DIM)).k(10).wait().unwrap();
-        if round == 60 {
+        // On a machine that has much else to do merges would fall behind, and memory has to be had for what waits.
+        if round % 6 == 0 {
             docs.settle().wait().unwrap();
+        }
+        if round == 60 {
             early = resident();
         }
     }
