@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::served::{PATIENCE, Served};
 
 /// What is answered to these bytes, up to the end of the connection.
-pub(crate) fn raw(served: &Served, bytes: &[u8]) -> String {
+fn raw(served: &Served, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(&served.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // It may hang up before it has read all.
