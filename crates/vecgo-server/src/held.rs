@@ -202,7 +202,10 @@ impl Held {
             }
             // It is opened like any other from now on.
             Err(error) if collection.is_closed() => {
-                self.0.open.write().remove(name);
+                let mut open = self.0.open.write();
+                if open.get(name).is_some_and(|there| there.collection.is_closed()) {
+                    open.remove(name);
+                }
                 Err(error)
             }
             // It can be read as it is.

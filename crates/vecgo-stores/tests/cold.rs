@@ -17,11 +17,11 @@ use vecgo::{
 use vecgo_stores::Fake;
 
 const DIM: usize = 96;
-const ROWS: u64 = 30_000;
+const ROWS: u64 = 20_000;
 /// Vectors that the others lie around.
 const CENTRES: u64 = 200;
 const K: usize = 10;
-const QUERIES: u64 = 16;
+const QUERIES: u64 = 12;
 /// As in `requests.rs`.
 const QUIET: Duration = Duration::from_millis(150);
 
@@ -90,9 +90,9 @@ fn reader(fake: &Fake) -> Collection {
 /// What a filter matches.
 type Matches = fn(u64) -> bool;
 
-/// How much of what is nearest cold readers find, one query each, and what the last one's segment was gone through by.
-fn recall(fake: &Fake, filtered: Option<(&Filter, Matches)>) -> (f64, Plan) {
-    let (mut found, mut plan) = (0, Plan::Nothing);
+/// How much of what is nearest cold readers find, one query each, and what their segments were gone through by.
+fn recall(fake: &Fake, filtered: Option<(&Filter, Matches)>) -> (f64, String) {
+    let (mut found, mut plans) = (0, BTreeSet::new());
     for n in 0..QUERIES {
         let query = vector(ROWS + 7 + n * 31);
         let docs = reader(fake);
@@ -106,9 +106,10 @@ fn recall(fake: &Fake, filtered: Option<(&Filter, Matches)>) -> (f64, Plan) {
         assert_eq!(hits.len(), K);
         assert!(hits.iter().all(|n| !is_dead(*n) && is_wanted(*n)), "{hits:?}");
         found += hits.iter().filter(|n| nearest(&query, is_wanted).contains(n)).count();
-        plan = explained.parts[0].plan;
+        let segments = explained.parts.iter().filter(|part| part.segment.is_some());
+        plans.extend(segments.map(|part| part.plan.name()));
     }
-    (found as f64 / (QUERIES as f64 * K as f64), plan)
+    (found as f64 / (QUERIES as f64 * K as f64), plans.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 #[test]
@@ -117,20 +118,21 @@ fn much_is_found_by_a_part_of_the_codes() {
         (Config::new(DIM, Metric::L2).index(), Quantization::RaBitQ { bits: 8 }),
         (Config::new(DIM, Metric::L2).index(), Quantization::Sq8),
         (Index::Ivf { n_clusters: None }, Quantization::RaBitQ { bits: 4 }),
+        (Index::disk(), Quantization::RaBitQ { bits: 2 }),
     ] {
         let fake = Fake::start().unwrap();
         let config = Config::new(DIM, Metric::L2).with_index(index).with_quantization(quantization);
         fill(&fake, config, true);
         let (all, plan) = recall(&fake, None);
         println!("{index}, {quantization}: {all}");
-        assert!(all >= 0.95 && plan == Plan::Clusters, "{all} {plan:?}");
+        assert!(all >= 0.95 && plan == "clusters", "{all} {plan}");
         let tenth = filter::eq("tenth", 3);
         let (of_many, plan) = recall(&fake, Some((&tenth, |n| n % 10 == 3)));
-        assert!(of_many >= 0.95 && plan == Plan::Clusters, "{of_many} {plan:?}");
+        assert!(of_many >= 0.95 && plan == "clusters", "{of_many} {plan}");
         // Few enough that each is looked at.
         let one = filter::eq("one", 77);
         let (of_few, plan) = recall(&fake, Some((&one, |n| n % 500 == 77)));
-        assert!(of_few == 1.0 && plan == Plan::Vectors, "{of_few} {plan:?}");
+        assert!(of_few == 1.0 && plan == "vectors", "{of_few} {plan}");
     }
 }
 
@@ -194,22 +196,60 @@ fn what_has_no_index_is_found_by_codes() {
         fill(&fake, Config::new(DIM, metric), false);
         if metric == Metric::L2 {
             let (all, plan) = recall(&fake, None);
-            assert!(all >= 0.95 && plan == Plan::ShortCodes, "{all} {plan:?}");
+            assert!(all >= 0.95 && plan == "short codes", "{all} {plan}");
             let tenth = filter::eq("tenth", 3);
             let (of_many, plan) = recall(&fake, Some((&tenth, |n| n % 10 == 3)));
-            assert!(of_many >= 0.95 && plan == Plan::ShortCodes, "{of_many} {plan:?}");
+            assert!(of_many >= 0.95 && plan == "short codes", "{of_many} {plan}");
         }
         let docs = reader(&fake);
         let query = vector(ROWS + 5);
         fake.count_rounds(QUIET);
-        let cold = docs.search(&query).k(K).wait().unwrap();
+        let explained = docs.search(&query).k(K).explain().wait().unwrap();
         let rounds = fake.rounds();
         fake.count_rounds(Duration::ZERO);
         assert!(rounds <= 3, "{rounds} round trips: {:#?}", fake.asked());
+        let mut segments = explained.parts.iter().filter(|part| part.segment.is_some());
+        assert!(segments.all(|part| part.plan == Plan::ShortCodes), "{metric}: {explained:#?}");
+        let cold = explained.hits;
         // Whatever is nearest by the metric.
         let exact = docs.search(&query).k(K).exact().wait().unwrap();
         let ids = |hits: &[vecgo::Hit]| hits.iter().map(|hit| number(&hit.id)).collect();
         let (cold, exact): (BTreeSet<u64>, BTreeSet<u64>) = (ids(&cold), ids(&exact));
         assert!(cold.intersection(&exact).count() >= K - 1, "{metric}: {cold:?} {exact:?}");
     }
+}
+
+/// A collection that is to be flat is: all rows are scored, by whomever.
+#[test]
+fn what_is_flat_is_exact() {
+    let fake = Fake::start().unwrap();
+    fill(&fake, Config::new(DIM, Metric::L2), true);
+    let database = open(&fake, false);
+    let docs = database.collection("docs").wait().unwrap();
+    let flat = Config::new(DIM, Metric::L2).with_index(Index::Flat);
+    docs.configure(flat.with_quantization(Quantization::None)).wait().unwrap();
+    docs.close().wait().unwrap();
+    for n in 0..3 {
+        let query = vector(ROWS + 11 + n);
+        let explained = reader(&fake).search(&query).k(K).explain().wait().unwrap();
+        assert_eq!(explained.parts[0].plan, Plan::Vectors);
+        let hits: BTreeSet<u64> = explained.hits.iter().map(|hit| number(&hit.id)).collect();
+        assert_eq!(hits, nearest(&query, |_| true));
+    }
+}
+
+/// More of a filter's matches are dead, or farther away, than the nearest clusters hold.
+#[test]
+fn what_is_far_away_is_found_too() {
+    let fake = Fake::start().unwrap();
+    fill(&fake, Config::new(DIM, Metric::L2), true);
+    let half = filter::gte("one", 250);
+    for k in [500, 3000] {
+        let hits = reader(&fake).search(vector(3)).k(k).filter(half.clone()).wait().unwrap();
+        assert_eq!(hits.len(), k);
+        let ids: BTreeSet<u64> = hits.iter().map(|hit| number(&hit.id)).collect();
+        assert!(ids.len() == k && ids.iter().all(|n| n % 500 >= 250 && !is_dead(*n)));
+    }
+    let all = reader(&fake).search(vector(3)).k(100_000).wait().unwrap();
+    assert_eq!(all.len() as u64, (0..ROWS).filter(|n| !is_dead(*n)).count() as u64);
 }

@@ -28,7 +28,7 @@ pub(crate) struct Inner {
     pub(crate) chain: Chain,
     pub(crate) access: Access,
     /// Writers open in this process, so that a second open shares the first.
-    writers: AsyncMutex<BTreeMap<Identity, WeakCollection>>,
+    pub(super) writers: AsyncMutex<BTreeMap<Identity, WeakCollection>>,
     /// Set once the store has shown that it can be written safely.
     probed: OnceCell<()>,
 }

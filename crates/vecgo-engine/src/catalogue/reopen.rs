@@ -6,7 +6,7 @@ use vecgo_format::CollectionNames;
 use vecgo_io::{BoxFuture, PutOutcome};
 
 use super::Database;
-use crate::collection::{Collection, Shared};
+use crate::collection::{Collection, Shared, WeakCollection};
 use crate::{Error, ErrorKind, Result, manifest};
 
 impl Database {
@@ -21,6 +21,13 @@ impl Database {
             let shared = &collection.shared;
             if shared.failure.lock().is_none() {
                 return Ok(collection.clone());
+            }
+            // Somebody else of this process may have done so.
+            let writers = self.inner.writers.lock().await;
+            let open = writers.get(&shared.names.0).and_then(WeakCollection::upgrade);
+            drop(writers);
+            if let Some(open) = open.filter(|open| open.shared.failure.lock().is_none()) {
+                return Ok(open);
             }
             check_ours(shared).await?;
             check_written(shared).await?;

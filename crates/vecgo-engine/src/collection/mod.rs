@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     /// How the backups go that the database makes by itself.
     pub(crate) backups: Arc<Backups>,
     pub(crate) view: ArcSwap<View>,
+    /// Whether what searches had to do without is loaded behind them.
+    pub(crate) loads_behind: AtomicBool,
     /// Whether anybody has searched here.
     pub(crate) searched: AtomicBool,
     /// Number of this writer's opening; 0 of who only reads.

@@ -1,7 +1,7 @@
 //! Becoming the writer, a replica, or a reader of one version.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -57,6 +57,7 @@ impl Shared {
             progress: Progress::default(),
             options: Arc::clone(options),
             view: ArcSwap::from_pointee(view),
+            loads_behind: AtomicBool::new(true),
             searched: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             failure: Mutex::new(None),
@@ -184,6 +185,7 @@ impl Collection {
                 backups: Arc::clone(backups),
             };
             let shared = Arc::new(Shared::new(&runtime, &self.shared.name, &self.shared.entry));
+            shared.loads_behind.store(false, Ordering::Relaxed);
             let committed = Some(manifest::at(env, shared.names, version).await?);
             let known: Vec<LiveSegment> = self.shared.view.load().segments.clone();
             let recovered =

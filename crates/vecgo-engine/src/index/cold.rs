@@ -91,6 +91,12 @@ impl Head {
         rows.saturating_mul(self.layout.row_bytes() as u64)
     }
 
+    /// About what it takes to fetch the codes of some rows: what is read, and the codes by themselves.
+    pub(crate) fn bytes_to_fetch(&self, ranges: &[Range<u32>]) -> u64 {
+        let read = count(&runs(ranges, self.layout.stride)) as u64;
+        self.bytes_of(read.saturating_add(count(ranges) as u64))
+    }
+
     /// Begins to read the codes of some rows: all at once, each on a thread of the database's.
     pub(crate) fn fetch(
         &self,
@@ -104,6 +110,15 @@ impl Head {
         let factors = (!in_rows).then(|| Rows::fetch(segment, spawn, of, &ranges));
         Fetching { codes, factors, bits, ranges }
     }
+}
+
+/// The rows of the clusters nearest to a query.
+#[derive(Debug)]
+pub(crate) struct NearRows {
+    /// In order, of one cluster each.
+    pub(crate) rows: Vec<Range<u32>>,
+    /// Whether all clusters with rows that are wanted are among them.
+    pub(crate) are_all: bool,
 }
 
 /// Codes on their way.
@@ -262,9 +277,11 @@ impl Walker {
         (vector, most): (&[f32], usize),
         is_wanted: impl Fn(Range<u32>) -> bool,
         rows: u32,
-    ) -> Result<Vec<Range<u32>>> {
+    ) -> Result<NearRows> {
         let whole = 0..rows;
-        let Some(clusters) = &head.clusters else { return Ok(vec![whole]) };
+        let Some(clusters) = &head.clusters else {
+            return Ok(NearRows { rows: vec![whole], are_all: true });
+        };
         self.set_query(kernels, (&head.space, None), vector);
         self.score_clusters(kernels, clusters, None)?;
         let within = |number: u32| {
@@ -272,11 +289,12 @@ impl Walker {
             of.start..of.end.min(rows)
         };
         self.scored.retain(|cluster| is_wanted(within(cluster.row())));
+        let are_all = self.scored.len() <= most;
         Neighbour::keep_nearest(&mut self.scored, most);
         let mut ranges: Vec<Range<u32>> =
             self.scored.iter().map(|cluster| within(cluster.row())).collect();
         ranges.sort_unstable_by_key(|rows| rows.start);
-        Ok(ranges)
+        Ok(NearRows { rows: ranges, are_all })
     }
 }
 

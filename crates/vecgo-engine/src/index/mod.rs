@@ -23,7 +23,7 @@ mod walkers;
 pub(crate) use by_vectors::ByVectors;
 pub(crate) use clusters::Clusters;
 pub(crate) use codebook::codebook_bytes;
-pub(crate) use cold::{Fetching, Head, fetch_hits};
+pub(crate) use cold::{Head, NearRows, fetch_hits};
 pub(crate) use graph::Graph;
 pub(crate) use lengths::index_bytes;
 pub(crate) use make::{Old, make};

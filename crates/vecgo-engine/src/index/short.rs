@@ -3,8 +3,8 @@
 
 use vecgo_format::{Config, SectionKind};
 use vecgo_index::{Parallel, Threads};
-use vecgo_io::Use;
-use vecgo_kernels::{FACTOR_BYTES, PageBuf};
+use vecgo_io::{Charge, Use};
+use vecgo_kernels::FACTOR_BYTES;
 use vecgo_quant::{Planes, Space, encode, upper_codes};
 
 use super::kind;
@@ -19,27 +19,27 @@ use crate::short_codes::ShortCodes;
 const LEAST_ROWS: u32 = 1024;
 const TASK_ROWS: usize = 256;
 
-/// The sections of them, if they are worth it and there is memory for them now.
+/// The sections of them, if they are worth it and there is memory for them now, which is to be held as long as they are.
 pub(crate) fn short_codes(
     (shared, config): (&Shared, &Config),
     seed: u64,
     rows: &Rows<'_>,
-) -> Result<Vec<ExtraSection>> {
+) -> Result<(Vec<ExtraSection>, Option<Charge>)> {
     let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let is_far = shared.env.store.requests().is_some();
     if !is_far || !ShortCodes::are_for(config) || count < LEAST_ROWS {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let step = rows.len().div_ceil(SAMPLE_ROWS).max(1);
     let vectors = (0..count).map_while(|row| rows.vector(row).ok());
     let space = Space::train(shared.kernels, kind(config), config.dim(), seed, vectors, step);
     let layout = Layout::of(Planes::SHORT.upper(), &space);
     let lengths = [layout.stride, FACTOR_BYTES].map(|bytes| rows.len().saturating_mul(bytes));
-    let Some(_charge) = shared.env.memory.try_take(Use::Kept, lengths.iter().sum::<usize>() as u64)
+    let Some(charge) = shared.env.memory.try_take(Use::Kept, lengths.iter().sum::<usize>() as u64)
     else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     };
-    let [mut codes, mut factors] = [PageBuf::zeroed(lengths[0])?, PageBuf::zeroed(lengths[1])?];
+    let [mut codes, mut factors] = lengths.map(|length| vec![0; length]);
     let tasks = codes.chunks_mut(TASK_ROWS * layout.stride);
     let tasks = tasks.zip(factors.chunks_mut(TASK_ROWS * FACTOR_BYTES));
     let tasks: Vec<_> = tasks.map(parking_lot::Mutex::new).collect();
@@ -71,10 +71,10 @@ pub(crate) fn short_codes(
     }
     let mut sections = vec![
         section(SectionKind::Space, space_bytes(&space, seed)),
-        section(SectionKind::UpperCodes, codes.to_vec()),
+        section(SectionKind::UpperCodes, codes),
     ];
     if !layout.in_rows {
-        sections.push(section(SectionKind::UpperFactors, factors.to_vec()));
+        sections.push(section(SectionKind::UpperFactors, factors));
     }
-    Ok(sections)
+    Ok((sections, Some(charge)))
 }

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use vecgo_io::{Charge, Use};
+use vecgo_format::Index;
+use vecgo_io::Use;
 
 use super::effort::Effort;
 use super::explain::Plan;
 use super::params::{EF, SearchParams};
 use super::view::{RowSource, Snapshot};
 use crate::filter::MatchedRows;
-use crate::index::{Fetching, Head, Walker, fetch_hits};
+use crate::index::{Head, NearRows, Rerank, Walker, fetch_hits};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -25,38 +28,33 @@ const TIMES_ROOT: u64 = 96;
 const ROWS_FOR_ONE: u64 = 32;
 /// If so many match a filter, their vectors are fetched.
 const FEW: u32 = 256;
+/// After an index could not be loaded.
+const PAUSE: Duration = Duration::from_secs(10);
 /// Where more would be fetched the index is waited for.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// What tells where in segments to search, by their numbers.
 pub(super) type Heads<'a> = BTreeMap<u32, &'a Head>;
 
-/// Codes on their way.
-struct Fetched<'a> {
+/// A part of a segment that is searched.
+struct Chosen<'a> {
     source: u32,
     live: &'a LiveSegment,
     head: &'a Head,
     effort: Effort,
-    /// How many rows, of how many clusters.
-    looked_at: (u64, u64),
-    codes: Fetching,
-    _charge: Charge,
+    near: NearRows,
 }
 
 impl Snapshot {
-    /// Whether so many queries search a segment without its index, if that would have to be fetched.
-    pub(super) fn searches_cold(
-        &self,
-        live: &LiveSegment,
-        queries: usize,
-        params: SearchParams,
-    ) -> bool {
-        queries <= MOST_QUERIES && !params.exact && live.segment.may_be_searched_cold()
+    /// Whether so many queries do without what would have to be fetched first.
+    pub(super) fn may_search_cold(&self, queries: usize, params: SearchParams) -> bool {
+        let is_flat = self.view.config.index() == Index::Flat;
+        queries <= MOST_QUERIES && !params.exact && !is_flat
     }
 
     /// The segments of which no more is there.
-    pub(super) fn heads(&self, params: SearchParams) -> Heads<'_> {
-        let segments = self.sources().filter(|_| !params.exact);
+    pub(super) fn heads(&self) -> Heads<'_> {
+        let segments = self.sources().filter(|_| self.cold);
         segments
             .filter_map(|(source, row_source)| match row_source {
                 RowSource::Segment(live) => Some((source, live.segment.head_alone()?)),
@@ -65,21 +63,32 @@ impl Snapshot {
             .collect()
     }
 
-    /// Has the indexes fetched that a search had to do without.
+    /// Has fetched what a search had to do without. Of an old version that may be opened for one search, nothing.
     pub(super) fn load_behind(&self) {
-        let (metric, kernels) = (self.shared.metric(), self.shared.kernels);
+        if !self.cold || !self.shared.loads_behind.load(Ordering::Relaxed) {
+            return;
+        }
         for live in self.view.segments.iter().filter(|live| live.segment.begins_to_load()) {
-            let segment = Arc::clone(&live.segment);
+            let segment = Arc::downgrade(&live.segment);
+            let (metric, kernels) = (self.shared.metric(), self.shared.kernels);
+            let clock = Arc::clone(&self.shared.env.clock);
             let load = async move {
+                let Some(of) = segment.upgrade() else { return };
                 // Whoever needs what cannot be loaded meets the error.
-                let by_index = segment.has_index();
-                if segment.load_for(by_index, metric, &kernels).await.is_ok()
-                    && segment.begins_to_hold()
+                if of.load_for(of.has_index(), metric, &kernels).await.is_ok()
+                    && of.begins_to_hold()
                 {
-                    let _ = segment.hold_vectors(0).await;
+                    let _ = of.hold_vectors(0).await;
                 }
+                if of.head_alone().is_none() {
+                    return;
+                }
+                drop(of);
+                clock.sleep(PAUSE).await;
+                // The next search tries again.
+                segment.upgrade().iter().for_each(|of| of.may_begin_to_load());
             };
-            self.shared.env.spawn.spawn_background(Box::pin(load));
+            self.shared.env.spawn.spawn(Box::pin(load));
         }
     }
 
@@ -91,7 +100,10 @@ impl Snapshot {
         query: &[f32],
         params: SearchParams,
     ) -> Result<BTreeMap<u32, Vec<u32>>> {
-        let (mut found, mut fetched, mut hits) = (BTreeMap::new(), Vec::new(), Vec::new());
+        if heads.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (mut found, mut chosen, mut hits) = (BTreeMap::new(), Vec::new(), Vec::new());
         let spawn = &*self.shared.env.spawn;
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
@@ -101,46 +113,57 @@ impl Snapshot {
                 let rows: Vec<u32> = matched.set.iter().filter(|row| seen.has(*row)).collect();
                 hits.extend(fetch_hits(&live.segment, spawn, &rows));
                 self.note(source, |note| {
-                    (note.plan, note.scored) = (Plan::Vectors, rows.len() as u64);
+                    note.plan = if rows.is_empty() { Plan::Nothing } else { Plan::Vectors };
+                    note.scored = rows.len() as u64;
                 });
                 found.insert(source, rows);
                 continue;
             }
             let effort = Effort::of(params, &live.segment, self.matched.is_some());
-            let matched = seen.matched();
-            let ranges = self.near((&mut *walker, head), live, (query, effort), matched)?;
-            let bytes = head.bytes_of(rows_in(&ranges));
-            if bytes > MOST_BYTES && live.segment.has_index() {
+            let near = self.near((&mut *walker, head), live, (query, effort), seen.matched())?;
+            if head.bytes_of(rows_in(&near.rows)) > MOST_BYTES && live.segment.has_index() {
                 self.load_index_of(live).await?;
                 continue;
             }
-            let charge = self.shared.env.memory.take(Use::Queries, bytes).await?;
-            let looked_at = (rows_in(&ranges), ranges.len() as u64);
-            let codes = head.fetch(&live.segment, spawn, ranges);
-            fetched.push(Fetched { source, live, head, effort, looked_at, codes, _charge: charge });
+            chosen.push(Chosen { source, live, head, effort, near });
         }
-        for Fetched { source, live, head, effort, looked_at, codes, _charge } in fetched {
+        // Once, so that nobody waits for more who has some.
+        let bytes = chosen.iter().map(|chosen| chosen.head.bytes_to_fetch(&chosen.near.rows));
+        let charge = self.shared.env.memory.take(Use::Queries, bytes.sum()).await?;
+        let mut fetched = Vec::new();
+        for chosen in chosen {
+            let rows = chosen.near.rows.clone();
+            fetched.push((chosen.head.fetch(&chosen.live.segment, spawn, rows), chosen));
+        }
+        let mut too_few = Vec::new();
+        for (codes, Chosen { source, live, head, effort, near }) in fetched {
             let seen = self.seen(source, RowSource::Segment(live));
-            let (looked_at, clusters) = looked_at;
             let codes = codes.end().await?;
-            let (kernels, how) =
-                (self.shared.kernels, (effort.keep(codes.times_kept()), effort.rerank));
+            let rerank = match effort.rerank {
+                // What is best by so few bits need not be.
+                Rerank::Best(rows) | Rerank::MayBeAmong(rows) => Rerank::MayBeAmong(rows),
+            };
+            let how = (effort.keep(codes.times_kept()), rerank);
             let lives = |row| seen.has(row);
-            let rows = codes.nearest((&mut *walker, kernels), head, query, how, lives)?;
-            if rows.len() < effort.k && looked_at < u64::from(live.segment.rows()) {
-                self.load_index_of(live).await?;
+            let rows =
+                codes.nearest((&mut *walker, self.shared.kernels), head, query, how, lives)?;
+            if rows.len() < effort.k && !near.are_all {
+                too_few.push(live);
                 continue;
             }
             hits.extend(fetch_hits(&live.segment, spawn, &rows));
             self.note(source, |note| {
                 note.plan = Plan::ShortCodes;
                 if live.segment.has_index() {
-                    (note.plan, note.clusters) = (Plan::Clusters, clusters);
+                    (note.plan, note.clusters) = (Plan::Clusters, near.rows.len() as u64);
                 }
-                note.estimated = looked_at;
-                note.scored = rows.len() as u64;
+                (note.estimated, note.scored) = (rows_in(&near.rows), rows.len() as u64);
             });
             found.insert(source, rows);
+        }
+        drop(charge);
+        for live in too_few {
+            self.load_index_of(live).await?;
         }
         for hit in hits {
             hit.await.ok_or_else(Error::panicked)??;
@@ -155,7 +178,7 @@ impl Snapshot {
         live: &LiveSegment,
         (query, effort): (&[f32], Effort),
         matched: Option<&MatchedRows>,
-    ) -> Result<Vec<Range<u32>>> {
+    ) -> Result<NearRows> {
         let all = u64::from(live.segment.rows());
         let dead = live.dead.count_at(self.sequence).min(all);
         // The fewer are wanted, the more clusters: so as many are looked at.
@@ -166,8 +189,10 @@ impl Snapshot {
         let rows = rows.saturating_mul(farther) / EF as u64;
         let twice = 1 + u64::from(matched.is_some());
         let count = head.cluster_count().unwrap_or_default() as u64;
-        let usual = rows.saturating_mul(twice).saturating_mul(count) / wanted.max(1);
-        let most = effort.clusters.map_or(usual, |asked| asked as u64).clamp(1, count.max(1));
+        let usual = rows.saturating_mul(twice).saturating_mul(count) / all.max(1);
+        let asked = effort.clusters.map_or(usual, |asked| asked as u64);
+        let most = asked.max(1).saturating_mul(all) / wanted.max(1);
+        let most = most.clamp(1, count.max(1));
         let is_wanted = |rows: Range<u32>| {
             matched.is_none_or(|matched| matched.set.iter_within(rows).next().is_some())
         };

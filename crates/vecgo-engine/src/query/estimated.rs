@@ -58,7 +58,7 @@ impl Snapshot {
         let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
         let mut nearest = Nearest::new(k);
         // Decided once: what is loaded meanwhile is for others.
-        let cold = self.heads(params);
+        let cold = self.heads();
         let mut coded = self.short_codes(params)?;
         coded.retain(|coded| !cold.contains_key(&coded.source));
         let not_scanned = self.rows_not_scanned(&coded, &cold, params)?;

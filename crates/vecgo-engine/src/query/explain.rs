@@ -175,7 +175,7 @@ impl Snapshot {
             Plan::Nothing => "nothing lives",
             Plan::Vectors if request.params.exact => "an exact search",
             Plan::Vectors if index == Index::Flat => "the index is flat",
-            Plan::Vectors if indexed => "few match, and there are no codes",
+            Plan::Vectors if indexed => "few match, and there are no codes in memory",
             Plan::Vectors => "in no index yet, and there is too little for codes",
             Plan::ShortCodes => "in no index yet",
             Plan::Codes if by_clusters => "all clusters would be searched for what matches",
@@ -183,6 +183,7 @@ impl Snapshot {
             Plan::Clusters if part.matched.is_some() => {
                 "what matches is in more clusters than have to be searched"
             }
+            Plan::Clusters if !by_clusters => "its graph was not in memory",
             Plan::Clusters => "there are clusters",
             Plan::Walk if part.matched.is_some() => {
                 "what matches is sooner walked to than looked at"

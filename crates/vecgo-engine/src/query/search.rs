@@ -63,28 +63,29 @@ impl Snapshot {
         if !self.shared.searched.load(Ordering::Relaxed) {
             self.shared.searched.store(true, Ordering::Relaxed);
         }
-        self.load(count, params).await?;
+        let snapshot = Self { cold: self.may_search_cold(count, params), ..self.clone() };
+        snapshot.load(params).await?;
         let vector = if params.fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);
         let _charge = match bytes > STEP_BYTES {
             true => Some(self.shared.env.memory.take(Use::Queries, bytes).await?),
             false => None,
         };
-        let found = self.share_out(queries, params).await;
-        self.load_behind();
+        let found = snapshot.share_out(queries, params).await;
+        snapshot.load_behind();
         found
     }
 
     /// Loads what the search reads of segments that were not searched yet.
-    async fn load(&self, queries: usize, params: SearchParams) -> Result<()> {
+    async fn load(&self, params: SearchParams) -> Result<()> {
         let (metric, kernels) = (self.shared.metric(), self.shared.kernels);
         let mut loading = Vec::new();
         for live in &self.view.segments {
             let segment = &live.segment;
             let by_index = self.by_index(live, params);
             if segment.loads_from_afar(by_index) {
-                let (is_cold, segment) =
-                    (self.searches_cold(live, queries, params), Arc::clone(segment));
+                let is_cold = self.cold && segment.may_be_searched_cold();
+                let segment = Arc::clone(segment);
                 loading.push(self.shared.env.spawn.start(async move {
                     match is_cold {
                         true => segment.load_head().await?,

@@ -67,7 +67,7 @@ impl Snapshot {
     /// Whether a search goes by indexes or codes, and not by the vectors of all rows alone.
     pub(super) fn is_estimated(&self, params: SearchParams) -> bool {
         self.view.segments.iter().any(|live| self.by_index(live, params))
-            || !self.heads(params).is_empty()
+            || !self.heads().is_empty()
             || self.sources().any(|source| self.scans_codes(source, params))
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) sequence: u64,
     /// The rows that it has, if not all that live.
     pub(crate) matched: Option<Arc<Matched>>,
+    /// Whether a search does without what of segments is not there, where it can.
+    pub(super) cold: bool,
     /// Where a search that is explained writes down what it does.
     pub(super) notes: Option<Arc<Notes>>,
 }
@@ -124,7 +126,7 @@ impl Snapshot {
     /// Of a view that nobody else sees.
     pub(crate) fn of_view(shared: &Arc<Shared>, view: Arc<View>) -> Self {
         let sequence = view.sequence.load(Ordering::Acquire);
-        Self { shared: Arc::clone(shared), view, sequence, matched: None, notes: None }
+        Self { shared: Arc::clone(shared), view, sequence, matched: None, cold: false, notes: None }
     }
 
     pub(crate) fn source(&self, source: u32) -> Option<RowSource<'_>> {

@@ -190,6 +190,11 @@ impl Segment {
         self.head_alone().is_some() && !self.resident.loading.swap(true, Ordering::Relaxed)
     }
 
+    /// Whoever searches next may have it fetched again.
+    pub(crate) fn may_begin_to_load(&self) {
+        self.resident.loading.store(false, Ordering::Relaxed);
+    }
+
     /// Loads the index if there is memory for it now, and the vectors if those are what it is searched by;
     /// whether it can be searched.
     pub(crate) async fn load_index_now(&self) -> Result<bool> {

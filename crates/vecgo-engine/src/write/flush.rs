@@ -347,7 +347,7 @@ impl Flush {
             schema: &schema,
         };
         let mut source = Rows::of_memtable(table, &rows);
-        let extra = short_codes((shared, &config), self.number, &source)?;
+        let (extra, _charge) = short_codes((shared, &config), self.number, &source)?;
         let arrangement = Arrangement { extra, ..Arrangement::default() };
         let built = build(new, &mut source, &arrangement, &Stop::default()).await?;
         let named = built.named(self.number);
