@@ -281,8 +281,17 @@ fn indexed_directory() -> Directory {
 
 fn parts_directory() -> Directory {
     let config = Config::new(DIM, Metric::L2).with_quantization(Quantization::Pq { parts: 2 });
-    use SectionKind::{Clusters, Codebook, Edges, Entries, PartCodes, Space};
-    with_index(config, &[Space, Clusters, Edges, Entries, PartCodes, Codebook])
+    use SectionKind::{
+        CentreFactors, Centres, Clusters, Codebook, Edges, Entries, PartCodes, Space,
+    };
+    let clusters = [Space, Clusters, Centres, CentreFactors];
+    with_index(config, &[&clusters[..], &[Edges, Entries, PartCodes, Codebook]].concat())
+}
+
+/// Codes for those who come from afar, and no index.
+fn coded_directory() -> Directory {
+    let config = Config::new(DIM, Metric::L2);
+    with_index(config, &[SectionKind::Space, SectionKind::UpperCodes])
 }
 
 /// Four rows, with these sections besides.
@@ -317,7 +326,7 @@ fn place(lengths: &[(SectionKind, u64)]) -> Vec<Section> {
     sections
 }
 
-fn directories() -> [Named; 5] {
+fn directories() -> [Named; 6] {
     let object =
         |directory: &Directory| [&(1u64 << 20).to_le_bytes(), &*directory.encode()].concat();
     let (plain, full) = (plain_directory(), full_directory());
@@ -326,6 +335,7 @@ fn directories() -> [Named; 5] {
         ("directory", "seed-full", object(&full)),
         ("directory", "seed-indexed", object(&indexed_directory())),
         ("directory", "seed-parts", object(&parts_directory())),
+        ("directory", "seed-coded", object(&coded_directory())),
         ("directory", "seed-trailer", full.trailer()),
     ]
 }
