@@ -5,7 +5,7 @@ usage: cold.py --vecgo PROGRAM --bucket PROGRAM --set FOLDER [--delay MS] [--sea
 
 PROGRAM of --bucket is `vecgo-stores` (cargo build --release -p vecgo-stores), a server on loopback that holds its bucket in memory
 and answers as late as it is told to. The folder has base.npy, query.npy and manifest.json; what is nearest of the first N
-rows is found by all of them. A search is a process of its own, from the opening of the database to the hits."""
+rows is found by all of them. LanceDB is that of peers/requirements.txt. A search is a process of its own, from the opening of the database to the hits."""
 import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
 
 import numpy as np

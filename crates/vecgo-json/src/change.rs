@@ -1,7 +1,8 @@
 use std::mem::discriminant;
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Deserializer};
+use crate::by_names;
+use serde::Deserialize;
 use utoipa::ToSchema;
 use vecgo::{Config, Error, ErrorKind, Index, Quantization, RecallTarget, Result};
 
@@ -29,19 +30,7 @@ pub struct ConfigChange {
     pub recall_target: Option<Option<f64>>,
 }
 
-impl<'de> Deserialize<'de> for ConfigChange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Fields(ConfigChange);
-        impl<'de> Deserialize<'de> for Fields {
-            fn deserialize<D: Deserializer<'de>>(
-                deserializer: D,
-            ) -> std::result::Result<Self, D::Error> {
-                ConfigChange::deserialize(deserializer).map(Self)
-            }
-        }
-        crate::object(deserializer).map(|Fields(change)| change)
-    }
-}
+by_names!(ConfigChange);
 
 impl ConfigChange {
     /// A configuration with this in place of what it has.

@@ -74,6 +74,28 @@ pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer.deserialize_any(Object(PhantomData))
 }
 
+/// Reads a type with `#[serde(remote = "Self")]` by the names of its fields alone, as [`object`] does.
+#[macro_export]
+macro_rules! by_names {
+    ($of:ident) => {
+        impl<'de> serde::Deserialize<'de> for $of {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Self, D::Error> {
+                struct Fields($of);
+                impl<'de> serde::Deserialize<'de> for Fields {
+                    fn deserialize<D: serde::Deserializer<'de>>(
+                        deserializer: D,
+                    ) -> std::result::Result<Self, D::Error> {
+                        $of::deserialize(deserializer).map(Self)
+                    }
+                }
+                $crate::object(deserializer).map(|Fields(read)| read)
+            }
+        }
+    };
+}
+
 /// Reads what may be missing; null is something else than what is not there.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::object;
+use crate::by_names;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, SeqAccess, Visitor};
@@ -211,17 +211,7 @@ impl Serialize for RecordJson {
     }
 }
 
-impl<'de> Deserialize<'de> for RecordJson {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields(RecordJson);
-        impl<'de> Deserialize<'de> for Fields {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                RecordJson::deserialize(deserializer).map(Self)
-            }
-        }
-        object(deserializer).map(|Fields(record)| record)
-    }
-}
+by_names!(RecordJson);
 
 impl RecordJson {
     /// The record, and its id if it has one; that of the record is 0 meanwhile.

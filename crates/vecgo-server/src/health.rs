@@ -30,10 +30,9 @@ pub(crate) struct HealthJson {
     reasons: Vec<String>,
 }
 
-pub(crate) fn health(state: &State) -> HealthJson {
-    let stats: Vec<Stats> =
-        state.held.all().iter().map(|(_, collection)| collection.stats()).collect();
-    let troubles = state.troubles();
+fn health(state: &State, stats: &[(String, Stats)]) -> HealthJson {
+    let troubles = state.troubles(stats);
+    let stats = || stats.iter().map(|(_, stats)| stats);
     let status = match state.phase() {
         Phase::Starting => "starting",
         Phase::Stopping => "stopping",
@@ -44,11 +43,11 @@ pub(crate) fn health(state: &State) -> HealthJson {
     let mut reasons: Vec<String> = troubles.iter().map(Trouble::reason).collect();
     reasons.sort();
     reasons.dedup();
-    let fullest = stats.iter().map(|stats| stats.memtable_bytes).max().unwrap_or_default();
+    let fullest = stats().map(|stats| stats.memtable_bytes).max().unwrap_or_default();
     HealthJson {
         status,
-        vectors: stats.iter().map(|stats| stats.records).sum(),
-        segments: stats.iter().map(|stats| stats.segments.len()).sum(),
+        vectors: stats().map(|stats| stats.records).sum(),
+        segments: stats().map(|stats| stats.segments.len()).sum(),
         memtable_pct: percent(fullest, state.settings.memtable_bytes),
         reasons,
     }
@@ -68,7 +67,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     )
 )]
 pub(crate) async fn get(Extract(state): Extract<Arc<State>>) -> Response {
-    let health = health(&state);
+    let health = health(&state, &state.stats());
     let is_well = matches!(health.status, "healthy" | "degraded");
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Reply(health)).into_response()
@@ -93,8 +92,9 @@ pub(crate) async fn live() -> &'static str {
     )
 )]
 pub(crate) async fn ready(Extract(state): Extract<Arc<State>>) -> (StatusCode, String) {
-    match state.is_ready() {
+    let stats = state.stats();
+    match state.is_ready(&stats) {
         true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", health(&state).status)),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", health(&state, &stats).status)),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
-use vecgo::{Error, ErrorKind, Result};
+use vecgo::{Error, ErrorKind, Result, Stats};
 
 use crate::held::Held;
 use crate::http::Bodies;
@@ -98,23 +98,27 @@ impl State {
         }
     }
 
-    /// What does not work now.
-    pub(crate) fn troubles(&self) -> Vec<Trouble> {
-        let open = self.held.all();
-        let stats = open.iter().map(|(name, collection)| (name, collection.stats()));
-        let failed = stats.flat_map(|(name, stats)| Trouble::of(name, &stats).collect::<Vec<_>>());
+    /// Open collections in numbers.
+    pub(crate) fn stats(&self) -> Vec<(String, Stats)> {
+        let open = self.held.all().into_iter();
+        open.map(|(name, collection)| (name, collection.stats())).collect()
+    }
+
+    /// What does not work, with collections that are so.
+    pub(crate) fn troubles(&self, stats: &[(String, Stats)]) -> Vec<Trouble> {
+        let failed = stats.iter().flat_map(|(name, stats)| Trouble::of(name, stats));
         self.broken.lock().iter().cloned().chain(failed).collect()
     }
 
     /// Whether requests are to be sent here. A collection that is broken is no reason not to, beside others that are not.
-    pub(crate) fn is_ready(&self) -> bool {
-        let troubles = self.troubles();
+    pub(crate) fn is_ready(&self, stats: &[(String, Stats)]) -> bool {
+        let troubles = self.troubles(stats);
         let useless: BTreeSet<&str> = troubles
             .iter()
             .filter(|trouble| trouble.is_useless())
             .map(|trouble| trouble.collection.as_str())
             .collect();
-        let useful = self.held.all().iter().any(|(name, _)| !useless.contains(name.as_str()));
+        let useful = stats.iter().any(|(name, _)| !useless.contains(name.as_str()));
         self.phase() == Phase::Serving && (useful || useless.is_empty())
     }
 }
@@ -270,10 +274,10 @@ pub fn serve(settings: Settings, listening: impl FnOnce(&Server)) -> Result<Stop
 async fn keep_open(state: Arc<State>) {
     let mut said = Said::default();
     loop {
-        said.tell(state.troubles());
+        said.tell(state.troubles(&state.stats()));
         tokio::select! {
             () = state.stopping() => return,
-            () = state.follow() => said.tell(state.troubles()),
+            () = state.follow() => said.tell(state.troubles(&state.stats())),
         }
         tokio::select! {
             () = state.stopping() => return,

@@ -136,7 +136,7 @@ fn much_is_found_by_a_part_of_the_codes() {
     }
 }
 
-/// Three round trips, of which none brings all of a section; then the index comes by itself.
+/// Three round trips, one more with a filter; then the index comes by itself.
 #[test]
 fn the_index_comes_behind_the_first_search() {
     let fake = Fake::start().unwrap();

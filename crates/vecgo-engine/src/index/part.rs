@@ -35,8 +35,15 @@ pub(crate) enum Through {
 }
 
 impl IndexPart {
-    /// The sections that it may be made of.
-    pub(crate) const SECTIONS: [SectionKind; 14] = [
+    /// The sections that it may be made of; of a graph no centres, which are for searches without it.
+    pub(crate) fn sections_of(segment: &Segment) -> Vec<SectionKind> {
+        let is_graph = segment.has(SectionKind::Edges);
+        let are_centres =
+            |kind: &SectionKind| matches!(kind, SectionKind::Centres | SectionKind::CentreFactors);
+        Self::SECTIONS.into_iter().filter(|kind| !(is_graph && are_centres(kind))).collect()
+    }
+
+    const SECTIONS: [SectionKind; 14] = [
         SectionKind::Space,
         SectionKind::Edges,
         SectionKind::Entries,

@@ -46,10 +46,13 @@ struct Chosen<'a> {
 }
 
 impl Snapshot {
-    /// Whether so many queries do without what would have to be fetched first.
+    /// Whether there is something that would have to be fetched first, and so many queries do without it.
     pub(super) fn may_search_cold(&self, queries: usize, params: SearchParams) -> bool {
         let is_flat = self.view.config.index() == Index::Flat;
-        queries <= MOST_QUERIES && !params.exact && !is_flat
+        queries <= MOST_QUERIES
+            && !params.exact
+            && !is_flat
+            && self.view.segments.iter().any(|live| live.segment.may_be_searched_cold())
     }
 
     /// The segments of which no more is there.
@@ -103,15 +106,45 @@ impl Snapshot {
         if heads.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let (mut found, mut chosen, mut hits) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut found = BTreeMap::new();
+        let chosen = self.choose(walker, heads, (query, params), &mut found).await?;
+        // Once, so that nobody waits for more who has some.
+        let bytes = chosen.iter().map(|chosen| chosen.head.bytes_to_fetch(&chosen.near.rows));
+        let charge = self.shared.env.memory.take(Use::Queries, bytes.sum()).await?;
+        let too_few = self.look_into(walker, chosen, query, &mut found).await?;
+        drop(charge);
+        for live in too_few {
+            self.load_index_of(live).await?;
+        }
         let spawn = &*self.shared.env.spawn;
+        let mut hits = Vec::new();
+        for (source, rows) in &found {
+            if let Some(RowSource::Segment(live)) = self.source(*source) {
+                hits.extend(fetch_hits(&live.segment, spawn, rows));
+            }
+        }
+        for hit in hits {
+            hit.await.ok_or_else(Error::panicked)??;
+        }
+        Ok(found)
+    }
+
+    /// Which part of each segment to search. Where a filter matches few rows, those are `found`; where too much would be
+    /// fetched, the index is loaded.
+    async fn choose<'a>(
+        &'a self,
+        walker: &mut Walker,
+        heads: &Heads<'a>,
+        (query, params): (&[f32], SearchParams),
+        found: &mut BTreeMap<u32, Vec<u32>>,
+    ) -> Result<Vec<Chosen<'a>>> {
+        let mut chosen = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
             let Some(head) = heads.get(&source).copied() else { continue };
             let seen = self.seen(source, row_source);
             if let Some(matched) = seen.matched().filter(|matched| matched.count <= FEW) {
                 let rows: Vec<u32> = matched.set.iter().filter(|row| seen.has(*row)).collect();
-                hits.extend(fetch_hits(&live.segment, spawn, &rows));
                 self.note(source, |note| {
                     note.plan = if rows.is_empty() { Plan::Nothing } else { Plan::Vectors };
                     note.scored = rows.len() as u64;
@@ -127,31 +160,37 @@ impl Snapshot {
             }
             chosen.push(Chosen { source, live, head, effort, near });
         }
-        // Once, so that nobody waits for more who has some.
-        let bytes = chosen.iter().map(|chosen| chosen.head.bytes_to_fetch(&chosen.near.rows));
-        let charge = self.shared.env.memory.take(Use::Queries, bytes.sum()).await?;
-        let mut fetched = Vec::new();
-        for chosen in chosen {
+        Ok(chosen)
+    }
+
+    /// Fetches the codes of what was chosen, of all segments at once, and finds the rows that are near; says in which
+    /// segments there were too few.
+    async fn look_into<'a>(
+        &self,
+        walker: &mut Walker,
+        chosen: Vec<Chosen<'a>>,
+        query: &[f32],
+        found: &mut BTreeMap<u32, Vec<u32>>,
+    ) -> Result<Vec<&'a LiveSegment>> {
+        let (kernels, spawn) = (self.shared.kernels, &*self.shared.env.spawn);
+        let fetched = chosen.into_iter().map(|chosen| {
             let rows = chosen.near.rows.clone();
-            fetched.push((chosen.head.fetch(&chosen.live.segment, spawn, rows), chosen));
-        }
+            (chosen.head.fetch(&chosen.live.segment, spawn, rows), chosen)
+        });
         let mut too_few = Vec::new();
-        for (codes, Chosen { source, live, head, effort, near }) in fetched {
+        for (codes, chosen) in fetched.collect::<Vec<_>>() {
+            let Chosen { source, live, head, effort, near } = chosen;
             let seen = self.seen(source, RowSource::Segment(live));
             let codes = codes.end().await?;
-            let rerank = match effort.rerank {
-                // What is best by so few bits need not be.
-                Rerank::Best(rows) | Rerank::MayBeAmong(rows) => Rerank::MayBeAmong(rows),
-            };
-            let how = (effort.keep(codes.times_kept()), rerank);
+            // What is best by so few bits need not be.
+            let (Rerank::Best(best) | Rerank::MayBeAmong(best)) = effort.rerank;
+            let how = (effort.keep(codes.times_kept()), Rerank::MayBeAmong(best));
             let lives = |row| seen.has(row);
-            let rows =
-                codes.nearest((&mut *walker, self.shared.kernels), head, query, how, lives)?;
+            let rows = codes.nearest((&mut *walker, kernels), head, query, how, lives)?;
             if rows.len() < effort.k && !near.are_all {
                 too_few.push(live);
                 continue;
             }
-            hits.extend(fetch_hits(&live.segment, spawn, &rows));
             self.note(source, |note| {
                 note.plan = Plan::ShortCodes;
                 if live.segment.has_index() {
@@ -161,14 +200,7 @@ impl Snapshot {
             });
             found.insert(source, rows);
         }
-        drop(charge);
-        for live in too_few {
-            self.load_index_of(live).await?;
-        }
-        for hit in hits {
-            hit.await.ok_or_else(Error::panicked)??;
-        }
-        Ok(found)
+        Ok(too_few)
     }
 
     /// The rows of the clusters to search.
@@ -184,7 +216,10 @@ impl Snapshot {
         // The fewer are wanted, the more clusters: so as many are looked at.
         let wanted = matched.map_or(all, |matched| u64::from(matched.count));
         let wanted = wanted.saturating_mul(all - dead) / all.max(1);
-        let rows = all.isqrt().saturating_mul(TIMES_ROOT).max(effort.k as u64 * ROWS_FOR_ONE);
+        let rows = all
+            .isqrt()
+            .saturating_mul(TIMES_ROOT)
+            .max((effort.k as u64).saturating_mul(ROWS_FOR_ONE));
         let farther = (effort.ef as u64).max(EF as u64);
         let rows = rows.saturating_mul(farther) / EF as u64;
         let twice = 1 + u64::from(matched.is_some());

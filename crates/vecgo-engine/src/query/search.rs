@@ -63,7 +63,14 @@ impl Snapshot {
         if !self.shared.searched.load(Ordering::Relaxed) {
             self.shared.searched.store(true, Ordering::Relaxed);
         }
-        let snapshot = Self { cold: self.may_search_cold(count, params), ..self.clone() };
+        let cold;
+        let snapshot = match self.may_search_cold(count, params) {
+            true => {
+                cold = Self { cold: true, ..self.clone() };
+                &cold
+            }
+            false => self,
+        };
         snapshot.load(params).await?;
         let vector = if params.fetch.vector { self.shared.dim() as u64 * 4 } else { 0 };
         let bytes = hits.saturating_mul(HIT_BYTES + vector);

@@ -137,10 +137,10 @@ impl Segment {
     async fn load_index(&self) -> Result<()> {
         let Resident { index, numbers, vectors, norms, .. } = &self.resident;
         if index.get().is_none() {
-            self.will_load(&IndexPart::SECTIONS);
+            self.will_load(&IndexPart::sections_of(self));
         }
         let load = async || IndexPart::load(self).await;
-        let index = self.charged(index, Use::Segments, &IndexPart::SECTIONS, load).await?;
+        let index = self.charged(index, Use::Segments, &IndexPart::sections_of(self), load).await?;
         if index.needs_vectors() {
             let kinds = (SectionKind::Vectors, SectionKind::Norms);
             let load = async || self.floats(kinds.0).await;
@@ -199,7 +199,7 @@ impl Segment {
     /// whether it can be searched.
     pub(crate) async fn load_index_now(&self) -> Result<bool> {
         let Resident { index, vectors, norms, .. } = &self.resident;
-        let (of, kinds) = (Use::Segments, &IndexPart::SECTIONS);
+        let (of, kinds) = (Use::Segments, &IndexPart::sections_of(self)[..]);
         let load = async || IndexPart::load(self).await;
         let Some(index) = self.charged_now(index, of, kinds, load).await? else {
             return Ok(false);

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use vecgo::{Ack, Record, Update};
 use vecgo_json::{
-    Base64, FacetJson, Few, IdJson, RecordJson, Unread, VectorJson, nullable, object,
+    Base64, FacetJson, Few, IdJson, RecordJson, Unread, VectorJson, by_names, nullable,
 };
 
 use super::Name;
@@ -121,17 +121,7 @@ struct UpdateJson {
     payload: Option<Option<Base64>>,
 }
 
-impl<'de> Deserialize<'de> for UpdateJson {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields(UpdateJson);
-        impl<'de> Deserialize<'de> for Fields {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                UpdateJson::deserialize(deserializer).map(Self)
-            }
-        }
-        object(deserializer).map(|Fields(update)| update)
-    }
-}
+by_names!(UpdateJson);
 
 impl From<UpdateJson> for Update {
     fn from(json: UpdateJson) -> Self {

@@ -68,13 +68,12 @@ fn sum(a: f64, b: f64) -> f64 {
 
 pub(super) fn gather(state: &State) -> Result<Vec<MetricFamily>> {
     let board = Board { registry: Registry::new() };
-    let all: Vec<(String, Stats)> =
-        state.held.all().into_iter().map(|(name, collection)| (name, collection.stats())).collect();
+    let all = state.stats();
     let apart = state.settings.per_collection;
     board.one(
         "vecgo_ready",
         "Whether requests are to be sent here, as /readyz has it",
-        f64::from(u8::from(state.is_ready())),
+        f64::from(u8::from(state.is_ready(&all))),
     )?;
     board.one("vecgo_collections", "Open collections", float(all.len() as u64))?;
     let broken = |what: &str| {

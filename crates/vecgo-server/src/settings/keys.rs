@@ -57,7 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.idle", Time, "30s", "how long a client may let a request or an answer wait"),
     key("limits.connections", Number, "1024", "connections at a time"),
     key("limits.requests", Number, "256", "requests that are worked on at a time; beside them a sixteenth as many scans and imports"),
-    key("log.level", Text, "info", "error, warn, info, debug or trace, or what tracing's EnvFilter takes; VECGO_LOG too"),
+    key("log.level", Text, "info", "error, warn, info, debug or trace, or directives of tracing's EnvFilter as target=level; VECGO_LOG too"),
     key("log.format", Text, "text", "text or json"),
     key("log.slow", Time, "1s", "searches that take longer are logged"),
     key("trace.otlp", Text, "", "a collector that takes spans by OTLP over HTTP, as http://host:4318 (builds with the feature `otel`)"),
