@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 use vecgo_format::{
     BLOCK_BYTES, BackedUp, BackupNames, Calibration, CalibrationPoint, Catalogue, Config,
-    DeleteObject, Directory, Document, Entry, FieldSections, FieldsBuilder, FrameBuilder, Id,
-    Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange, Lookup, MAX_DOCUMENT_DEPTH,
-    Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan,
-    Quantization, RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy,
+    DeleteObject, Directory, Document, Entry, Extensions, FieldSections, FieldsBuilder,
+    FrameBuilder, Id, Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange, Lookup,
+    MAX_DOCUMENT_DEPTH, Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous,
+    PrunePlan, Quantization, RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy,
     catalogue_key, encode_document, encode_document_under, encode_spans,
 };
 
@@ -69,6 +69,7 @@ fn manifests() -> [Named; 2] {
         schema: Schema::default(),
         log: LogRange { first: 1, last: 1, epoch: 1, end: POSITION, flushed: 0 },
         segments: Vec::new(),
+        extensions: Default::default(),
     };
     let object = |random, checksum| ObjectRef {
         name: ObjectName { epoch: 2, random },
@@ -83,6 +84,10 @@ fn manifests() -> [Named; 2] {
         deletes,
         dead_rows: u32::from(deletes.is_some()),
         calibration: Calibration::default(),
+        extensions: [(7, b"said".to_vec()), (9, Vec::new())]
+            .into_iter()
+            .take(usize::from(deletes.is_some()) * 2)
+            .collect(),
     };
     let segments = Manifest {
         number: 9,
@@ -91,6 +96,7 @@ fn manifests() -> [Named; 2] {
         oldest: 5,
         tags: [("first".to_owned(), 1), ("release 2".to_owned(), 4)].into(),
         next_segment: 4,
+        extensions: [(1, vec![2])].into_iter().collect(),
         config: empty.config.with_recall_target(RecallTarget::new(0.9).ok()),
         schema: schema(),
         segments: vec![
@@ -127,6 +133,7 @@ fn catalogues() -> [Named; 2] {
         config,
         schema: if identity == 2 { schema() } else { Schema::default() },
         created_ms: 1_750_000_000_000,
+        extensions: (identity == 2).then(|| (7, b"said".to_vec())).into_iter().collect(),
     };
     let flat = Config::new(DIM, Metric::L2).with_index(Index::Flat);
     let codes = Quantization::RaBitQ { bits: 4 };
@@ -145,6 +152,7 @@ fn catalogues() -> [Named; 2] {
         .into(),
         dropped: vec![Identity(3), COLLECTION],
         arriving: vec![(Identity(4), 1_750_000_000_000)],
+        extensions: [(1, vec![2])].into_iter().collect(),
     };
     [
         ("catalogue", "seed-empty", Catalogue::default().encode().0),
@@ -168,6 +176,7 @@ fn backups() -> [Named; 2] {
         config: Config::new(DIM, Metric::Cosine),
         schema: schema(),
         created_ms: 1_750_000_000_000,
+        extensions: Extensions::default(),
     };
     let [(_, _, manifest), _] = manifests();
     let backed_up = |name: &str, manifest| BackedUp {
@@ -191,6 +200,7 @@ fn backups() -> [Named; 2] {
         expires_ms: None,
         collections: vec![backed_up("default", Some(manifest)), backed_up("empty", None)],
         copies: [Original::Segment(name), Original::Deletes(name), log].map(copy).to_vec(),
+        extensions: [(1, vec![2])].into_iter().collect(),
     };
     let plan = PrunePlan { backups: vec![(1_750_000_000_000, 1)], unfinished: vec![(2, 3)] };
     [("backup", "seed", inventory.encode().0), ("prune", "seed", plan.encode().0)]
@@ -246,7 +256,7 @@ fn plain_directory() -> Directory {
     let sections = [
         (SectionKind::Vectors, 4 * 4 * DIM as u64),
         (SectionKind::Ids, 4 * 8),
-        (SectionKind::Lookup, 4 * 12 + 8),
+        (SectionKind::Lookup, 4 * 12 + 16),
     ];
     Directory { rows: 4, config, sections: place(&sections) }
 }
@@ -259,7 +269,7 @@ fn full_directory() -> Directory {
         (SectionKind::Ids, 4 * 8),
         (SectionKind::IdKinds, 1),
         (SectionKind::IdText, 9),
-        (SectionKind::Lookup, 4 * 12 + 8),
+        (SectionKind::Lookup, 4 * 12 + 16),
         (SectionKind::DocumentSpans, 5 * 8),
         (SectionKind::Documents, 100_000),
         (SectionKind::Fields, 300),
@@ -343,7 +353,7 @@ fn directories() -> [Named; 6] {
 fn lookups() -> [Named; 3] {
     let lookup = |ids: &[Id]| {
         let rows = u32::try_from(ids.len()).expect("few ids");
-        [&rows.to_le_bytes(), &*Lookup::build(ids.iter()).encode()].concat()
+        [&rows.to_le_bytes(), &*Lookup::build(7, ids.iter()).encode()].concat()
     };
     let numbers: Vec<Id> = (0..20u64).map(|n| Id::from(n * n)).collect();
     let mixed = [Id::from(5u64), Id::from("5"), Id::from(u64::MAX), Id::from("ünïcode")];

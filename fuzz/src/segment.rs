@@ -76,7 +76,7 @@ pub fn lookup(input: &[u8]) -> bool {
             assert!(lookup.candidates(id).iter().all(|row| *row < rows));
         }
     }
-    let lookup = Lookup::build(ids.iter());
+    let lookup = Lookup::build(rows.into(), ids.iter());
     for (row, id) in (0u32..).zip(&ids) {
         assert!(lookup.candidates(id).contains(&row));
     }

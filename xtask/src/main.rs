@@ -98,7 +98,7 @@ fn command(arguments: &[String]) -> Outcome {
 /// Writes a database with every kind of file, which later builds of this version must read.
 fn golden() -> Outcome {
     let sim = process::tested("vecgo-sim", "golden")?;
-    process::program(&sim).args(["golden", "golden/version-0"]).run()
+    process::program(&sim).args(["golden", "golden/head"]).run()
 }
 
 /// Runs a script of `bench` on the release build, with the interpreter that `PYTHON` names.

@@ -22,6 +22,7 @@ pub struct Records {
 
 /// What they take in one segment, as `compact` makes it; in several the same, but for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sizing {
     /// Memory that searches need: the index with its codes, or the vectors where those are searched, and
     /// ids that are numbers.

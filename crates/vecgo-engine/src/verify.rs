@@ -18,6 +18,7 @@ use crate::{Error, ErrorKind, Result, catalogue};
 
 /// What [`crate::Database::verify`] found.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// Objects read.
     pub objects: u64,
@@ -29,6 +30,7 @@ pub struct VerifyReport {
 
 /// An object that is not as it was written, or is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// Its key.
     pub key: String,

@@ -4,7 +4,7 @@
 
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, BACKUP, PRUNE_PLAN};
-use crate::{Entry, FormatError, Identity, LogPosition, Manifest, ObjectName};
+use crate::{Entry, Extensions, FormatError, Identity, LogPosition, Manifest, ObjectName};
 
 /// A backup, or one that is being made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Inventory {
     pub collections: Vec<BackedUp>,
     /// What of their objects was copied: everything, if it is whole.
     pub copies: Vec<StoredCopy>,
+    /// What later builds say of it.
+    pub extensions: Extensions,
 }
 
 /// A collection in a backup, at one version.
@@ -123,6 +125,7 @@ impl Inventory {
             out.u64(copy.length);
             out.u64(copy.checksum);
         }
+        self.extensions.encode(&mut out);
         envelope::seal_and_sum(BACKUP, &out.finish())
     }
 
@@ -163,8 +166,9 @@ impl Inventory {
                 checksum: body.u64()?,
             });
         }
+        let extensions = Extensions::decode(&mut body)?;
         body.expect_end()?;
-        Ok((Self { id, created_ms, expires_ms, collections, copies }, sum))
+        Ok((Self { id, created_ms, expires_ms, collections, copies, extensions }, sum))
     }
 }
 
@@ -199,7 +203,7 @@ fn decode_original(bytes: &mut Decoder<'_>) -> Result<Original, FormatError> {
             from: bytes.u64()?,
             end: LogPosition { length: bytes.u64()?, checksum: bytes.u64()? },
         },
-        tag => return Err(bytes.invalid(format!("copy tag {tag}, expected 1 to 3"))),
+        tag => return Err(bytes.unknown(format!("copy of kind {tag}"))),
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::FormatError;
 use crate::codec::{Decoder, Encoder};
 
-/// More than any segment has.
+/// As many as a segment has at most.
 const MOST_POINTS: usize = 64;
 /// A recall is stored in steps of one over so many.
 const STEPS: u16 = 10_000;
@@ -58,10 +58,7 @@ impl Calibration {
 
     pub(crate) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, FormatError> {
         let count = bytes.length()?;
-        if count > MOST_POINTS {
-            return Err(bytes.invalid(format!("{count} points, expected {MOST_POINTS} or fewer")));
-        }
-        let mut points: Vec<CalibrationPoint> = Vec::with_capacity(count);
+        let mut points: Vec<CalibrationPoint> = Vec::new();
         for _ in 0..count {
             let (k, effort, recall) = (bytes.u32()?, bytes.u32()?, bytes.u16()?);
             let before = points.last().map_or((0, 0), |point| (point.k, point.effort));

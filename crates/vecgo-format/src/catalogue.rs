@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, CATALOGUE};
-use crate::{Config, FormatError, Identity, Parent, Schema};
+use crate::{Config, Extensions, FormatError, Identity, Parent, Schema};
 
 /// A collection as the catalogue knows it. One without a manifest is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Entry {
     pub schema: Schema,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
+    /// What later builds say of it.
+    pub extensions: Extensions,
 }
 
 /// The database's own manifest chain: which collections there are.
@@ -35,6 +37,8 @@ pub struct Catalogue {
     /// Collections that are being copied here and are not there yet, with when that began, in milliseconds
     /// since 1970.
     pub arriving: Vec<(Identity, u64)>,
+    /// What later builds say of all of it.
+    pub extensions: Extensions,
 }
 
 impl Entry {
@@ -43,6 +47,7 @@ impl Entry {
         self.config.encode(out);
         self.schema.encode(out);
         out.u64(self.created_ms);
+        self.extensions.encode(out);
     }
 
     pub(crate) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, FormatError> {
@@ -51,6 +56,7 @@ impl Entry {
             config: Config::decode(bytes)?,
             schema: Schema::decode(bytes)?,
             created_ms: bytes.u64()?,
+            extensions: Extensions::decode(bytes)?,
         })
     }
 }
@@ -78,6 +84,7 @@ impl Catalogue {
             out.u128(identity.0);
             out.u64(*since_ms);
         }
+        self.extensions.encode(&mut out);
         envelope::seal_and_sum(CATALOGUE, &out.finish())
     }
 
@@ -113,6 +120,7 @@ impl Catalogue {
         for _ in 0..body.length()? {
             catalogue.arriving.push((Identity(body.u128()?), body.u64()?));
         }
+        catalogue.extensions = Extensions::decode(&mut body)?;
         body.expect_end()?;
         Ok((catalogue, sum))
     }

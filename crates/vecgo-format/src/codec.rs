@@ -161,6 +161,11 @@ impl<'a> Decoder<'a> {
             .map_err(|error| self.invalid_at(start, format!("text is not UTF-8: {error}")))
     }
 
+    /// For what a checksum covers and this build does not know: a newer one wrote it.
+    pub(crate) fn unknown(&self, detail: impl Into<String>) -> FormatError {
+        FormatError::Unknown { what: self.what, detail: detail.into() }
+    }
+
     pub(crate) fn invalid(&self, detail: impl Into<String>) -> FormatError {
         self.invalid_at(self.at, detail.into())
     }

@@ -1,13 +1,16 @@
 use std::fmt;
 
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::FormatError;
 use crate::codec::{Decoder, Encoder};
 
 /// Longest text id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 512;
+
+/// Longest that is read: a later build may take longer ones, up to what a segment can tell the length of.
+pub(crate) const MOST_ID_BYTES_READ: usize = 1023;
 
 /// The name of a record within its collection, returned exactly as it was given.
 ///
@@ -50,14 +53,15 @@ impl Id {
         }
     }
 
-    /// The hash under which the lookup keeps this id.
+    /// The hash under which a lookup keeps this id.
     ///
     /// For a number it is a bijection of `u64`, so equal hashes mean equal numbers and the lookup
-    /// needs no second look; for a text it is XXH3 and a match must be checked.
-    pub fn lookup_hash(&self) -> u64 {
+    /// needs no second look; for a text it is XXH3 and a match must be checked. Each lookup has a
+    /// seed of its own, so that whoever chooses ids cannot choose many of one hash.
+    pub fn lookup_hash(&self, seed: u64) -> u64 {
         match self {
             Id::Number(number) => mix(*number),
-            Id::Text(text) => xxh3_64(text.as_bytes()),
+            Id::Text(text) => xxh3_64_with_seed(text.as_bytes(), seed),
         }
     }
 
@@ -86,11 +90,16 @@ impl Id {
         match bytes.u8()? {
             0 => Ok(Id::Number(bytes.u64()?)),
             1 => {
-                let id = Id::Text(bytes.text()?.into());
-                id.check().map_err(|error| bytes.invalid(error.to_string()))?;
-                Ok(id)
+                let text = bytes.text()?;
+                match text.len() {
+                    0 => Err(bytes.invalid(IdError::Empty.to_string())),
+                    found if found > MOST_ID_BYTES_READ => {
+                        Err(bytes.unknown(IdError::TooLong { found }.to_string()))
+                    }
+                    _ => Ok(Id::Text(text.into())),
+                }
             }
-            tag => Err(bytes.invalid(format!("id tag {tag}, expected 0 or 1"))),
+            tag => Err(bytes.unknown(format!("id of kind {tag}"))),
         }
     }
 }

@@ -16,6 +16,7 @@ mod deletes;
 mod document;
 mod envelope;
 mod error;
+mod extension;
 mod id;
 mod log;
 mod manifest;
@@ -39,6 +40,7 @@ pub use document::{
     Timestamp, TimestampError, decode_document, encode_document, encode_document_under,
 };
 pub use error::FormatError;
+pub use extension::Extensions;
 pub use id::{Id, IdError, MAX_ID_BYTES};
 pub use log::{
     Frame, FrameBuilder, Kill, LogEnd, LogHeader, LogPosition, LogReader, MovedLog, Op, Previous,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::codec::{Decoder, Encoder};
 use crate::envelope::{self, MANIFEST};
 use crate::{
-    Calibration, Config, Directory, FormatError, Identity, Metric, ObjectName, Schema, SectionKind,
-    checksum,
+    Calibration, Config, Directory, Extensions, FormatError, Identity, Metric, ObjectName, Schema,
+    SectionKind, checksum,
 };
 
 /// The manifest that another one was made from.
@@ -61,6 +61,8 @@ pub struct SegmentRef {
     pub dead_rows: u32,
     /// How much of what is nearest searches through its index find, if that was measured.
     pub calibration: Calibration,
+    /// What later builds say of it, in this version and all that have it from this one.
+    pub extensions: Extensions,
 }
 
 /// A version: created once, never changed.
@@ -97,6 +99,8 @@ pub struct Manifest {
     pub log: LogRange,
     /// The segments, oldest first.
     pub segments: Vec<SegmentRef>,
+    /// What later builds say of this version, and of no other.
+    pub extensions: Extensions,
 }
 
 impl Manifest {
@@ -142,7 +146,9 @@ impl Manifest {
                 }
             }
             segment.calibration.encode(&mut out);
+            segment.extensions.encode(&mut out);
         }
+        self.extensions.encode(&mut out);
         envelope::seal_and_sum(MANIFEST, &out.finish())
     }
 
@@ -175,10 +181,12 @@ impl Manifest {
                 flushed: body.u64()?,
             },
             segments: Vec::new(),
+            extensions: Extensions::default(),
         };
         for _ in 0..body.length()? {
             manifest.segments.push(decode_segment(&mut body)?);
         }
+        manifest.extensions = Extensions::decode(&mut body)?;
         body.expect_end()?;
         manifest.check().map_err(|why| body.invalid(why))?;
         Ok((manifest, sum))
@@ -290,5 +298,15 @@ fn decode_segment(bytes: &mut Decoder<'_>) -> Result<SegmentRef, FormatError> {
         tag => return Err(bytes.invalid(format!("delete tag {tag}, expected 0 or 1"))),
     };
     let calibration = Calibration::decode(bytes)?;
-    Ok(SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration })
+    let extensions = Extensions::decode(bytes)?;
+    Ok(SegmentRef {
+        number,
+        made_in,
+        object,
+        directory,
+        deletes,
+        dead_rows,
+        calibration,
+        extensions,
+    })
 }

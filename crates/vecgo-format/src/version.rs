@@ -8,14 +8,17 @@ use crate::codec::{Decoder, Encoder};
 pub struct FormatVersion {
     /// Counts releases of the format.
     pub version: u16,
-    /// Counts changes of version 0; 0 from the first release on.
+    /// Counts changes of a version that is in the making; 0 once it is released.
     pub draft: u16,
 }
 
-/// Version of every format in this crate, and the only one that it reads. Until the first release
-/// the version stays 0 and the format changes freely: each change raises the draft, so that a
-/// database of another build is refused, not guessed at.
-pub const FORMAT_VERSION: FormatVersion = FormatVersion { version: 0, draft: 12 };
+/// Version of every format in this crate, which is written, and the only one so far that is read.
+///
+/// A released version is read by every later build. A change that older builds cannot read begins
+/// the next version, with draft 1; each change after it raises the draft, until a release makes it
+/// 0. Drafts are read by the builds that write them alone: a database of another is refused, not
+/// guessed at.
+pub const FORMAT_VERSION: FormatVersion = FormatVersion { version: 1, draft: 0 };
 
 impl FormatVersion {
     /// Bytes of a mark and the version after it.
@@ -23,9 +26,11 @@ impl FormatVersion {
 
     /// Why a build that reads `supported` does not read this.
     pub(crate) fn why_not(self, supported: Self) -> &'static str {
-        match self.version {
-            0 => ": builds before the first release do not read each other's files",
-            found if found > supported.version => ": a newer build wrote it",
+        match self {
+            Self { version: 0, .. } | Self { draft: 1.., .. } => {
+                ": builds between releases do not read each other's files"
+            }
+            Self { version, .. } if version > supported.version => ": a newer build wrote it",
             _ => "",
         }
     }
@@ -34,7 +39,7 @@ impl FormatVersion {
 impl fmt::Display for FormatVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self { version, draft: 0 } if *version > 0 => write!(f, "version {version}"),
+            Self { version: version @ 1.., draft: 0 } => write!(f, "version {version}"),
             Self { version, draft } => write!(f, "version {version}, draft {draft}"),
         }
     }

@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use common::reseal;
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, Config, ConfigError, Entry, FormatError, Identity, Index, MAX_DIM, Metric,
-    Quantization, RecallTarget, Schema,
+    Catalogue, Config, ConfigError, Entry, Extensions, FormatError, Identity, Index, MAX_DIM,
+    Metric, Quantization, RecallTarget, Schema,
 };
 
 fn ivf(clusters: u32) -> Config {
@@ -149,7 +149,8 @@ fn recall_targets() {
 /// A catalogue of one collection, and where its configuration stands.
 fn with_config(config: Config) -> (Vec<u8>, usize) {
     let schema = Schema::default();
-    let entry = Entry { identity: Identity(7), config, schema, created_ms: 1 };
+    let extensions = Extensions::default();
+    let entry = Entry { identity: Identity(7), config, schema, created_ms: 1, extensions };
     let collections = [("a".to_owned(), entry)].into();
     let (bytes, _) = Catalogue { number: 1, collections, ..Catalogue::default() }.encode();
     // Prefix, five numbers, a count, a name, an identity.
@@ -160,7 +161,7 @@ fn with_config(config: Config) -> (Vec<u8>, usize) {
 type Change = (usize, &'static [u8]);
 
 #[test]
-fn bytes_that_are_no_configuration() {
+fn configurations_of_newer_builds() {
     let flat = Config::new(3, Metric::L2).with_index(Index::Flat);
     let graph = graph(32, 200);
     let changes: [(Config, &[Change]); 4] = [
@@ -179,8 +180,9 @@ fn bytes_that_are_no_configuration() {
                 (14, &[2, 8]),
                 (15, &[8]),
                 (16, &[1]),
-                (16, &[0x87, 0x13]),
-                (16, &[0x10, 0x27]),
+                (17, &[1]),
+                (17, &[0x87, 0x13]),
+                (17, &[0x10, 0x27]),
             ],
         ),
         (
@@ -200,6 +202,7 @@ fn bytes_that_are_no_configuration() {
                 (14, &[4]),
                 (15, &[0]),
                 (15, &[9]),
+                (15, &[8, 1]),
             ],
         ),
         (graph.with_quantization(Quantization::Sq8), &[(14, &[2]), (15, &[1]), (15, &[8])]),
@@ -214,7 +217,7 @@ fn bytes_that_are_no_configuration() {
             reseal(&mut changed);
             let found = Catalogue::decode(&changed);
             assert!(
-                matches!(found, Err(FormatError::Invalid { .. })),
+                matches!(found, Err(FormatError::Unknown { .. })),
                 "{config}: {put:?} at {at}: {found:?}"
             );
         }

@@ -257,7 +257,7 @@ fn lawful_bytes_are_in_proportion() {
         assert_eq!(bounded(bytes.len(), || decode_document(&bytes)).expect("decode"), document);
     }
     let ids: Vec<_> = (0u64..50_000).map(Id::from).collect();
-    let bytes = Lookup::build(ids.iter()).encode();
+    let bytes = Lookup::build(7, ids.iter()).encode();
     assert!(bounded(bytes.len(), || Lookup::decode(&bytes, 50_000)).is_ok());
 }
 

@@ -60,7 +60,7 @@ proptest! {
     #[test]
     fn number_hashes_are_a_bijection(a: u64, b: u64, bit in 0u32..64) {
         for b in [b, a ^ (1 << bit), a.wrapping_add(1)] {
-            prop_assert_eq!(a == b, Id::from(a).lookup_hash() == Id::from(b).lookup_hash());
+            prop_assert_eq!(a == b, Id::from(a).lookup_hash(1) == Id::from(b).lookup_hash(2));
         }
     }
 
@@ -125,9 +125,12 @@ fn id_limits() {
     // Bytes count, not characters.
     assert_eq!(Id::from("é".repeat(MAX_ID_BYTES / 2)).check(), Ok(()));
     assert!(Id::from("é".repeat(MAX_ID_BYTES / 2 + 1)).check().is_err());
-    for bytes in [&b""[..], &[0xff], &[b'x'; MAX_ID_BYTES + 1], "é".as_bytes().split_at(1).0] {
+    for bytes in [&b""[..], &[0xff], &[b'x'; 1024], "é".as_bytes().split_at(1).0] {
         assert!(IdColumn::text_id(bytes).is_err(), "{bytes:?}");
     }
+    // Another build may take longer ones.
+    let longest = "x".repeat(1023);
+    assert_eq!(IdColumn::text_id(longest.as_bytes()), Ok(Id::from(longest)));
     for id in ["\0", " ", "5", "../../etc", "\u{202e}", "e\u{301}"] {
         assert_eq!(IdColumn::text_id(id.as_bytes()), Ok(Id::from(id)));
     }

@@ -7,8 +7,8 @@ mod common;
 use common::{assert_no_change_reads, assert_no_prefix_reads, few, plain, reseal};
 use proptest::prelude::*;
 use vecgo_format::{
-    Catalogue, Config, DeleteObject, FormatError, Inventory, MAX_DIM, Manifest, Metric, Parent,
-    Pin, PrunePlan, checksum,
+    Catalogue, Config, DeleteObject, Entry, FormatError, Identity, Inventory, MAX_DIM, Manifest,
+    Metric, Parent, Pin, PrunePlan, Schema, checksum,
 };
 
 /// The checksum by which an object is named: that of all its bytes but itself.
@@ -234,4 +234,35 @@ fn bytes_after_a_bitmap_are_refused() {
     reseal(&mut longer);
     let decoded = DeleteObject::decode(&longer);
     assert!(decoded.is_err(), "{decoded:?}");
+}
+
+#[test]
+fn extensions_of_later_builds() {
+    let entry = Entry {
+        identity: Identity(7),
+        config: Config::new(3, Metric::L2),
+        schema: Schema::default(),
+        created_ms: 1,
+        extensions: [(7, b"said".to_vec()), (8, Vec::new())].into_iter().collect(),
+    };
+    let collections = [("a".to_owned(), entry)].into();
+    let written = Catalogue { number: 1, collections, ..Catalogue::default() };
+    let (bytes, _) = written.encode();
+    assert_eq!(Catalogue::decode(&bytes).map(|(read, _)| read), Ok(written));
+    let said = [2, 7, 0, 0, 4, b's', b'a', b'i', b'd', 8, 0, 0, 0];
+    let start = bytes.windows(said.len()).position(|bytes| bytes == said).expect("both");
+    let changed = |at: usize, byte: u8| {
+        let mut changed = bytes.clone();
+        changed[start + at] = byte;
+        common::reseal(&mut changed);
+        Catalogue::decode(&changed)
+    };
+    for required in [3, 11] {
+        let refused = changed(required, 1);
+        assert!(matches!(refused, Err(FormatError::Unknown { .. })), "{refused:?}");
+    }
+    for (at, kind) in [(1, 8), (1, 9), (9, 7)] {
+        let refused = changed(at, kind);
+        assert!(matches!(refused, Err(FormatError::Invalid { .. })), "{refused:?}");
+    }
 }

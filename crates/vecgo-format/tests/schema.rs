@@ -7,7 +7,7 @@ mod common;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vecgo_format::{
-    Catalogue, Document, DocumentError, Entry, FieldSchema, FieldType, Identity,
+    Catalogue, Document, DocumentError, Entry, Extensions, FieldSchema, FieldType, Identity,
     MAX_DOCUMENT_BYTES, MAX_SCHEMA_FIELDS, Schema, SchemaError, decode_document,
     encode_document_under,
 };
@@ -218,7 +218,8 @@ proptest! {
         changes in proptest::collection::vec((0usize..4096, any::<u8>()), 1..4),
     ) {
         let config = vecgo_format::Config::new(3, vecgo_format::Metric::L2);
-        let entry = Entry { identity: Identity(7), config, schema, created_ms: 1 };
+        let extensions = Extensions::default();
+        let entry = Entry { identity: Identity(7), config, schema, created_ms: 1, extensions };
         let collections = [("a".to_owned(), entry.clone())].into();
         let written = Catalogue { number: 1, collections, ..Catalogue::default() };
         let (mut bytes, _) = written.encode();

@@ -33,6 +33,7 @@ fn kinds() -> [Kind; 5] {
         schema: Default::default(),
         log: LogRange { first: 1, last: 0, epoch: 0, end: LogPosition::default(), flushed: 0 },
         segments: Vec::new(),
+        extensions: Default::default(),
     };
     let log = LogHeader {
         collection: COLLECTION,
@@ -93,7 +94,7 @@ fn refusals_say_what_is_there_and_what_is_read() {
     assert_eq!(
         told(0, 3, supported),
         "manifest has format version 0, draft 3; this build reads version 0, draft 1: builds \
-         before the first release do not read each other's files"
+         between releases do not read each other's files"
     );
     assert_eq!(
         told(2, 0, supported),
@@ -101,6 +102,11 @@ fn refusals_say_what_is_there_and_what_is_read() {
     );
     let released = FormatVersion { version: 2, draft: 0 };
     assert_eq!(told(1, 0, released), "manifest has format version 1; this build reads version 2");
+    assert_eq!(
+        told(3, 1, released),
+        "manifest has format version 3, draft 1; this build reads version 2: builds between \
+         releases do not read each other's files"
+    );
 }
 
 /// What a crash leaves of a header is no header of another version.

@@ -83,7 +83,7 @@ pub struct VersionJson {
 
 impl From<VersionInfo> for VersionJson {
     fn from(info: VersionInfo) -> Self {
-        let VersionInfo { version, created_ms, sequence, segments, tags, pinned_by } = info;
+        let VersionInfo { version, created_ms, sequence, segments, tags, pinned_by, .. } = info;
         Self { version, created_ms, sequence, segments, tags, pinned_by }
     }
 }

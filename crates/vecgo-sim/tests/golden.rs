@@ -24,7 +24,7 @@ fn files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) 
 
 #[test]
 fn golden_files_are_what_the_engine_writes() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/version-0");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/head");
     let mut committed = BTreeMap::new();
     files(&golden, "", &mut committed);
     let written = vecgo_sim::golden().unwrap();

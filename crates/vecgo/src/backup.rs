@@ -289,6 +289,7 @@ pub struct Restore {
 
 /// What a restore came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Restored {
     /// What was brought back.
     pub copied: Copied,

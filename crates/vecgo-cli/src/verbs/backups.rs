@@ -112,7 +112,7 @@ fn collections_json(collections: &[CollectionBackup]) -> Value {
 }
 
 fn show_collections(collections: &[CollectionBackup], out: &Output) {
-    for CollectionBackup { name, version, created_ms, records } in collections {
+    for CollectionBackup { name, version, created_ms, records, .. } in collections {
         let at = time(*created_ms);
         out.line(format!("  {name}: version {version} of {at}, {records} records"));
     }

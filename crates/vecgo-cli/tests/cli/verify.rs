@@ -58,8 +58,8 @@ fn padding(segment: &[u8]) -> Vec<usize> {
     let length = u32::from_le_bytes(segment[trailer..trailer + 4].try_into().unwrap()) as usize;
     let directory = trailer - length;
     let (mut padding, mut end) = (Vec::new(), 64);
-    for section in 0..usize::from(segment[directory + 22]) {
-        let at = directory + 23 + section * 39;
+    for section in 0..usize::from(segment[directory + 23]) {
+        let at = directory + 24 + section * 39;
         padding.extend(end..u64_at(at + 3));
         end = u64_at(at + 3) + u64_at(at + 11);
     }

@@ -226,6 +226,7 @@ impl Database {
             oldest: source.number,
             tags: Default::default(),
             log: range,
+            extensions: Default::default(),
             ..source.clone()
         };
         manifest.check().map_err(|why| Error::internal(format!("a copied version: {why}")))?;

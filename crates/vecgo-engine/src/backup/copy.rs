@@ -19,6 +19,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// How far a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct CopyProgress {
     /// Objects that are done, those included that were there already.
     pub objects: u64,

@@ -10,6 +10,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A whole backup, as it is listed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BackupInfo {
     /// Tells it from every other.
     pub id: u64,
@@ -27,6 +28,7 @@ pub struct BackupInfo {
 
 /// A collection in a backup, or one that was brought back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CollectionBackup {
     /// Its name.
     pub name: String,

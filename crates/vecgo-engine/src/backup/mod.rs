@@ -31,6 +31,7 @@ pub use taken::WhichCollections;
 
 /// What a restore or a clone came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Copied {
     /// The collections, by the names that they have now.
     pub collections: Vec<CollectionBackup>,

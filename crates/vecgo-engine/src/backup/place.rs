@@ -22,6 +22,7 @@ pub struct BackupPlace {
 
 /// What checking backups found.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct CheckedBackups {
     /// Backups checked.
     pub backups: u64,
@@ -313,7 +314,14 @@ impl BackupPlace {
         // Others may do so at the same time: the moment tells whose mark it is.
         let (created_ms, expires_ms) = (self.env.rand.next_u64(), Some(0));
         let (collections, copies) = (Vec::new(), Vec::new());
-        let given_up = Inventory { id, created_ms, expires_ms, collections, copies };
+        let given_up = Inventory {
+            id,
+            created_ms,
+            expires_ms,
+            collections,
+            copies,
+            extensions: Default::default(),
+        };
         let key = BackupNames::unfinished(id, GIVEN_UP);
         let decided = decide(&self.env, &key, given_up.encode().0.into()).await?;
         Ok(matches!(decided, Decided::Ours))

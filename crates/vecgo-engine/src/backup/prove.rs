@@ -14,6 +14,7 @@ const K: usize = 10;
 
 /// What was shown of collections that were brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Proof {
     /// Records counted.
     pub records: u64,

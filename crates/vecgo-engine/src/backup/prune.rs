@@ -39,6 +39,7 @@ impl Default for Keep {
 
 /// What a prune did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Pruned {
     /// Backups that are left.
     pub kept: u64,

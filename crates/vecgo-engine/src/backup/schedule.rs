@@ -32,6 +32,7 @@ pub struct Schedule {
 
 /// How the backups go that a database makes by itself.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BackupStats {
     /// The id of the last that was made, or that held all there was.
     pub last: Option<u64>,

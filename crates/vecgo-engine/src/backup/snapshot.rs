@@ -20,6 +20,7 @@ const MOST_TRIES: usize = 20;
 
 /// What a snapshot came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshotted {
     /// The backup's id.
     pub id: u64,
@@ -355,7 +356,14 @@ impl Making<'_> {
         let (place, moved) = (self.place, self.work.moved);
         let Some(note) = self.note() else { return Err(Error::internal("a backup unnoted")) };
         let (id, created_ms) = (note.id(), note.inventory.created_ms);
-        let inventory = Inventory { id, created_ms, expires_ms: None, collections, copies };
+        let inventory = Inventory {
+            id,
+            created_ms,
+            expires_ms: None,
+            collections,
+            copies,
+            extensions: Default::default(),
+        };
         super::inventory::check(&inventory)?;
         let made = snapshotted(&inventory, moved)?;
         let name = note.decide(inventory).await?;

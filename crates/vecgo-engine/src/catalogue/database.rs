@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_lock::{Mutex as AsyncMutex, OnceCell};
-use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Identity, Schema};
+use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Extensions, Identity, Schema};
 use vecgo_io::{Access, BoxFuture, Env, Listed, Spawn, Store};
 use vecgo_kernels::{Kernels, Level};
 
@@ -113,7 +113,8 @@ impl Database {
             config.check()?;
             let env = self.env();
             let identity = Identity(env.rand.next_u128());
-            let entry = Entry { identity, config, schema, created_ms: env.clock.wall_ms() };
+            let (created_ms, extensions) = (env.clock.wall_ms(), Extensions::default());
+            let entry = Entry { identity, config, schema, created_ms, extensions };
             change(&self.inner.chain, |catalogue| {
                 if catalogue.collections.contains_key(name) {
                     let message = format!("collection `{name}` is there already");

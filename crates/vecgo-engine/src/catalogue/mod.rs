@@ -18,6 +18,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A collection, as the catalogue lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CollectionInfo {
     /// Its name.
     pub name: String,

@@ -43,6 +43,7 @@ struct Seen {
 
 /// How far a replica is behind the writer.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Lag {
     /// Versions between the one that is read and the newest that was seen.
     pub versions: u64,

@@ -12,6 +12,7 @@ use crate::{BackupStats, Error, PinStats, Vacuumed};
 
 /// A collection in numbers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Stats {
     /// Its configuration.
     pub config: Config,
@@ -95,6 +96,7 @@ impl Stats {
 
 /// What a flush or a merge wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SegmentWritten {
     /// The segment's number.
     pub segment: u64,
@@ -116,6 +118,7 @@ impl SegmentWritten {
 
 /// A segment in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SegmentStats {
     /// Its number.
     pub number: u64,

@@ -10,6 +10,7 @@ pub(crate) struct Progress {
 
 /// A graph in the making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GraphBuild {
     /// Tells it from those made before and after.
     pub number: u64,

@@ -11,6 +11,7 @@ use crate::{Error, ErrorKind, PinStats, Result};
 
 /// A version of a collection, as `versions` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VersionInfo {
     /// The version's number.
     pub version: u64,

@@ -68,6 +68,8 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct Memtable {
     dim: usize,
+    /// Of the hashes of ids.
+    seed: u64,
     /// Blocks that double: few of them, soon on huge pages, and growing moves nothing, so readers
     /// need no lock.
     blocks: [OnceLock<Block>; BLOCKS],
@@ -159,7 +161,15 @@ impl Memtable {
 
     fn newest(&self, id: &Id) -> Option<u32> {
         let same = |row: &u32| self.row(*row).is_some_and(|row| row.id == *id);
-        self.ids.read().find(id.lookup_hash(), same).copied()
+        self.ids.read().find(self.hash(id), same).copied()
+    }
+
+    fn hash(&self, id: &Id) -> u64 {
+        id.lookup_hash(self.seed)
+    }
+
+    fn hash_of(&self, row: u32) -> u64 {
+        self.row(row).map_or(0, |row| self.hash(&row.id))
     }
 
     pub(crate) fn largest_norm(&self) -> f32 {
@@ -189,10 +199,11 @@ struct OpenBlock {
 }
 
 impl MemtableWriter {
-    /// A memtable without rows; `charge` grows with it.
-    pub(crate) fn new(dim: usize, first_log: u64, charge: Charge) -> Self {
+    /// A memtable without rows; `charge` grows with it, and nobody can know `seed` before.
+    pub(crate) fn new(dim: usize, first_log: u64, seed: u64, charge: Charge) -> Self {
         let table = Memtable {
             dim,
+            seed,
             blocks: std::array::from_fn(|_| OnceLock::new()),
             ids: RwLock::new(HashTable::new()),
             dead: DeadRows::default(),
@@ -239,10 +250,7 @@ impl MemtableWriter {
         while rows_before(self.blocks) < wanted {
             self.add_block()?;
         }
-        self.table
-            .ids
-            .write()
-            .reserve(rows, |row| self.table.row(*row).map_or(0, |row| row.id.lookup_hash()));
+        self.table.ids.write().reserve(rows, |row| self.table.hash_of(*row));
         Ok(())
     }
 
@@ -296,7 +304,7 @@ impl MemtableWriter {
         self.table.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.table.largest_norm.fetch_max(norm.to_bits(), Ordering::Relaxed);
 
-        let hash = row.id.lookup_hash();
+        let hash = self.table.hash(&row.id);
         let replaced = self.table.newest(&row.id);
         row.previous = replaced;
         if let Some(replaced) = replaced {
@@ -317,7 +325,7 @@ impl MemtableWriter {
 
     fn index(&self, hash: u64, id: &Id, number: u32) {
         let same = |row: &u32| self.table.row(*row).is_some_and(|row| row.id == *id);
-        let rehash = |row: &u32| self.table.row(*row).map_or(0, |row| row.id.lookup_hash());
+        let rehash = |row: &u32| self.table.hash_of(*row);
         match self.table.ids.write().entry(hash, same, rehash) {
             hashbrown::hash_table::Entry::Occupied(mut entry) => *entry.get_mut() = number,
             hashbrown::hash_table::Entry::Vacant(entry) => {

@@ -15,6 +15,7 @@ use crate::filter::Bound;
 
 /// How a search went about it, and what it found.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Explained {
     /// What it found.
     pub hits: Vec<Hit>,
@@ -31,6 +32,7 @@ pub struct Explained {
 
 /// How a search went through a segment or memtable.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct PartExplained {
     /// The number of the segment; a memtable has none.
     pub segment: Option<u64>,
@@ -66,6 +68,7 @@ pub struct PartExplained {
 
 /// How to go through a segment or memtable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Plan {
     /// Not at all.
     #[default]

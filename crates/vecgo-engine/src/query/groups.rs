@@ -26,6 +26,7 @@ pub struct Grouping {
 
 /// The nearest hits whose field has one value.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Group {
     /// The value.
     pub value: Value,

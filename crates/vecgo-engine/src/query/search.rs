@@ -16,6 +16,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A neighbour.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Hit {
     /// Its id.
     pub id: Id,

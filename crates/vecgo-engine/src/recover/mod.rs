@@ -119,6 +119,7 @@ impl Source<'_> {
             memtable: MemtableWriter::new(
                 self.config.dim(),
                 first,
+                self.env.rand.next_u64(),
                 self.env.memory.take_anyhow(self.used_for(), 0),
             ),
             sequence: range.map_or(0, |range| range.flushed),

@@ -1,10 +1,10 @@
 use std::iter;
 
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Calibration, CollectionNames, Config, Directory, FieldSections,
-    FieldsBuilder, IdColumn, Identity, Lookup, Metric, ObjectName, ObjectRef, SECTION_ALIGN,
-    SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum, encode_spans,
-    segment_header,
+    BLOCK_BYTES, BlockChecksums, Calibration, CollectionNames, Config, Directory, Extensions,
+    FieldSections, FieldsBuilder, IdColumn, Identity, Lookup, Metric, ObjectName, ObjectRef,
+    SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, checksum,
+    encode_spans, segment_header,
 };
 use vecgo_io::{ObjectWriter, Store};
 
@@ -68,7 +68,17 @@ impl Built {
     pub(crate) fn named(self, number: u64) -> SegmentRef {
         let Self { made_in, object, directory } = self;
         let (deletes, dead_rows, calibration) = (None, 0, Calibration::default());
-        SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
+        let extensions = Extensions::default();
+        SegmentRef {
+            number,
+            made_in,
+            object,
+            directory,
+            deletes,
+            dead_rows,
+            calibration,
+            extensions,
+        }
     }
 }
 
@@ -121,7 +131,7 @@ pub(crate) async fn build(
     out.raw(&segment_header(new.names.0, new.number)).await?;
     debug_assert_eq!(out.at, SEGMENT_HEADER_BYTES);
     write_vectors(&mut out, rows, order.rows(count), new).await?;
-    write_ids(&mut out, rows, order.rows(count)).await?;
+    write_ids(&mut out, rows, order.rows(count), new.name.random).await?;
     write_documents(&mut out, rows, order.rows(count), new.schema).await?;
     write_payloads(&mut out, rows, order.rows(count)).await?;
     for extra in &arrangement.extra {
@@ -170,6 +180,7 @@ async fn write_ids(
     out: &mut SegmentWriter<'_>,
     rows: &Rows<'_>,
     order: impl Iterator<Item = u32>,
+    seed: u64,
 ) -> Result<()> {
     let ids = order.map(|row| rows.id(row)).collect::<Result<Vec<_>>>()?;
     let mut column = IdColumn::default();
@@ -179,7 +190,7 @@ async fn write_ids(
         out.section(SectionKind::IdKinds, iter::once(kinds)).await?;
         out.section(SectionKind::IdText, iter::once(text)).await?;
     }
-    let lookup = Lookup::build(ids.into_iter()).encode();
+    let lookup = Lookup::build(seed, ids.into_iter()).encode();
     out.section(SectionKind::Lookup, iter::once(lookup.as_slice())).await
 }
 

@@ -414,11 +414,14 @@ impl Segment {
         }
     }
 
-    /// The fields of its documents, which it has if there are documents.
+    /// The fields of its documents; where a build has written none, any may be there.
     pub(crate) async fn fields(&self) -> Result<&Fields> {
         // In memory they take up to three times as much.
         let kinds = [SectionKind::Fields; 3];
         let load = async || {
+            if !self.has(SectionKind::Fields) {
+                return Ok(Fields::default());
+            }
             let bytes = self.section_bytes(kinds[0]).await?;
             let data = self.section_length(SectionKind::FieldData);
             Fields::decode(bytes.as_bytes(), self.rows(), data).map_err(|error| self.damaged(error))

@@ -27,6 +27,7 @@ pub struct Pin {
 
 /// A pin that keeps a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PinStats {
     /// The version.
     pub version: u64,

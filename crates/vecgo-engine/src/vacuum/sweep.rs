@@ -34,6 +34,7 @@ pub(crate) struct Sweep {
 
 /// What a vacuum did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Vacuumed {
     /// Versions that are gone.
     pub versions: u64,

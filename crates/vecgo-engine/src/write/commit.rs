@@ -143,6 +143,7 @@ impl Writer {
             schema,
             log,
             segments,
+            extensions: Default::default(),
         };
         let past = before.map(|before| self.vacuums.past_of(before, &manifest));
         manifest.oldest = self.oldest_kept(&manifest, past, manifest.created_ms);

@@ -177,7 +177,8 @@ impl Writer {
         self.vacuums.log_ends(self.active.table().first_log, log_bytes);
         self.tail.roll().await?;
         let charge = self.shared.env.memory.take_anyhow(Use::Memtables, 0);
-        let next = MemtableWriter::new(self.shared.dim(), self.tail.number(), charge);
+        let (number, seed) = (self.tail.number(), self.shared.env.rand.next_u64());
+        let next = MemtableWriter::new(self.shared.dim(), number, seed, charge);
         let table = Arc::clone(std::mem::replace(&mut self.active, next).table());
         let since = self.shared.env.clock.monotonic();
         let (sequence, state) = (self.sequence, FlushState::Due);

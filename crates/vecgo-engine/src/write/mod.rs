@@ -24,6 +24,7 @@ pub(crate) use writer::Writer;
 
 /// What a write call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ack {
     /// Sequence number of the batch's last write.
     pub sequence: u64,

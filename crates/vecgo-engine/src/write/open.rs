@@ -125,6 +125,7 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             parent: Parent { number: manifest.number, checksum: *checksum },
             created_ms: created_ms.max(manifest.created_ms),
             epoch_began: manifest.number + 1,
+            extensions: Default::default(),
             ..manifest.clone()
         },
         None => Manifest {
@@ -143,6 +144,7 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             schema: schema.clone(),
             log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },
             segments: Vec::new(),
+            extensions: Default::default(),
         },
     }
 }

@@ -56,7 +56,7 @@ pub enum Quantization {
     /// nearest of 256 centroids.
     Pq {
         /// Bytes a row, 1 to 255, and no more than there are dimensions.
-        parts: u8,
+        parts: u16,
     },
 }
 
@@ -173,7 +173,7 @@ impl Quantization {
             Quantization::None
             | Quantization::Sq8
             | Quantization::RaBitQ { bits: 1..=8 }
-            | Quantization::Pq { parts: 1.. } => Ok(()),
+            | Quantization::Pq { parts: 1..=255 } => Ok(()),
             Quantization::RaBitQ { .. } | Quantization::Pq { .. } => {
                 Err(ConfigError::Name { what, expected, found })
             }

@@ -40,6 +40,7 @@ pub struct Config {
 
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The dimension is 0 or above [`MAX_DIM`].
     #[error("dimension is {found}; expected 1 to {MAX_DIM}")]
@@ -218,11 +219,11 @@ impl Config {
         let (quantization, bits) = match self.quantization {
             Quantization::None => (0, 0),
             Quantization::Sq8 => (1, 0),
-            Quantization::RaBitQ { bits } => (2, bits),
+            Quantization::RaBitQ { bits } => (2, bits.into()),
             Quantization::Pq { parts } => (3, parts),
         };
         out.u8(quantization);
-        out.u8(bits);
+        out.u16(bits);
         out.u16(RecallTarget::stored(self.recall_target));
     }
 
@@ -232,7 +233,7 @@ impl Config {
             0 => Metric::Cosine,
             1 => Metric::L2,
             2 => Metric::Dot,
-            tag => return Err(bytes.invalid(format!("metric {tag}, expected 0 to 2"))),
+            tag => return Err(bytes.unknown(format!("metric {tag}"))),
         };
         let index = match (bytes.u8()?, bytes.u16()?, bytes.u16()?, bytes.u32()?) {
             (0, 0, 0, 0) => Index::Flat,
@@ -242,28 +243,25 @@ impl Config {
             (tag, m, ef, clusters) => {
                 let found =
                     format!("index {tag}, m {m}, ef_construction {ef}, clusters {clusters}");
-                return Err(bytes.invalid(format!("{found}; expected 0 to 3, with its own alone")));
+                return Err(bytes.unknown(found));
             }
         };
-        let quantization = match (bytes.u8()?, bytes.u8()?) {
+        let quantization = match (bytes.u8()?, bytes.u16()?) {
             (0, 0) => Quantization::None,
             (1, 0) => Quantization::Sq8,
-            (2, bits) => Quantization::RaBitQ { bits },
+            (2, bits @ 1..=8) => Quantization::RaBitQ { bits: bits.to_le_bytes()[0] },
             (3, parts) => Quantization::Pq { parts },
             (tag, bits) => {
-                let found = format!("quantization {tag}, bits {bits}");
-                return Err(
-                    bytes.invalid(format!("{found}; expected 0 to 3, bits only for 2 and 3"))
-                );
+                return Err(bytes.unknown(format!("quantization {tag}, bits {bits}")));
             }
         };
         let stored = bytes.u16()?;
         let recall_target = RecallTarget::of_stored(stored);
-        let recall_target = recall_target.ok_or_else(|| {
-            bytes.invalid(format!("recall target {stored}, expected 5000 to 9999"))
-        })?;
+        let recall_target =
+            recall_target.ok_or_else(|| bytes.unknown(format!("recall target {stored}")))?;
         let config = Self { dim, metric, index, quantization, recall_target };
-        config.check().map_err(|error| bytes.invalid(error.to_string()))?;
+        // Whoever wrote it had other limits.
+        config.check().map_err(|error| bytes.unknown(error.to_string()))?;
         Ok(config)
     }
 }

@@ -93,9 +93,6 @@ pub fn decode_document(bytes: &[u8]) -> Result<Document, FormatError> {
         return Ok(Document::new());
     }
     let mut decoder = Decoder::new("metadata document", bytes);
-    if bytes.len() > MAX_DOCUMENT_BYTES {
-        return Err(decoder.invalid(format!("{} bytes, at most {MAX_DOCUMENT_BYTES}", bytes.len())));
-    }
     let document = decode_object(&mut decoder, 1)?;
     decoder.expect_end()?;
     if document.is_empty() {
@@ -122,7 +119,7 @@ fn decode_object(bytes: &mut Decoder<'_>, depth: usize) -> Result<Document, Form
 fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatError> {
     let tag = bytes.u8()?;
     if depth >= MAX_DOCUMENT_DEPTH && (tag == LIST || tag == OBJECT) {
-        return Err(bytes.invalid(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
+        return Err(bytes.unknown(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
     }
     Ok(match tag {
         NULL => Value::Null,
@@ -149,6 +146,6 @@ fn decode_value(bytes: &mut Decoder<'_>, depth: usize) -> Result<Value, FormatEr
             Value::Array(list)
         }
         OBJECT => Value::Object(decode_object(bytes, depth + 1)?),
-        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 8"))),
+        tag => return Err(bytes.unknown(format!("value of kind {tag}"))),
     })
 }

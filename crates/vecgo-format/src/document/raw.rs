@@ -120,7 +120,7 @@ impl<'a> RawList<'a> {
 fn begin<'a>(bytes: &mut Decoder<'a>, depth: usize) -> Result<RawValue<'a>, FormatError> {
     let tag = bytes.u8()?;
     if depth >= MAX_DOCUMENT_DEPTH && (tag == LIST || tag == OBJECT) {
-        return Err(bytes.invalid(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
+        return Err(bytes.unknown(format!("nested more than {MAX_DOCUMENT_DEPTH} deep")));
     }
     Ok(match tag {
         NULL => RawValue::Null,
@@ -141,7 +141,7 @@ fn begin<'a>(bytes: &mut Decoder<'a>, depth: usize) -> Result<RawValue<'a>, Form
             let left = bytes.length()?;
             RawValue::Object(RawObject { bytes: bytes.clone(), left, depth: depth + 1 })
         }
-        tag => return Err(bytes.invalid(format!("value tag {tag}, expected 0 to 8"))),
+        tag => return Err(bytes.unknown(format!("value of kind {tag}"))),
     })
 }
 

@@ -271,7 +271,7 @@ fn decode_op<'a>(bytes: &mut Decoder<'a>, dim: usize) -> Result<Op<'a>, FormatEr
             Ok(Op::Put { id, kill, vector, document, payload })
         }
         DELETE => Ok(Op::Delete { id: Id::decode(bytes)?, kill: decode_kill(bytes)? }),
-        tag => Err(bytes.invalid(format!("write tag {tag}, expected 1 or 2"))),
+        tag => Err(bytes.unknown(format!("write of kind {tag}"))),
     }
 }
 
@@ -280,7 +280,7 @@ fn decode_kill(bytes: &mut Decoder<'_>) -> Result<Kill, FormatError> {
         0 => Ok(Kill::Nothing),
         1 => Ok(Kill::Segment { segment: bytes.u64()?, row: bytes.u32()? }),
         2 => Ok(Kill::Log { number: bytes.u64()? }),
-        tag => Err(bytes.invalid(format!("hint tag {tag}, expected 0 to 2"))),
+        tag => Err(bytes.unknown(format!("hint of kind {tag}"))),
     }
 }
 

@@ -181,6 +181,7 @@ impl Eq for Schema {}
 
 /// Why there can be no such schema.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SchemaError {
     /// JSON that is no schema.
     #[error("{0}")]
@@ -330,18 +331,27 @@ impl Schema {
                 4 => FieldType::String,
                 5 => FieldType::Timestamp,
                 6 => FieldType::Object,
-                tag => return Err(bytes.invalid(format!("field type {tag}, expected 0 to 6"))),
+                tag => return Err(bytes.unknown(format!("field of type {tag}"))),
             };
             let flags = bytes.u8()?;
-            if flags > 7 || fields.last().is_some_and(|(last, _)| *last >= name) {
-                return Err(bytes.invalid(format!("field {name:?} out of order, or flags {flags}")));
+            if flags > 7 {
+                return Err(bytes.unknown(format!("field {name:?} with flags {flags}")));
+            }
+            if fields.last().is_some_and(|(last, _)| *last >= name) {
+                return Err(bytes.invalid(format!("field {name:?} out of order")));
             }
             let has = |bit: u8| flags & (1 << bit) != 0;
             let (list, required, indexed) = (has(0), has(1), !has(2));
             fields.push((name, FieldSchema { of, list, required, indexed }));
         }
         let written = fields.clone();
-        let schema = Self::new(strict, fields).map_err(|error| bytes.invalid(error.to_string()))?;
+        // What is too much for this build is not for every other.
+        let schema = Self::new(strict, fields).map_err(|error| match error {
+            SchemaError::Depth { .. } | SchemaError::Fields { .. } | SchemaError::Size { .. } => {
+                bytes.unknown(error.to_string())
+            }
+            error => bytes.invalid(error.to_string()),
+        })?;
         if !schema.fields().eq(written) {
             return Err(bytes.invalid("fields with other names than theirs"));
         }

@@ -5,7 +5,7 @@ use crate::{Config, FormatError, Index, Quantization};
 
 const WHAT: &str = "segment directory";
 /// More than there will ever be kinds.
-const MAX_SECTIONS: usize = 64;
+const MAX_SECTIONS: usize = 4096;
 const TRAILER_MAGIC: [u8; 4] = *b"VGSE";
 
 /// What a section holds.
@@ -225,7 +225,7 @@ impl Directory {
         let mut directory = Self { rows, config, sections: Vec::new() };
         let sections = bytes.length()?;
         if sections > MAX_SECTIONS {
-            return Err(bytes.invalid(format!("{sections} sections, at most {MAX_SECTIONS}")));
+            return Err(bytes.unknown(format!("{sections} sections, at most {MAX_SECTIONS}")));
         }
         for _ in 0..sections {
             let section = Section {
@@ -260,7 +260,6 @@ impl Directory {
             (SectionKind::DocumentSpans, SectionKind::Documents),
             (SectionKind::PayloadSpans, SectionKind::Payloads),
             (SectionKind::Fields, SectionKind::FieldData),
-            (SectionKind::Documents, SectionKind::Fields),
             (SectionKind::Edges, SectionKind::Entries),
             (SectionKind::Clusters, SectionKind::Centres),
             (SectionKind::Centres, SectionKind::CentreFactors),
@@ -336,7 +335,7 @@ impl Directory {
             SectionKind::DocumentSpans | SectionKind::PayloadSpans => {
                 rows.checked_add(1).and_then(|n| n.checked_mul(8))
             }
-            SectionKind::Lookup => rows.checked_mul(12).and_then(|n| n.checked_add(8)),
+            SectionKind::Lookup => rows.checked_mul(12).and_then(|n| n.checked_add(16)),
             SectionKind::UpperFactors | SectionKind::LowerFactors | SectionKind::FullFactors => {
                 rows.checked_mul(8)
             }

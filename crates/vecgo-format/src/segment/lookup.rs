@@ -9,6 +9,8 @@ const WHAT: &str = "lookup section";
 /// checked against the row's id.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lookup {
+    /// Of the hashes of text ids.
+    seed: u64,
     numbers: Column,
     texts: Column,
 }
@@ -21,23 +23,24 @@ struct Column {
 }
 
 impl Lookup {
-    /// The lookup of a segment's ids, row 0 first.
-    pub fn build<'a>(ids: impl Iterator<Item = &'a Id>) -> Self {
+    /// The lookup of a segment's ids, row 0 first, under a seed that nobody can know before.
+    pub fn build<'a>(seed: u64, ids: impl Iterator<Item = &'a Id>) -> Self {
         let mut pairs: [Vec<(u64, u32)>; 2] = [Vec::new(), Vec::new()];
         for (row, id) in (0u32..).zip(ids) {
             let column = usize::from(matches!(id, Id::Text(_)));
-            pairs[column].push((id.lookup_hash(), row));
+            pairs[column].push((id.lookup_hash(seed), row));
         }
         let [numbers, texts] = pairs.map(Column::new);
-        Self { numbers, texts }
+        Self { seed, numbers, texts }
     }
 
     /// Rows that the id may name; for a number at most one, and for certain.
     pub fn candidates(&self, id: &Id) -> &[u32] {
-        match id {
-            Id::Number(_) => self.numbers.find(id.lookup_hash()),
-            Id::Text(_) => self.texts.find(id.lookup_hash()),
-        }
+        let column = match id {
+            Id::Number(_) => &self.numbers,
+            Id::Text(_) => &self.texts,
+        };
+        column.find(id.lookup_hash(self.seed))
     }
 
     /// Bytes held in memory.
@@ -48,6 +51,7 @@ impl Lookup {
     /// Contents of the section.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
+        out.u64(self.seed);
         for column in [&self.numbers, &self.texts] {
             out.u32(u32::try_from(column.rows.len()).unwrap_or(u32::MAX));
         }
@@ -64,11 +68,12 @@ impl Lookup {
     /// [`FormatError`] if the bytes are no lookup of so many rows.
     pub fn decode(bytes: &[u8], rows: u32) -> Result<Self, FormatError> {
         let mut bytes = Decoder::new(WHAT, bytes);
-        let (numbers, texts) = (bytes.u32()?, bytes.u32()?);
+        let (seed, numbers, texts) = (bytes.u64()?, bytes.u32()?, bytes.u32()?);
         if numbers.checked_add(texts) != Some(rows) {
             return Err(bytes.invalid(format!("{numbers} + {texts} ids for {rows} rows")));
         }
         let lookup = Self {
+            seed,
             numbers: Column::decode(&mut bytes, numbers, rows, true)?,
             texts: Column::decode(&mut bytes, texts, rows, false)?,
         };

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::{FormatError, Id, MAX_ID_BYTES};
+use crate::id::MOST_ID_BYTES_READ;
+use crate::{FormatError, Id, IdError};
 
 /// Builds the id sections of a segment.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub struct IdColumn {
 
 /// A text id's entry is its offset in the text section, shifted, and its length.
 const LENGTH_BITS: u32 = 10;
-const _: () = assert!(MAX_ID_BYTES < 1 << LENGTH_BITS);
+const _: () = assert!(MOST_ID_BYTES_READ < 1 << LENGTH_BITS);
 
 impl IdColumn {
     /// Adds the id of the next row.
@@ -66,9 +67,13 @@ impl IdColumn {
     pub fn text_id(bytes: &[u8]) -> Result<Id, FormatError> {
         let invalid = |detail: String| FormatError::Invalid { what: "id", offset: 0, detail };
         let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
-        let id = Id::from(text);
-        id.check().map_err(|error| invalid(error.to_string()))?;
-        Ok(id)
+        match text.len() {
+            0 => Err(invalid(IdError::Empty.to_string())),
+            found if found > MOST_ID_BYTES_READ => {
+                Err(invalid(IdError::TooLong { found }.to_string()))
+            }
+            _ => Ok(Id::from(text)),
+        }
     }
 }
 

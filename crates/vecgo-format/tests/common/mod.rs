@@ -11,9 +11,9 @@ use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use vecgo_format::{
     BLOCK_BYTES, BackedUp, Calibration, CalibrationPoint, Catalogue, Config, DeleteObject,
-    Directory, Entry, FieldSchema, FieldType, Id, Identity, Index, Inventory, LogHeader,
-    LogPosition, LogRange, MAX_CLUSTERS, MAX_DIM, MAX_ID_BYTES, Manifest, Metric, ObjectName,
-    ObjectRef, Original, Parent, Pin, Previous, PrunePlan, Quantization, RecallTarget,
+    Directory, Entry, Extensions, FieldSchema, FieldType, Id, Identity, Index, Inventory,
+    LogHeader, LogPosition, LogRange, MAX_CLUSTERS, MAX_DIM, MAX_ID_BYTES, Manifest, Metric,
+    ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan, Quantization, RecallTarget,
     SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef, StoredCopy,
     checksum, field_name,
 };
@@ -36,7 +36,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         Just(Quantization::None),
         Just(Quantization::Sq8),
         (1..=8u8).prop_map(|bits| Quantization::RaBitQ { bits }),
-        (1..=255u8).prop_map(|parts| Quantization::Pq { parts }),
+        (1..=255u16).prop_map(|parts| Quantization::Pq { parts }),
     ];
     let coded = quantization.clone().prop_filter("codes", |codes| *codes != Quantization::None);
     let ivf = (0u32..=MAX_CLUSTERS, quantization.clone()).prop_map(|(clusters, codes)| {
@@ -61,7 +61,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
 fn fitting(codes: Quantization, dim: usize) -> Quantization {
     match codes {
         Quantization::Pq { parts } => {
-            Quantization::Pq { parts: parts.min(u8::try_from(dim).unwrap_or(u8::MAX)) }
+            Quantization::Pq { parts: parts.min(u16::try_from(dim).unwrap_or(u16::MAX)) }
         }
         other => other,
     }
@@ -170,7 +170,7 @@ fn directory_of(vectors: Config, like: Config) -> impl Strategy<Value = (Directo
                     SectionKind::Ids => n * 8,
                     SectionKind::IdKinds => n.div_ceil(8),
                     SectionKind::DocumentSpans | SectionKind::PayloadSpans => (n + 1) * 8,
-                    SectionKind::Lookup => n * 12 + 8,
+                    SectionKind::Lookup => n * 12 + 16,
                     SectionKind::UpperFactors
                     | SectionKind::LowerFactors
                     | SectionKind::FullFactors => n * 8,
@@ -207,8 +207,10 @@ fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
     let point = (1u32..200, 1u32..200, 0u16..=10_000)
         .prop_map(|(k, effort, recall)| CalibrationPoint { k, effort, recall });
     let measured = (vec(point, 0..20), 0u64..1000);
-    ((numbers, any::<u32>(), any::<u128>()), object(), directory, deletes, measured).prop_map(
-        |((number, dead, made_in), mut object, (directory, length), deletes, (points, beyond))| {
+    let more = (numbers, any::<u32>(), any::<u128>(), extensions());
+    (more, object(), directory, deletes, measured).prop_map(
+        |(more, mut object, (directory, length), deletes, (points, beyond))| {
+            let (number, dead, made_in, extensions) = more;
             object.length = length + beyond;
             object.checksum = directory.checksum();
             let deletes = deletes.filter(|_| directory.rows > 0);
@@ -216,7 +218,16 @@ fn segment(config: Config) -> impl Strategy<Value = SegmentRef> {
             let points = if directory.has_index() { points } else { Vec::new() };
             let calibration = Calibration::new(points);
             let made_in = Identity(made_in);
-            SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
+            SegmentRef {
+                number,
+                made_in,
+                object,
+                directory,
+                deletes,
+                dead_rows,
+                calibration,
+                extensions,
+            }
         },
     )
 }
@@ -232,11 +243,11 @@ fn log_range() -> impl Strategy<Value = LogRange> {
 pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
     let head = (any::<u128>(), 1..=u64::MAX, any::<(u64, u64, u64, u64, u64, u64)>());
     let of = |config| (Just(config), vec(segment(config), 0..5));
-    let row = (any::<(u64, u64)>(), btree_map(text(64), any::<u64>(), 0..4));
+    let row = (any::<(u64, u64)>(), btree_map(text(64), any::<u64>(), 0..4), extensions());
     (head, row, config().prop_flat_map(of), schema(), log_range(), 0..u64::MAX / 8).prop_map(
         |(
             (collection, number, rest),
-            ((before, sum), tags),
+            ((before, sum), tags, extensions),
             (config, mut segments),
             schema,
             log,
@@ -266,18 +277,24 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                 schema,
                 log: LogRange { epoch: sum % (epoch + 1), flushed: flushed.min(sequence), ..log },
                 segments,
+                extensions,
             }
         },
     )
 }
 
+fn extensions() -> impl Strategy<Value = Extensions> {
+    vec((any::<u16>(), vec(any::<u8>(), 0..20)), 0..3).prop_map(|said| said.into_iter().collect())
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
-    (any::<u128>(), config(), schema(), any::<u64>()).prop_map(
-        |(id, config, schema, created_ms)| Entry {
+    (any::<u128>(), config(), schema(), any::<u64>(), extensions()).prop_map(
+        |(id, config, schema, created_ms, extensions)| Entry {
             identity: Identity(id),
             config,
             schema,
             created_ms,
+            extensions,
         },
     )
 }
@@ -302,8 +319,9 @@ pub(crate) fn inventory() -> impl Strategy<Value = Inventory> {
         },
     );
     let times = (any::<(u64, u64)>(), any::<Option<u64>>());
-    (times, collections, vec(copy, 0..10)).prop_map(
-        |(((id, created_ms), expires_ms), collections, copies)| Inventory {
+    (times, collections, vec(copy, 0..10), extensions()).prop_map(
+        |(((id, created_ms), expires_ms), collections, copies, extensions)| Inventory {
+            extensions,
             id,
             created_ms,
             expires_ms,
@@ -330,9 +348,9 @@ pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
     let entry = entry();
     let dropped = vec(any::<u128>().prop_map(Identity), 0..20);
     let arriving = vec((any::<u128>().prop_map(Identity), any::<u64>()), 0..5);
-    let gone = (dropped, arriving);
+    let gone = (dropped, arriving, extensions());
     (any::<(u64, u64, u64, u64)>(), btree_map(text(64), entry, 0..20), gone).prop_map(
-        |((number, nonce, before, sum), collections, (dropped, arriving))| Catalogue {
+        |((number, nonce, before, sum), collections, (dropped, arriving, extensions))| Catalogue {
             number,
             nonce,
             parent: Parent { number: before, checksum: sum },
@@ -340,6 +358,7 @@ pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
             collections,
             dropped,
             arriving,
+            extensions,
         },
     )
 }

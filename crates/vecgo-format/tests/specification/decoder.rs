@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value, json};
 use vecgo_format::{
-    BackedUp, Calibration, CalibrationPoint, Catalogue, Config, Directory, Entry, FieldSchema,
-    FieldType, Id, Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange, Manifest,
-    Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan, Quantization,
-    RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy, checksum,
+    BackedUp, Calibration, CalibrationPoint, Catalogue, Config, Directory, Entry, Extensions,
+    FieldSchema, FieldType, Id, Identity, Index, Inventory, Kill, LogHeader, LogPosition, LogRange,
+    Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous, PrunePlan,
+    Quantization, RecallTarget, Schema, Section, SectionKind, SegmentRef, StoredCopy, checksum,
 };
 
 use crate::page::{Input, PAGE, Walk, chain, number, size, table, tags, usize};
@@ -43,10 +43,10 @@ pub(crate) fn configuration(input: &mut Input<'_>) -> Config {
         other => panic!("index {other:?}"),
     };
     let quantization = walk.tag("quantization", "quantization");
-    let quantization = match (quantization, walk.u8("bits")) {
+    let quantization = match (quantization, walk.u16("bits")) {
         ("none", 0) => Quantization::None,
         ("sq8", 0) => Quantization::Sq8,
-        ("rabitq", bits) => Quantization::RaBitQ { bits },
+        ("rabitq", bits) => Quantization::RaBitQ { bits: u8::try_from(bits).unwrap() },
         ("pq", parts) => Quantization::Pq { parts },
         other => panic!("quantization {other:?}"),
     };
@@ -91,9 +91,12 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     walk.each(count, 2, |walk| {
         arriving.push((Identity(walk.u128("arriving identity")), walk.u64("since")));
     });
+    let extensions = extensions(&mut walk);
     walk.end();
     input.end();
-    (Catalogue { number, nonce, parent, oldest, collections, dropped, arriving }, sum)
+    let found =
+        Catalogue { number, nonce, parent, oldest, collections, dropped, arriving, extensions };
+    (found, sum)
 }
 
 pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
@@ -103,8 +106,28 @@ pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
     let config = configuration(walk.field("*configuration*", "configuration"));
     let schema = schema(walk.field("*schema*", "schema"));
     let created_ms = walk.u64("created");
+    let extensions = extensions(&mut walk);
     walk.end();
-    (name, Entry { identity, config, schema, created_ms })
+    (name, Entry { identity, config, schema, created_ms, extensions })
+}
+
+fn extensions(walk: &mut Walk<'_, '_>) -> Extensions {
+    let mut extensions = Vec::new();
+    let count = walk.length("extensions");
+    walk.each(count, 1, |walk| {
+        extensions.push(extension(walk.field("*extension*", "extension")));
+    });
+    assert!(extensions.is_sorted_by(|a, b| a.0 < b.0), "kinds ascend");
+    extensions.into_iter().collect()
+}
+
+fn extension(input: &mut Input<'_>) -> (u16, Vec<u8>) {
+    let mut walk = Walk::new("Extension", input);
+    let kind = walk.u16("kind");
+    assert!(!walk.flag("required"));
+    let said = walk.bytes("said").to_vec();
+    walk.end();
+    (kind, said)
 }
 
 fn schema(input: &mut Input<'_>) -> Schema {
@@ -171,11 +194,13 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
             flushed: walk.u64("flushed"),
         },
         segments: Vec::new(),
+        extensions: Extensions::default(),
     };
     let count = walk.length("segments");
     walk.each(count, 1, |walk| {
         found.segments.push(segment_reference(walk.field("*segment reference*", "segment")));
     });
+    found.extensions = extensions(&mut walk);
     walk.end();
     input.end();
     (found, sum)
@@ -227,9 +252,10 @@ pub(crate) fn backup(bytes: &[u8]) -> (Inventory, u64) {
     let mut copies = Vec::new();
     let count = walk.length("copies");
     walk.each(count, 1, |walk| copies.push(stored_copy(walk.field("*copy*", "copy"))));
+    let extensions = extensions(&mut walk);
     walk.end();
     input.end();
-    (Inventory { id, created_ms, expires_ms, collections, copies }, sum)
+    (Inventory { id, created_ms, expires_ms, collections, copies, extensions }, sum)
 }
 
 fn backed_up(input: &mut Input<'_>) -> BackedUp {
@@ -307,11 +333,12 @@ pub(crate) fn segment_reference(input: &mut Input<'_>) -> SegmentRef {
     walk.each(count, 1, |walk| {
         points.push(calibration_point(walk.field("*calibration point*", "calibration point")));
     });
+    let extensions = extensions(&mut walk);
     walk.end();
     assert!(points.is_sorted_by_key(|point| (point.k, point.effort)));
     let calibration = Calibration::new(points);
     let directory = directory(bytes);
-    SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration }
+    SegmentRef { number, made_in, object, directory, deletes, dead_rows, calibration, extensions }
 }
 
 fn calibration_point(input: &mut Input<'_>) -> CalibrationPoint {
@@ -596,10 +623,11 @@ pub(crate) fn trailer(bytes: &[u8]) -> (usize, u64) {
     found
 }
 
-/// Hashes and rows: of numbers, then of texts.
-pub(crate) fn lookup(bytes: &[u8]) -> [Vec<(u64, u32)>; 2] {
+/// The seed, and hashes and rows: of numbers, then of texts.
+pub(crate) fn lookup(bytes: &[u8]) -> (u64, [Vec<(u64, u32)>; 2]) {
     let mut input = Input::new(bytes);
     let mut walk = Walk::new("Lookup", &mut input);
+    let seed = walk.u64("seed");
     let counts = [walk.u32("numbers"), walk.u32("texts")];
     let found = [("numbers", "number"), ("texts", "text")].map(|(many, one)| {
         let count = counts[usize::from(one == "text")];
@@ -611,7 +639,7 @@ pub(crate) fn lookup(bytes: &[u8]) -> [Vec<(u64, u32)>; 2] {
     });
     walk.end();
     input.end();
-    found
+    (seed, found)
 }
 
 /// The hash of a number id, with the page's constants.

@@ -23,13 +23,15 @@ use serde_json::{Map, json};
 use values::{COLLECTION, Rows, a_document, a_log, a_schema, configurations, directory_of, map};
 use vecgo_format::{
     BLOCK_BYTES, BackedUp, BackupNames, Calibration, Catalogue, CollectionNames, Config,
-    DeleteObject, Directory, Entry, FORMAT_VERSION, FieldSchema, FieldType, FormatError,
-    FrameBuilder, Id, Identity, Inventory, Kill, LogEnd, LogHeader, LogPosition, LogRange,
-    LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES,
-    MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef, Original, Parent, Pin, Previous,
-    PrunePlan, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind, SegmentRef,
-    StoredCopy, catalogue_key, checksum, decode_document, encode_document, encode_document_under,
+    DeleteObject, Directory, Entry, Extensions, FORMAT_VERSION, FieldSchema, FieldType,
+    FormatError, FrameBuilder, Id, Identity, Inventory, Kill, LogEnd, LogHeader, LogPosition,
+    LogRange, LogReader, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
+    MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, Manifest, Metric, ObjectName, ObjectRef, Original, Parent,
+    Pin, Previous, PrunePlan, SECTION_ALIGN, SEGMENT_HEADER_BYTES, Schema, Section, SectionKind,
+    SegmentRef, StoredCopy, catalogue_key, checksum, decode_document, encode_document,
+    encode_document_under,
 };
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 #[test]
 fn the_constants_are_those_of_the_code() {
@@ -121,6 +123,7 @@ fn a_backup_is_as_specified() {
         config: Config::new(3, Metric::Dot),
         schema: a_schema(identity == 1),
         created_ms: 17,
+        extensions: Extensions::default(),
     };
     let manifest = Some(vec![1, 2, 3]);
     let collections = vec![
@@ -144,13 +147,26 @@ fn a_backup_is_as_specified() {
     let copies = originals.map(copy).to_vec();
     for expires_ms in [None, Some(99)] {
         let (collections, copies) = (collections.clone(), copies.clone());
-        let written = Inventory { id: 6, created_ms: 12, expires_ms, collections, copies };
+        let written = Inventory {
+            id: 6,
+            created_ms: 12,
+            expires_ms,
+            collections,
+            copies,
+            extensions: said(2),
+        };
         let (bytes, sum) = written.encode();
         assert_eq!(backup(&bytes), (written, sum));
     }
     let written = PrunePlan { backups: vec![(1, 2), (3, 4)], unfinished: vec![(5, 6)] };
     let (bytes, sum) = written.encode();
     assert_eq!(prune_plan(&bytes), (written, sum));
+}
+
+/// What a later build says of the second of three.
+fn said(number: u64) -> Extensions {
+    let said = (number % 3 == 2).then(|| [(7, b"said".to_vec()), (u16::MAX, Vec::new())]);
+    said.into_iter().flatten().collect()
 }
 
 #[test]
@@ -160,6 +176,7 @@ fn a_catalogue_is_as_specified() {
         config,
         schema: a_schema(created_ms % 2 == 0),
         created_ms,
+        extensions: said(created_ms),
     };
     let last = ("d".repeat(64), entry(Config::new(1_536, Metric::Dot), 0));
     let collections = (0u64..)
@@ -177,6 +194,7 @@ fn a_catalogue_is_as_specified() {
         collections,
         dropped,
         arriving: vec![(Identity(3), 4), (Identity(2), u64::MAX)],
+        extensions: said(2),
     };
     for written in [full, Catalogue { number: 1, ..Catalogue::default() }] {
         let (bytes, sum) = written.encode();
@@ -201,6 +219,7 @@ fn a_manifest_is_as_specified() {
         deletes,
         dead_rows,
         calibration: Calibration::default(),
+        extensions: said(number),
     };
     let mut written = Manifest {
         collection: COLLECTION,
@@ -224,6 +243,7 @@ fn a_manifest_is_as_specified() {
             flushed: 4_000,
         },
         segments: vec![segment(1, 0, None), segment(11, 2, Some(object(5, 99, 0x5555)))],
+        extensions: said(2),
     };
     for _ in 0..2 {
         let (bytes, sum) = written.encode();
@@ -419,7 +439,7 @@ fn a_segment_is_as_specified() {
     walk.version();
     assert_eq!(walk.u128("collection"), COLLECTION.0);
     assert_eq!(walk.u64("number"), 7);
-    assert_eq!(walk.field("24 bytes", "reserved").raw(24), [0; 24]);
+    assert_eq!(walk.field("24 bytes", "padding").raw(24), [0; 24]);
     walk.checksum();
     walk.end();
     assert_eq!(input.at, size("segment header bytes"));
@@ -473,7 +493,8 @@ fn the_columns_of_a_segment_are_as_specified() {
     }
 
     let mut seen = BTreeSet::new();
-    let [numbers, texts] = lookup(of(SectionKind::Lookup));
+    let (seed, [numbers, texts]) = lookup(of(SectionKind::Lookup));
+    assert_eq!(seed, values::SEED);
     assert!(numbers.is_sorted() && texts.is_sorted());
     for (hash, row) in numbers {
         let Id::Number(number) = rows.ids[usize(row)] else { panic!("row {row} has a text") };
@@ -482,7 +503,7 @@ fn the_columns_of_a_segment_are_as_specified() {
     }
     for (hash, row) in texts {
         let Id::Text(text) = &rows.ids[usize(row)] else { panic!("row {row} has a number") };
-        assert_eq!(hash, checksum(text.as_bytes()));
+        assert_eq!(hash, xxh3_64_with_seed(text.as_bytes(), seed));
         seen.insert(row);
     }
     assert_eq!(seen.len(), rows.ids.len());
@@ -512,7 +533,7 @@ fn the_sizes_of_sections_are_as_specified() {
             SectionKind::Norms => 9 * 4,
             SectionKind::Ids => 9 * 8,
             SectionKind::IdKinds => 2,
-            SectionKind::Lookup => 8 + 9 * 12,
+            SectionKind::Lookup => 16 + 9 * 12,
             SectionKind::DocumentSpans | SectionKind::PayloadSpans => 10 * 8,
             SectionKind::UpperFactors | SectionKind::LowerFactors | SectionKind::FullFactors => {
                 9 * 8
@@ -536,8 +557,8 @@ fn the_sizes_of_sections_are_as_specified() {
         let bytes = Directory { rows: 9, config, sections: (0..count).map(section).collect() };
         Directory::decode(&bytes.encode(), 1 << 20).unwrap_err().to_string()
     };
-    assert!(many(size("most sections") + 1).contains("65 sections"));
-    assert!(!many(size("most sections")).contains("64 sections"));
+    assert!(many(size("most sections") + 1).contains("4097 sections"));
+    assert!(!many(size("most sections")).contains("4096 sections"));
     let unknown = SectionKind::Other(999);
     assert!(refusal(unknown, true, 5).contains("unknown kind 999"));
     assert!(!refusal(unknown, false, 5).contains("unknown kind"));

@@ -90,7 +90,7 @@ impl Rows {
             (SectionKind::Ids, ids.values().to_vec()),
             (SectionKind::IdKinds, ids.kinds().unwrap().to_vec()),
             (SectionKind::IdText, ids.text().unwrap().to_vec()),
-            (SectionKind::Lookup, Lookup::build(self.ids.iter()).encode()),
+            (SectionKind::Lookup, Lookup::build(SEED, self.ids.iter()).encode()),
             (SectionKind::DocumentSpans, documents),
             (SectionKind::Documents, self.documents.concat()),
             (SectionKind::Fields, directory),
@@ -160,6 +160,9 @@ pub(crate) fn a_schema(strict: bool) -> Schema {
     Schema::new(strict, changed).unwrap()
 }
 
+/// Of the hashes of text ids.
+pub(crate) const SEED: u64 = 0x5eed;
+
 /// Of every metric, index and quantization, with the least and the most there can be.
 pub(crate) fn configurations() -> Vec<Config> {
     let flat = Config::new(1, Metric::Cosine).with_index(Index::Flat);
@@ -177,6 +180,7 @@ pub(crate) fn configurations() -> Vec<Config> {
         graph(16, 100, Quantization::RaBitQ { bits: 1 }),
         graph(16, 100, Quantization::Pq { parts: 1 }),
         graph(16, 100, Quantization::Pq { parts: 255 }),
+        flat.with_index(Index::Disk { m: 24, ef_construction: 200 }),
         ivf(None),
         ivf(NonZeroU32::new(1)),
         ivf(NonZeroU32::new(MAX_CLUSTERS)),

@@ -37,6 +37,7 @@ const USES: [Use; 6] =
 
 /// Bytes in use, by what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryStats {
     /// The limit for all of them.
     pub limit: u64,

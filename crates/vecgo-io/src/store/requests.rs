@@ -28,6 +28,7 @@ pub(super) enum RequestKind {
 
 /// [`Requests`] at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RequestCounts {
     /// Objects, or parts of them, asked for.
     pub gets: u64,

@@ -29,7 +29,7 @@ struct InBackup {
 
 impl From<CollectionBackup> for InBackup {
     fn from(collection: CollectionBackup) -> Self {
-        let CollectionBackup { name, version, created_ms, records } = collection;
+        let CollectionBackup { name, version, created_ms, records, .. } = collection;
         Self { name, version, created_ms, records }
     }
 }

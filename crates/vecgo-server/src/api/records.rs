@@ -41,7 +41,7 @@ pub(crate) struct Written {
 impl Written {
     fn new(state: &State, operation: &str, ack: Ack, ids: Option<Vec<IdJson>>) -> Reply<Self> {
         state.metrics.wrote(operation, ack.records);
-        let Ack { sequence, durable, records } = ack;
+        let Ack { sequence, durable, records, .. } = ack;
         Reply(Self { records, sequence, durable, ids })
     }
 }

@@ -18,13 +18,34 @@ pub(crate) struct Expected {
     pub(crate) last: Rows,
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/version-0")
+/// Where the golden files are: those of this build in `head`, those of a release under its version.
+pub(crate) fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden")
 }
 
+/// The small databases: of this build, and of each release.
+pub(crate) fn databases() -> Vec<PathBuf> {
+    let released = releases().into_iter().map(|release| release.join("database"));
+    released.chain([golden().join("head")]).collect()
+}
+
+/// The golden files of each release.
+pub(crate) fn releases() -> Vec<PathBuf> {
+    let entries = fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| !path.ends_with("head")).collect()
+}
+
+/// What this build's hold.
 pub(crate) fn contents() -> BTreeMap<String, Expected> {
-    let lines = fs::read_to_string(golden().join("contents.json")).unwrap();
-    let lines: serde_json::Value = serde_json::from_str(&lines).unwrap();
+    contents_of(&golden().join("head"))
+}
+
+pub(crate) fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+pub(crate) fn contents_of(database: &Path) -> BTreeMap<String, Expected> {
+    let lines = json(&database.join("contents.json"));
     let mut contents = BTreeMap::new();
     for line in lines.as_array().unwrap() {
         let dim = usize::try_from(line["dim"].as_u64().unwrap()).unwrap();
@@ -73,16 +94,20 @@ fn record(value: &serde_json::Value) -> Record {
     record
 }
 
-/// A copy of the golden files, and their paths in it.
+/// A copy of this build's, and their paths in it.
 pub(crate) fn copy() -> (TempDir, BTreeSet<String>) {
+    copy_of(&golden().join("head"))
+}
+
+pub(crate) fn copy_of(golden: &Path) -> (TempDir, BTreeSet<String>) {
     let directory = tempfile::tempdir().unwrap();
     let mut paths = BTreeSet::new();
-    copy_into(&golden(), directory.path(), "", &mut paths);
+    copy_into(golden, directory.path(), "", &mut paths);
     paths.remove("contents.json");
     (directory, paths)
 }
 
-fn copy_into(from: &Path, to: &Path, prefix: &str, paths: &mut BTreeSet<String>) {
+pub(crate) fn copy_into(from: &Path, to: &Path, prefix: &str, paths: &mut BTreeSet<String>) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
@@ -101,18 +126,25 @@ pub(crate) fn open(path: &Path, read_only: bool) -> Database {
     vecgo::open(path).read_only(read_only).auto_compact(false).wait().unwrap()
 }
 
-/// Reads everything that a database holds, at every version, and compares it.
+/// Reads everything that a copy of this build's holds, at every version, and compares it.
 pub(crate) fn look(path: &Path, read_only: bool) -> Result<()> {
+    look_for(&contents(), path, read_only)
+}
+
+pub(crate) fn look_for(
+    contents: &BTreeMap<String, Expected>,
+    path: &Path,
+    read_only: bool,
+) -> Result<()> {
     let database = open(path, read_only);
-    let contents = contents();
     let names: Vec<_> = database.collections().wait()?.into_iter().map(|c| c.name).collect();
     assert_eq!(names, contents.keys().cloned().collect::<Vec<_>>());
     for (name, expected) in contents {
         let collection = database.collection(name.as_str()).wait()?;
         assert_eq!(collection.config(), expected.config, "{name}");
         assert_eq!(collection.schema(), expected.schema, "{name}");
-        let newest = expected.versions.last_key_value().map(|(_, rows)| rows.clone());
-        let shown = if read_only { newest.unwrap_or_default() } else { expected.last };
+        let newest = || expected.versions.last_key_value().map(|(_, rows)| rows.clone());
+        let shown = if read_only { newest().unwrap_or_default() } else { expected.last.clone() };
         holds(&collection, &shown)?;
         let versions = collection.versions().wait()?;
         let versions: BTreeSet<u64> = versions.iter().map(|version| version.version).collect();
@@ -125,7 +157,7 @@ pub(crate) fn look(path: &Path, read_only: bool) -> Result<()> {
 }
 
 /// By a scan, by ids and by a search.
-fn holds(collection: &Collection, expected: &Rows) -> Result<()> {
+pub(crate) fn holds(collection: &Collection, expected: &Rows) -> Result<()> {
     let shown = format!("{} at {}", collection.name(), collection.version());
     assert_eq!(collection.count(), u64::try_from(expected.len()).unwrap(), "{shown}");
     let mut scan = collection.scan().page_size(3).with_vector().with_payload().wait()?;
@@ -138,7 +170,7 @@ fn holds(collection: &Collection, expected: &Rows) -> Result<()> {
         assert_eq!(collection.get(id).wait()?.as_ref(), Some(record), "{shown}");
     }
     let query = vec![1.0; collection.config().dim()];
-    let hits = collection.search(query).k(100).wait()?;
+    let hits = collection.search(query).k(1000).wait()?;
     let found: BTreeSet<Id> = hits.into_iter().map(|hit| hit.id).collect();
     assert_eq!(found, expected.keys().cloned().collect(), "{shown}");
     Ok(())

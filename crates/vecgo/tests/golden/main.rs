@@ -1,5 +1,5 @@
-//! The golden files: a database that an earlier build of this version of the format may have
-//! written opens, and holds what its author says. Files of other versions are refused.
+//! The golden files: what this build writes, and what each release wrote, opens and holds what its
+//! author says. Files of other versions of the format are refused.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,59 +9,72 @@
 )]
 
 mod contents;
+mod released;
 mod sections;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-use contents::{contents, copy, damage, look, open, told};
+use contents::{
+    Expected, contents_of, copy, copy_of, damage, databases, look, look_for, open, told,
+};
 use vecgo::{ErrorKind, Record};
 use vecgo_format::{FORMAT_VERSION, FormatVersion};
 
 #[test]
 fn golden_files_hold_what_their_author_says() {
-    let (directory, paths) = copy();
-    for read_only in [true, false, true] {
-        let report = open(directory.path(), true).verify().wait().unwrap();
-        assert_eq!(report.damage, []);
-        assert!(report.objects >= u64::try_from(paths.len()).unwrap(), "{report:?}");
-        look(directory.path(), read_only).unwrap();
+    for golden in databases() {
+        let (directory, paths) = copy_of(&golden);
+        let contents = contents_of(&golden);
+        for read_only in [true, false, true] {
+            let report = open(directory.path(), true).verify().wait().unwrap();
+            assert_eq!(report.damage, []);
+            assert!(report.objects >= u64::try_from(paths.len()).unwrap(), "{report:?}");
+            look_for(&contents, directory.path(), read_only).unwrap();
+        }
     }
 }
 
 #[test]
 fn golden_files_take_writes() {
-    let (directory, _) = copy();
-    for (name, expected) in contents() {
-        let database = open(directory.path(), false);
-        let collection = database.collection(name.as_str()).wait().unwrap();
-        let before = collection.version();
-        let last = expected.last.keys().next().unwrap();
-        collection.delete([last.clone()]).wait().unwrap();
-        let vector = vec![2.0; expected.config.dim()];
-        collection.upsert([Record::new("new", vector)]).wait().unwrap();
-        assert_eq!(collection.commit().wait().unwrap(), before + 1);
-        assert_eq!(collection.flush().wait().unwrap(), before + 2);
-        collection.compact().wait().unwrap();
-        assert_eq!(collection.stats().segments.len(), 1);
-        collection.close().wait().unwrap();
-        let database = open(directory.path(), true);
-        let collection = database.collection(name.as_str()).wait().unwrap();
-        assert_eq!(collection.count(), u64::try_from(expected.last.len()).unwrap(), "{name}");
-        assert!(!collection.exists(last).wait().unwrap());
-        for (id, record) in expected.last.iter().skip(1) {
-            let found = collection.get(id.clone()).wait().unwrap();
-            assert_eq!(found.as_ref(), Some(record), "{name}");
+    for golden in databases() {
+        let (directory, _) = copy_of(&golden);
+        for (name, expected) in contents_of(&golden) {
+            takes_writes(directory.path(), &name, &expected);
         }
-        assert_eq!(database.verify().wait().unwrap().damage, []);
     }
+}
+
+fn takes_writes(path: &Path, name: &str, expected: &Expected) {
+    let database = open(path, false);
+    let collection = database.collection(name).wait().unwrap();
+    let before = collection.version();
+    let last = expected.last.keys().next().unwrap();
+    collection.delete([last.clone()]).wait().unwrap();
+    let vector = vec![2.0; expected.config.dim()];
+    collection.upsert([Record::new("new", vector)]).wait().unwrap();
+    assert_eq!(collection.commit().wait().unwrap(), before + 1);
+    assert_eq!(collection.flush().wait().unwrap(), before + 2);
+    collection.compact().wait().unwrap();
+    assert_eq!(collection.stats().segments.len(), 1);
+    collection.close().wait().unwrap();
+    let database = open(path, true);
+    let collection = database.collection(name).wait().unwrap();
+    assert_eq!(collection.count(), u64::try_from(expected.last.len()).unwrap(), "{name}");
+    assert!(!collection.exists(last).wait().unwrap());
+    for (id, record) in expected.last.iter().skip(1) {
+        let found = collection.get(id.clone()).wait().unwrap();
+        assert_eq!(found.as_ref(), Some(record), "{name}");
+    }
+    assert_eq!(database.verify().wait().unwrap().damage, []);
 }
 
 /// Each file in turn is one of another version.
 #[test]
 fn files_of_another_version_are_refused() {
     let FormatVersion { version, draft } = FORMAT_VERSION;
-    let others = [(version, draft + 1), (version, draft.wrapping_sub(1)), (version + 1, 0)];
+    let others = [(0, 12), (version, draft + 1), (version + 1, 0), (version + 1, 1)];
     let (_, paths) = copy();
     let newest_catalogue = paths.iter().find(|path| path.starts_with("catalogue/")).unwrap();
     let mut kinds = BTreeSet::new();

@@ -1,12 +1,14 @@
-//! Segments of later builds, with sections that this one does not know.
+//! Files of later builds: with sections and extensions that this one does not know, and without what it can do
+//! without.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use vecgo::{ErrorKind, Record};
+use vecgo::{Config, ErrorKind, Metric, Record, filter};
 use vecgo_format::{
-    BLOCK_BYTES, BlockChecksums, Directory, Manifest, Section, SectionKind, checksum,
+    BLOCK_BYTES, BlockChecksums, Catalogue, Directory, Entry, Extensions, Manifest, Section,
+    SectionKind, checksum,
 };
 
 use crate::contents::{contents, copy, damage, look, open, told};
@@ -14,13 +16,25 @@ use crate::contents::{contents, copy, damage, look, open, told};
 const UNKNOWN: SectionKind = SectionKind::Other(4711);
 const CONTENTS: &[u8] = b"what a later build keeps here";
 
-/// Adds the section to a segment, and gives its new directory and length.
-fn add_section(segment: &Path, required: bool) -> (Directory, u64) {
+/// A segment's bytes before its directory, and that.
+fn take_apart(segment: &Path) -> (Vec<u8>, Directory) {
     let mut bytes = fs::read(segment).unwrap();
     let trailer = bytes.split_off(bytes.len() - usize::try_from(Directory::TRAILER_BYTES).unwrap());
     let (length, _) = Directory::read_trailer(&trailer).unwrap();
     let directory = bytes.split_off(bytes.len() - usize::try_from(length).unwrap());
-    let mut directory = Directory::decode(&directory, u64::MAX).unwrap();
+    (bytes, Directory::decode(&directory, u64::MAX).unwrap())
+}
+
+/// Writes it again, and gives its directory and length.
+fn put_together(segment: &Path, mut bytes: Vec<u8>, directory: Directory) -> (Directory, u64) {
+    bytes.extend(directory.encode());
+    bytes.extend(directory.trailer());
+    fs::write(segment, &bytes).unwrap();
+    (directory, u64::try_from(bytes.len()).unwrap())
+}
+
+fn add_section(segment: &Path, required: bool) -> (Directory, u64) {
+    let (mut bytes, mut directory) = take_apart(segment);
     bytes.resize(bytes.len().next_multiple_of(64), 0);
     let offset = u64::try_from(bytes.len()).unwrap();
     bytes.extend(CONTENTS);
@@ -37,16 +51,28 @@ fn add_section(segment: &Path, required: bool) -> (Directory, u64) {
         table_checksum: checksum(&table),
     });
     bytes.extend(table);
-    bytes.extend(directory.encode());
-    bytes.extend(directory.trailer());
-    fs::write(segment, &bytes).unwrap();
-    (directory, u64::try_from(bytes.len()).unwrap())
+    put_together(segment, bytes, directory)
 }
 
-/// Adds the section to a segment and names it so in every version, from the first on, since each
-/// names the checksum of the one before. Gives the newest version's file.
+fn remove_sections(segment: &Path, kinds: &[SectionKind]) -> (Directory, u64) {
+    let (bytes, mut directory) = take_apart(segment);
+    directory.sections.retain(|section| !kinds.contains(&section.kind));
+    put_together(segment, bytes, directory)
+}
+
 fn with_section(root: &Path, paths: &BTreeSet<String>, segment: &str, required: bool) -> String {
-    let (directory, length) = add_section(&root.join(segment), required);
+    let changed = add_section(&root.join(segment), required);
+    name_again(root, paths, segment, changed)
+}
+
+/// Names a segment as it is now in every version, from the first on, since each names the checksum of the one
+/// before. Gives the newest version's file.
+fn name_again(
+    root: &Path,
+    paths: &BTreeSet<String>,
+    segment: &str,
+    (directory, length): (Directory, u64),
+) -> String {
     let (collection, name) = segment.split_once("segment/").unwrap();
     let manifests = format!("{collection}manifest/");
     let mut newest = String::new();
@@ -134,5 +160,86 @@ fn an_unknown_section_that_is_required_is_refused() {
             assert!(error.message().contains("4711"), "{error}");
         }
         assert!(damage(directory.path(), &newest).unwrap().contains("4711"));
+    }
+}
+
+/// Filters and facets go by the documents then.
+#[test]
+fn a_segment_without_fields_is_read() {
+    let (directory, paths) = copy();
+    let root = directory.path();
+    let asked = || {
+        let collection = open(root, true).collection("times").wait().unwrap();
+        let ask = |filter| collection.search([1.0]).k(9).filter(filter).wait().unwrap();
+        (
+            ask(filter::eq("n", 1)),
+            ask(filter::gte("at", "2000-01-01T00:00:00Z")),
+            collection.facet("n", 9, None).wait().unwrap(),
+            collection.facet("marks", 9, None).wait().unwrap(),
+        )
+    };
+    let expected = asked();
+    assert!(!expected.0.is_empty() && !expected.1.is_empty() && !expected.2.is_empty());
+    let mut without = 0;
+    for segment in segments(root, &paths) {
+        let before = fs::metadata(root.join(segment)).unwrap().len();
+        let kinds = [SectionKind::Fields, SectionKind::FieldData];
+        let changed = remove_sections(&root.join(segment), &kinds);
+        without += u32::from(changed.1 < before);
+        name_again(root, &paths, segment, changed);
+    }
+    assert!(without >= 2, "{without}");
+    assert_eq!(asked(), expected);
+    for read_only in [true, false] {
+        look(root, read_only).unwrap();
+    }
+    assert_eq!(open(root, true).verify().wait().unwrap().damage, []);
+}
+
+/// Of a collection by changes of others, of a segment by later versions.
+#[test]
+fn what_later_builds_say_is_kept() {
+    let (directory, paths) = copy();
+    let root = directory.path();
+    let said: Extensions = [(7, b"said".to_vec()), (9, Vec::new())].into_iter().collect();
+    let newest = |folder: &str| {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).min().unwrap()
+    };
+    let catalogue = || Catalogue::decode(&fs::read(newest("catalogue")).unwrap()).unwrap().0;
+    let mut changed = catalogue();
+    changed.extensions = said.clone();
+    changed.collections.values_mut().for_each(|entry| entry.extensions = said.clone());
+    fs::write(newest("catalogue"), changed.encode().0).unwrap();
+
+    let segment = segments(root, &paths).into_iter().next_back().unwrap();
+    let (collection, _) = segment.split_once("segment/").unwrap();
+    let manifests = format!("{collection}manifest");
+    let manifest = || Manifest::decode(&fs::read(newest(&manifests)).unwrap()).unwrap().0;
+    let mut changed = manifest();
+    changed.segments.iter_mut().for_each(|named| named.extensions = said.clone());
+    let numbers: Vec<u64> = changed.segments.iter().map(|named| named.number).collect();
+    fs::write(newest(&manifests), changed.encode().0).unwrap();
+
+    let database = open(root, false);
+    database.create("other", Config::new(2, Metric::L2)).wait().unwrap();
+    let identity = format!("{}", changed.collection);
+    let before = catalogue();
+    assert_eq!(before.extensions, said);
+    let entries = before.collections.iter();
+    let named = |(_, entry): &(&String, &Entry)| entry.identity.to_string() == identity;
+    let name = entries.clone().find(named).unwrap().0;
+    for (name, entry) in entries {
+        assert_eq!(entry.extensions == said, name != "other", "{name}");
+    }
+    let collection = database.collection(name.as_str()).wait().unwrap();
+    let vector = vec![1.0; collection.config().dim()];
+    collection.upsert([Record::new("more", vector)]).wait().unwrap();
+    collection.flush().wait().unwrap();
+    collection.close().wait().unwrap();
+    let after = manifest().segments;
+    assert_eq!(after.len(), numbers.len() + 1);
+    for named in after {
+        assert_eq!(named.extensions == said, numbers.contains(&named.number));
     }
 }

@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, clustered, ids};
 
 fn quantizations(dim: usize) -> Vec<Quantization> {
     let bits = (1..=8).map(|bits| Quantization::RaBitQ { bits });
-    let parts = [1, dim / 5, dim].map(|parts| Quantization::Pq { parts: parts as u8 });
+    let parts = [1, dim / 5, dim].map(|parts| Quantization::Pq { parts: parts as u16 });
     [Quantization::None, Quantization::Sq8].into_iter().chain(bits).chain(parts).collect()
 }
 

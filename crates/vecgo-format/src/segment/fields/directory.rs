@@ -2,9 +2,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::key::{KeyRange, compare};
-use super::{MAX_FIELDS, WHAT, invalid};
+use super::{WHAT, invalid};
 use crate::codec::{Decoder, Encoder};
-use crate::{FormatError, MAX_SCHEMA_FIELDS, field_name, field_path};
+use crate::{FormatError, field_name, field_path};
 
 /// Values of a field between two of its pages' ends, or its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -156,17 +156,13 @@ impl Fields {
             let name = bytes.text()?;
             let is_own = field_name(field_path(name)) == name;
             let follows = left_out.last().is_none_or(|last| last.as_str() < name);
-            if !is_own || !follows || left_out.len() >= MAX_SCHEMA_FIELDS {
+            if !is_own || !follows {
                 return Err(bytes.invalid(format!("field {name} that cannot be left out here")));
             }
             left_out.push(name.to_owned());
         }
-        let count = bytes.length()?;
-        if count > MAX_FIELDS {
-            return Err(bytes.invalid(format!("{count} fields, expected {MAX_FIELDS} or fewer")));
-        }
-        let mut fields: Vec<Field> = Vec::with_capacity(count);
-        for _ in 0..count {
+        let mut fields: Vec<Field> = Vec::new();
+        for _ in 0..bytes.length()? {
             let field = Field::decode(&mut bytes)?;
             field
                 .check(rows, data)

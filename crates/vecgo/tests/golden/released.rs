@@ -1,0 +1,200 @@
+//! What a release leaves behind for all later ones: beside a copy of the small database, one with every code
+//! in a graph and in clusters, and a backup. Whoever has such files has to find in them what was found then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use vecgo::{Collection, Config, Id, Index, Metric, Quantization, Record};
+
+use crate::contents::{
+    Expected, contents_of, copy_into, copy_of, golden, holds, json, open, releases,
+};
+
+const DIM: usize = 19;
+const ROWS: u64 = 128;
+/// How much less may be found than was: kernels round differently.
+const TOLERANCE: f64 = 0.02;
+
+/// Numbers that stay as they are when they are written in decimals.
+fn vectors() -> Vec<Vec<f32>> {
+    let mut state = 1u64;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        #[expect(clippy::cast_precision_loss, reason = "ten bits")]
+        let number = (state >> 54) as f32;
+        number / 64.0 - 8.0
+    };
+    (0..ROWS).map(|_| (0..DIM).map(|_| next()).collect()).collect()
+}
+
+/// Codes lie otherwise beside a graph than in clusters.
+fn configs() -> BTreeMap<String, Config> {
+    let ivf = Index::Ivf { n_clusters: std::num::NonZeroU32::new(4) };
+    let (m, ef_construction) = (8, 64);
+    let indexes = [
+        ("graph", Index::Graph { m, ef_construction }),
+        ("disk", Index::Disk { m, ef_construction }),
+        ("ivf", ivf),
+        ("flat", Index::Flat),
+    ];
+    let rabitq = (1..=8).map(|bits| Quantization::RaBitQ { bits });
+    let others = [Quantization::None, Quantization::Sq8, Quantization::Pq { parts: 5 }];
+    let codes: Vec<_> = rabitq.chain(others).collect();
+    let metrics = [Metric::Cosine, Metric::L2, Metric::Dot];
+    let mut configs = BTreeMap::new();
+    for (turn, (name, index)) in indexes.into_iter().enumerate() {
+        for (place, code) in codes.iter().enumerate() {
+            let metric = metrics[(turn + place) % metrics.len()];
+            let config = Config::new(DIM, metric).with_index(index).with_quantization(*code);
+            if config.check().is_ok() {
+                configs.insert(format!("{name}-{}", code.to_string().replace(':', "")), config);
+            }
+        }
+    }
+    configs
+}
+
+/// How many of the ten nearest of some rows a search finds that believes the codes.
+fn recall(collection: &Collection, vectors: &[Vec<f32>]) -> f64 {
+    let config = collection.config();
+    let metric = config.metric();
+    let queries = vectors.iter().step_by(5);
+    let mut found = 0u32;
+    let mut asked = 0u32;
+    for query in queries {
+        let search = collection.search(query.clone()).k(10);
+        let search = match config.index() {
+            Index::Flat => search,
+            Index::Ivf { .. } => search.nprobe(4),
+            _ => search.ef(64),
+        };
+        let search = match config.quantization() {
+            Quantization::None => search,
+            _ => search.rerank(10),
+        };
+        let hits = search.wait().unwrap();
+        let mut distances: Vec<f64> =
+            vectors.iter().map(|vector| distance(metric, query, vector)).collect();
+        distances.sort_by(f64::total_cmp);
+        for hit in hits {
+            let Id::Number(number) = hit.id else { continue };
+            let vector = &vectors[usize::try_from(number).unwrap()];
+            found += u32::from(distance(metric, query, vector) <= distances[9]);
+        }
+        asked += 10;
+    }
+    f64::from(found) / f64::from(asked)
+}
+
+fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
+    let sum = |f: fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f((*a).into(), (*b).into())).sum()
+    };
+    let dot = sum(|a, b| a * b);
+    match metric {
+        Metric::Dot => -dot,
+        Metric::L2 => sum(|a, b| (a - b) * (a - b)),
+        Metric::Cosine => -dot / (sum(|_, b| b * b) * sum(|a, _| a * a)).sqrt(),
+    }
+}
+
+fn records(vectors: &[Vec<f32>]) -> Vec<Record> {
+    (0u64..).zip(vectors).map(|(id, vector)| Record::new(id, vector.clone())).collect()
+}
+
+/// `cargo xtask golden --release` runs it once a release, and never again.
+#[test]
+#[ignore = "writes the golden files of a release"]
+fn write_a_release() {
+    let release = golden().join(env!("CARGO_PKG_VERSION"));
+    assert!(!release.exists(), "{} is there, for ever", release.display());
+    fs::create_dir(&release).unwrap();
+    let (database, _) = copy_of(&golden().join("head"));
+    publish(&golden().join("head"), &release.join("database"));
+    let backup = tempfile::tempdir().unwrap();
+    open(database.path(), true).snapshot(vecgo::open(backup.path())).wait().unwrap();
+    publish(backup.path(), &release.join("backup"));
+    let codes = tempfile::tempdir().unwrap();
+    write_codes(codes.path());
+    publish(codes.path(), &release.join("codes"));
+}
+
+/// All but locks, which name processes.
+fn publish(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    let mut paths = BTreeSet::new();
+    copy_into(from, to, "", &mut paths);
+    for lock in paths.iter().filter(|path| path.rsplit('/').next() == Some(".lock")) {
+        fs::remove_file(to.join(lock)).unwrap();
+    }
+}
+
+fn write_codes(directory: &Path) {
+    let vectors = vectors();
+    let database = vecgo::open(directory).index_rows(20).auto_vacuum(false).wait().unwrap();
+    let mut collections = Vec::new();
+    for (name, config) in configs() {
+        let collection = database.open_or_create(&*name, config).wait().unwrap();
+        collection.upsert(records(&vectors)).wait().unwrap();
+        collection.compact().wait().unwrap();
+        let segments = collection.stats().segments;
+        assert_eq!((segments.len(), segments[0].index), (1, config.index()), "{name}");
+        collections.push(json!({
+            "collection": name,
+            "metric": config.metric().to_string(),
+            "quantization": config.quantization().to_string(),
+            "recall": recall(&collection, &vectors),
+        }));
+        collection.close().wait().unwrap();
+    }
+    drop(database);
+    let contents = json!({"vectors": vectors, "collections": collections});
+    fs::write(directory.join("contents.json"), contents.to_string()).unwrap();
+}
+
+#[test]
+fn codes_of_releases_find_what_they_found() {
+    for release in releases() {
+        let (directory, _) = copy_of(&release.join("codes"));
+        let contents = json(&release.join("codes/contents.json"));
+        let vectors: Vec<Vec<f32>> = serde_json::from_value(contents["vectors"].clone()).unwrap();
+        let rows = records(&vectors).into_iter().map(|record| (record.id.clone(), record));
+        let rows = rows.collect();
+        let database = open(directory.path(), true);
+        assert_eq!(database.verify().wait().unwrap().damage, []);
+        for known in contents["collections"].as_array().unwrap() {
+            let name = known["collection"].as_str().unwrap();
+            let shown = format!("{name} of {}", release.display());
+            let collection = database.collection(name).wait().unwrap();
+            assert_eq!(collection.config().metric().to_string(), known["metric"], "{shown}");
+            let codes = collection.config().quantization();
+            assert_eq!(codes.to_string(), known["quantization"], "{shown}");
+            holds(&collection, &rows).unwrap();
+            let (found, then) = (recall(&collection, &vectors), known["recall"].as_f64().unwrap());
+            assert!(found > then - TOLERANCE, "{shown}: {found}, and {then} then");
+        }
+    }
+}
+
+#[test]
+fn backups_of_releases_are_restored() {
+    for release in releases() {
+        let directory = tempfile::tempdir().unwrap();
+        restore(&release.join("backup"), directory.path());
+        let database = open(directory.path(), true);
+        for (name, Expected { versions, .. }) in contents_of(&release.join("database")) {
+            // What was never committed is in no backup.
+            let rows = versions.last_key_value().map(|(_, rows)| rows.clone()).unwrap_or_default();
+            holds(&database.collection(&*name).wait().unwrap(), &rows).unwrap();
+        }
+    }
+}
+
+fn restore(from: &Path, to: &Path) {
+    // A read takes notes, and these files stay as they are.
+    let (backup, _) = copy_of(from);
+    vecgo::restore(vecgo::open(backup.path()), vecgo::open(to)).verify(true).wait().unwrap();
+}
