@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::process::{Program, cargo, program, tested};
-use crate::{Outcome, checks, deployment, fuzz, sabotage, stores};
+use crate::{Outcome, checks, deployment, fuzz, release, sabotage, stores};
 
 /// A part of the whole, with the minutes that it may take from a fresh clone on two cores.
 struct Stage {
@@ -89,6 +89,7 @@ fn simulation(_: &mut Vec<String>) -> Outcome {
 
 fn docs_and_demo(_: &mut Vec<String>) -> Outcome {
     docs()?;
+    release::semver()?;
     program(&tested("vecgo", "cli")?).args(["demo"]).run()
 }
 

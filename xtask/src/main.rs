@@ -8,6 +8,7 @@ mod checks;
 mod ci;
 mod deployment;
 mod fuzz;
+mod interface;
 mod process;
 mod release;
 mod sabotage;
@@ -43,8 +44,8 @@ cargo xtask COMMAND
             tell which ones the simulation finds: all of them, those named, or N that differ by day
   stores    install servers of buckets, and run the tests that want them
   deployment  install what others look at a server with, and look at it, its image and its manifests
-  golden    write the golden files of this version of the format again
-  semver    whether the public interface is as the last release had it
+  golden    write the golden files of this build again; --release writes those of the release, once
+  semver    whether the interface of the library is as the last release had it
   release   check that this commit can be released and say how to tag it";
 
 fn main() -> ExitCode {
@@ -69,6 +70,7 @@ fn command(arguments: &[String]) -> Outcome {
         ("fuzz", arguments) => fuzz::command(arguments),
         ("sim", arguments) => ci::simulate(arguments),
         ("sabotage", arguments) => sabotage::command(arguments),
+        ("golden", [what]) if what == "--release" => release::freeze(),
         (name, []) => match name {
             "quick" => ci::quick(),
             "ci" => ci::ci(),
@@ -95,7 +97,7 @@ fn command(arguments: &[String]) -> Outcome {
     }
 }
 
-/// Writes a database with every kind of file, which later builds of this version must read.
+/// Writes a database with every kind of file.
 fn golden() -> Outcome {
     let sim = process::tested("vecgo-sim", "golden")?;
     process::program(&sim).args(["golden", "golden/head"]).run()

@@ -1,15 +1,18 @@
-//! Whether this commit can be released.
+//! What a release leaves behind, and whether this commit can be one.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::process::{cargo, git};
-use crate::{Outcome, ci, workspace};
+use crate::{Outcome, ci, interface, workspace};
 
-/// Checks the tree, the changelog, the public interface, everything else and what would be uploaded, then says which tag to make.
+/// What users can reach, in the folder of a release.
+const INTERFACE: &str = "interface.txt";
+
+/// Checks the tree, the changelog, what the release leaves behind, everything else and what would be uploaded, then says
+/// which tag to make.
 pub(crate) fn release() -> Outcome {
-    let packages = workspace::packages()?;
-    let vecgo = packages.into_iter().find(|package| package.name == "vecgo");
-    let version = vecgo.ok_or("no package `vecgo`")?.version;
+    let version = version()?;
     let changes = git("status --porcelain").output()?;
     if !changes.is_empty() {
         return Err(format!("the tree is not clean:\n{changes}").into());
@@ -22,24 +25,70 @@ pub(crate) fn release() -> Outcome {
     if !git("tag --list").args([format!("v{version}")]).output()?.is_empty() {
         return Err(format!("there is a tag v{version} already").into());
     }
-    semver()?;
+    let frozen = folder(&version);
+    if !frozen.join(INTERFACE).exists() {
+        return Err("`cargo xtask golden --release` first, and commit what it writes".into());
+    }
+    git("diff --no-index --stat --exit-code golden/head").args([frozen.join("database")]).run()?;
     ci::ci()?;
     package()?;
     println!("Ready. Tag it:\n\n  git tag -a v{version} -m \"Vecgo {version}\"");
     Ok(())
 }
 
-/// Whether what users of the library hold on to is as it was at the last release, or the version says that it is not.
+/// Writes what later builds are held against: the golden files of this release, and its interface.
+pub(crate) fn freeze() -> Outcome {
+    cargo("test --package vecgo --test golden -- --ignored --exact released::write_a_release")
+        .run()?;
+    let lines: String = interface::listing()?.into_iter().map(|line| line + "\n").collect();
+    Ok(fs::write(folder(&version()?).join(INTERFACE), lines)?)
+}
+
+/// Whether what users of the library hold on to is as it was at the last release, unless the version says that it is not.
 pub(crate) fn semver() -> Outcome {
-    let tags = git("tag --list v* --sort=-version:refname").output()?;
-    let Some(last) = tags.lines().next() else {
-        println!("semver: no release before this one");
+    let (version, mut last) = (version()?, None);
+    for entry in fs::read_dir("golden")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let is_later = |last: &String| numbers(last) < numbers(&name);
+        if is_compatible(&name, &version) && last.as_ref().is_none_or(is_later) {
+            last = Some(name);
+        }
+    }
+    let Some(last) = last else {
+        println!("semver: no release before {version} that it has to be compatible with");
         return Ok(());
     };
-    if !cargo("semver-checks --version").works() {
-        return Err("semver: `cargo install --locked cargo-semver-checks` first".into());
+    let released = fs::read_to_string(folder(&last).join(INTERFACE))?;
+    let released: Vec<String> = released.lines().map(str::to_owned).collect();
+    let broken = interface::broken(&released, &interface::listing()?);
+    if broken.is_empty() {
+        println!("semver: all {} items of {last} are there", released.len());
+        return Ok(());
     }
-    cargo("semver-checks --package vecgo --baseline-rev").args([last]).run()
+    Err(format!("semver: {version} is not as {last} was:\n  {}", broken.join("\n  ")).into())
+}
+
+fn version() -> Outcome<String> {
+    let vecgo = workspace::packages()?.into_iter().find(|package| package.name == "vecgo");
+    Ok(vecgo.ok_or("no package `vecgo`")?.version)
+}
+
+fn folder(version: &str) -> PathBuf {
+    Path::new("golden").join(version)
+}
+
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let numbers: Option<Vec<u64>> = version.split('.').map(|number| number.parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
+/// Whether whoever uses one can use the other, if that comes later.
+fn is_compatible(one: &str, other: &str) -> bool {
+    match (numbers(one), numbers(other)) {
+        (Some([0, one, _]), Some([0, other, _])) => one == other,
+        (Some([one, ..]), Some([other, ..])) => one == other,
+        _ => false,
+    }
 }
 
 /// Builds every crate that is published from what would be uploaded of it.
@@ -59,6 +108,16 @@ fn is_section(line: &str, version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_that_go_together() {
+        for (one, other) in [("0.1.0", "0.1.0"), ("0.1.0", "0.1.12"), ("1.0.0", "1.3.0")] {
+            assert!(is_compatible(one, other), "{one} {other}");
+        }
+        for (one, other) in [("0.1.0", "0.2.0"), ("0.1.0", "1.1.0"), ("head", "0.1.0")] {
+            assert!(!is_compatible(one, other), "{one} {other}");
+        }
+    }
 
     #[test]
     fn sections() {

@@ -63,7 +63,8 @@ pub use write::Ack;
 pub use vecgo_io::MemoryStats;
 
 pub use vecgo_format::{
-    Config, ConfigError, Document, FieldSchema, FieldType, Id, Index, MAX_CLUSTERS, MAX_DIM,
-    MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS,
-    Metric, Quantization, RecallTarget, Schema, SchemaError, Timestamp, TimestampError,
+    Config, ConfigError, Document, FieldSchema, FieldType, Id, IdError, Index, MAX_CLUSTERS,
+    MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES, MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_FIELDS, Metric, Quantization, RecallTarget, Schema, SchemaError, Timestamp,
+    TimestampError,
 };

@@ -58,6 +58,7 @@ impl Id {
     /// For a number it is a bijection of `u64`, so equal hashes mean equal numbers and the lookup
     /// needs no second look; for a text it is XXH3 and a match must be checked. Each lookup has a
     /// seed of its own, so that whoever chooses ids cannot choose many of one hash.
+    #[doc(hidden)]
     pub fn lookup_hash(&self, seed: u64) -> u64 {
         match self {
             Id::Number(number) => mix(*number),
@@ -66,6 +67,7 @@ impl Id {
     }
 
     /// Bytes that the id itself takes.
+    #[doc(hidden)]
     pub fn bytes(&self) -> usize {
         match self {
             Id::Number(_) => 8,

@@ -113,7 +113,7 @@ pub struct FailureJson {
 
 impl FailureJson {
     fn of(stats: &Stats) -> Vec<Self> {
-        let failed = stats.failures().into_iter();
+        let failed = stats.failures();
         failed
             .filter_map(|(what, error)| {
                 let error = error?;

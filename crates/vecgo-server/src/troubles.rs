@@ -20,7 +20,7 @@ impl Trouble {
 
     /// Those of a collection that is open.
     pub(crate) fn of<'a>(collection: &'a str, stats: &'a Stats) -> impl Iterator<Item = Self> + 'a {
-        let failed = stats.failures().into_iter();
+        let failed = stats.failures();
         failed.filter_map(move |(what, error)| Some(Self::new(collection, what, error?.clone())))
     }
 

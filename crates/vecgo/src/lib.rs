@@ -63,7 +63,7 @@ pub use serde_json::json;
 pub use vecgo_engine::{
     Ack, AutoCommit, BackupInfo, BackupStats, CheckedBackups, CollectionBackup, CollectionInfo,
     Config, ConfigError, Copied, CopyProgress, Damage, Document, Error, ErrorKind, Explained,
-    Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, Index, Keep, Lag,
+    Facet, FieldSchema, FieldType, Filter, GraphBuild, Group, Hit, Id, IdError, Index, Keep, Lag,
     MAX_CANDIDATES, MAX_CLUSTERS, MAX_DIM, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, MAX_ID_BYTES,
     MAX_SCHEMA_BYTES, MAX_SCHEMA_FIELDS, MemoryStats, Metric, PartExplained, PinStats, Plan, Proof,
     Pruned, Quantization, RecallTarget, Record, Records, RequestCounts, Result, Retention, Schema,

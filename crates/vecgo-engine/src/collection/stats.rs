@@ -79,7 +79,7 @@ impl Stats {
     /// What there is that goes on beside requests, and why the last try of it failed, if it did: `writer`, which has
     /// stopped then, `commit`, `flush`, `merge`, `vacuum`, `refresh` of a replica, `backup` and `prune` of all
     /// collections.
-    pub fn failures(&self) -> [(&'static str, Option<&Error>); 8] {
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, Option<&Error>)> {
         let (lag, backup) = (self.lag.as_ref(), self.backup.as_ref());
         [
             ("writer", self.failure.as_ref()),
@@ -91,6 +91,7 @@ impl Stats {
             ("backup", backup.and_then(|backup| backup.failure.as_ref())),
             ("prune", backup.and_then(|backup| backup.prune_failure.as_ref())),
         ]
+        .into_iter()
     }
 }
 

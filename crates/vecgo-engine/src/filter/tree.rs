@@ -145,6 +145,7 @@ pub struct Filter {
 impl Filter {
     /// A test of a field: a path of keys with dots between them; a dot within a key is written `\.`,
     /// and a backslash before one `\\`.
+    #[doc(hidden)]
     pub fn test(field: impl Into<String>, op: Op, value: impl Into<Operand>) -> Self {
         Self { nodes: vec![Node::Test { field: field.into(), op, value: Some(value.into()) }] }
     }

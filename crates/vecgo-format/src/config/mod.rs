@@ -132,11 +132,13 @@ impl Config {
 
     /// What of it a segment is made by.
     #[must_use]
+    #[doc(hidden)]
     pub fn of_segments(self) -> Self {
         self.with_recall_target(None)
     }
 
     /// Whether both are of the same vectors, whatever they are searched by.
+    #[doc(hidden)]
     pub fn has_vectors_of(&self, other: &Self) -> bool {
         (self.dim, self.metric) == (other.dim, other.metric)
     }

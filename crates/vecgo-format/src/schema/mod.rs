@@ -287,6 +287,7 @@ impl Schema {
     }
 
     /// Whether it is the very same: of two that are equal this is not said.
+    #[doc(hidden)]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.declared, &other.declared)
     }
