@@ -122,7 +122,7 @@ fn small_object<T: PartialEq + Debug>(
 /// Metadata documents.
 pub fn document(input: &[u8]) -> bool {
     let Ok(document) = decode_document(input) else { return false };
-    let encoded = encode_document(&document).expect("what decodes is within the limits");
+    let encoded = encode_document(&document).expect("so few bytes are within the limits");
     let raw = RawObject::document(input).expect("what decodes can be read where it stands");
     let mut timestamps = 0;
     check_object(raw, &document, &mut timestamps);

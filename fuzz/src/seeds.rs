@@ -68,6 +68,7 @@ fn manifests() -> [Named; 2] {
         config: Config::new(DIM, Metric::Cosine),
         schema: Schema::default(),
         log: LogRange { first: 1, last: 1, epoch: 1, end: POSITION, flushed: 0 },
+        own_log: 0,
         segments: Vec::new(),
         extensions: Default::default(),
     };
@@ -96,6 +97,7 @@ fn manifests() -> [Named; 2] {
         oldest: 5,
         tags: [("first".to_owned(), 1), ("release 2".to_owned(), 4)].into(),
         next_segment: 4,
+        own_log: 12,
         extensions: [(1, vec![2])].into_iter().collect(),
         config: empty.config.with_recall_target(RecallTarget::new(0.9).ok()),
         schema: schema(),
@@ -150,6 +152,7 @@ fn catalogues() -> [Named; 2] {
             ),
         ]
         .into(),
+        newer: Default::default(),
         dropped: vec![Identity(3), COLLECTION],
         arriving: vec![(Identity(4), 1_750_000_000_000)],
         extensions: [(1, vec![2])].into_iter().collect(),

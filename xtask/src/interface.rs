@@ -2,7 +2,8 @@
 //!
 //! Most of what `vecgo` offers is defined in crates below it, whose other items may change freely. A check of one
 //! crate against its last release, as cargo-semver-checks makes it, sees nothing of those; so this lists what can
-//! be reached through `vecgo`.
+//! be reached through `vecgo`. It sees no private fields: one that is added to a struct of public fields only is left
+//! to whoever reads the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +24,21 @@ pub(crate) fn listing() -> Outcome<Vec<String>> {
         .filter_map(|line| line.rsplit("::").next())
         .collect();
     let mut lines: BTreeSet<String> = own.iter().map(|line| renamed(line)).collect();
+    let named: BTreeSet<String> =
+        lines.iter().filter_map(|line| subject(line)).map(str::to_owned).collect();
+    let is_known = |name: &str| given.contains(name) || named.contains(name);
     for package in BELOW {
         let items = items(package)?.into_iter().map(|line| renamed(&line));
         lines.extend(items.filter(|line| subject(line).is_some_and(|name| given.contains(name))));
     }
+    // What is made of a type that nobody can name is of no use to anybody.
+    lines.retain(|line| {
+        !line.contains("From<vecgo::") && !line.contains("::from(vecgo::") || {
+            let of = line.split_once("From<vecgo::").or_else(|| line.split_once("::from(vecgo::"));
+            of.and_then(|(_, of)| of.split(['>', ')']).next()).is_some_and(is_known)
+        }
+    });
+    lines.retain(|line| !line.contains("StructuralPartialEq") && !is_other_auto_trait(line));
     Ok(lines.into_iter().collect())
 }
 
@@ -41,11 +53,14 @@ fn items(package: &str) -> Outcome<Vec<String>> {
         .env("RUSTC_BOOTSTRAP", "1")
         .run()?;
     let file = target.join("doc").join(format!("{}.json", package.replace('-', "_")));
-    let items = Builder::from_rustdoc_json(file)
-        .omit_blanket_impls(true)
-        .omit_auto_trait_impls(true)
-        .build()?;
+    let items = Builder::from_rustdoc_json(file).omit_blanket_impls(true).build()?;
     Ok(items.items().map(ToString::to_string).collect())
+}
+
+/// Of the traits that types have by themselves, threads need two.
+fn is_other_auto_trait(line: &str) -> bool {
+    let others = ["marker::Freeze", "marker::Unpin", "UnsafeUnpin", "UnwindSafe", "RefUnwindSafe"];
+    line.starts_with("impl") && others.iter().any(|other| line.contains(&format!("{other} for")))
 }
 
 /// The same with each path as users write it: `vecgo_engine::query::search::Hit` is `vecgo::Hit`.

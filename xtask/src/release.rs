@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::process::{cargo, git};
+use crate::process::{cargo, git, program};
 use crate::{Outcome, ci, interface, workspace};
 
 /// What users can reach, in the folder of a release.
@@ -26,7 +26,7 @@ pub(crate) fn release() -> Outcome {
         return Err(format!("there is a tag v{version} already").into());
     }
     let frozen = folder(&version);
-    if !frozen.join(INTERFACE).exists() {
+    if fs::read_to_string(frozen.join(INTERFACE)).ok() != Some(listing()?) {
         return Err("`cargo xtask golden --release` first, and commit what it writes".into());
     }
     git("diff --no-index --stat --exit-code golden/head").args([frozen.join("database")]).run()?;
@@ -38,10 +38,20 @@ pub(crate) fn release() -> Outcome {
 
 /// Writes what later builds are held against: the golden files of this release, and its interface.
 pub(crate) fn freeze() -> Outcome {
+    let listing = listing()?;
     cargo("test --package vecgo --test golden -- --ignored --exact released::write_a_release")
         .run()?;
-    let lines: String = interface::listing()?.into_iter().map(|line| line + "\n").collect();
-    Ok(fs::write(folder(&version()?).join(INTERFACE), lines)?)
+    Ok(fs::write(folder(&version()?).join(INTERFACE), listing)?)
+}
+
+/// The interface, behind the compiler whose words it is in.
+fn listing() -> Outcome<String> {
+    let lines = interface::listing()?;
+    Ok([rustc()?].into_iter().chain(lines).map(|line| line + "\n").collect())
+}
+
+fn rustc() -> Outcome<String> {
+    Ok(program("rustc").args(["--version"]).output()?.trim_end().to_owned())
 }
 
 /// Whether what users of the library hold on to is as it was at the last release, unless the version says that it is not.
@@ -59,7 +69,12 @@ pub(crate) fn semver() -> Outcome {
         return Ok(());
     };
     let released = fs::read_to_string(folder(&last).join(INTERFACE))?;
-    let released: Vec<String> = released.lines().map(str::to_owned).collect();
+    let mut released: Vec<String> = released.lines().map(str::to_owned).collect();
+    let (words_of, ours) = (released.remove(0), rustc()?);
+    if words_of != ours {
+        println!("semver: not looked at: {last} was listed by {words_of}, and this is {ours}");
+        return Ok(());
+    }
     let broken = interface::broken(&released, &interface::listing()?);
     if broken.is_empty() {
         println!("semver: all {} items of {last} are there", released.len());

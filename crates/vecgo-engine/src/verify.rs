@@ -76,6 +76,9 @@ pub(crate) async fn verify(env: &Env) -> Result<VerifyReport> {
             Ok((catalogue, _)) => {
                 report.count(catalogue.encode().0.len() as u64);
                 if place == 0 {
+                    for (name, newer) in &catalogue.newer {
+                        report.note(key, catalogue::needs_newer(name, newer))?;
+                    }
                     collections = catalogue.collections;
                     oldest = catalogue.oldest;
                 }

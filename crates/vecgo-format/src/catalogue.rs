@@ -32,6 +32,8 @@ pub struct Catalogue {
     pub oldest: u64,
     /// Collections by name.
     pub collections: BTreeMap<String, Entry>,
+    /// Those that only a newer build can read, by name.
+    pub newer: BTreeMap<String, NewerEntry>,
     /// Dropped collections whose objects may still be there.
     pub dropped: Vec<Identity>,
     /// Collections that are being copied here and are not there yet, with when that began, in milliseconds
@@ -39,6 +41,14 @@ pub struct Catalogue {
     pub arriving: Vec<(Identity, u64)>,
     /// What later builds say of all of it.
     pub extensions: Extensions,
+}
+
+/// A collection that a newer build has made, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerEntry {
+    bytes: Vec<u8>,
+    /// What of it is not known.
+    pub why: String,
 }
 
 impl Entry {
@@ -62,6 +72,11 @@ impl Entry {
 }
 
 impl Catalogue {
+    /// Whether a collection has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.collections.contains_key(name) || self.newer.contains_key(name)
+    }
+
     /// The object's bytes and the checksum that names them.
     pub fn encode(&self) -> (Vec<u8>, u64) {
         let mut out = Encoder::new();
@@ -70,10 +85,17 @@ impl Catalogue {
         out.u64(self.parent.number);
         out.u64(self.parent.checksum);
         out.u64(self.oldest);
-        out.length(self.collections.len());
-        for (name, entry) in &self.collections {
-            out.bytes(name.as_bytes());
+        let known = self.collections.iter().map(|(name, entry)| {
+            let mut out = Encoder::new();
             entry.encode(&mut out);
+            (name, out.finish())
+        });
+        let newer = self.newer.iter().map(|(name, entry)| (name, entry.bytes.clone()));
+        let all: BTreeMap<&String, Vec<u8>> = known.chain(newer).collect();
+        out.length(all.len());
+        for (name, entry) in all {
+            out.bytes(name.as_bytes());
+            out.bytes(&entry);
         }
         out.length(self.dropped.len());
         for identity in &self.dropped {
@@ -106,13 +128,25 @@ impl Catalogue {
             let Catalogue { oldest, number, .. } = catalogue;
             return Err(body.invalid(format!("oldest {oldest} of {number}")));
         }
+        let mut last = None;
         for _ in 0..body.length()? {
-            let name = body.text()?.to_owned();
-            let entry = Entry::decode(&mut body)?;
-            if catalogue.collections.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            let (name, bytes) = (body.text()?, body.bytes()?);
+            if last.is_some_and(|last| last >= name) {
                 return Err(body.invalid("names out of order"));
             }
-            catalogue.collections.insert(name, entry);
+            last = Some(name);
+            let mut entry = Decoder::new(CATALOGUE.what, bytes);
+            match Entry::decode(&mut entry) {
+                Ok(known) => {
+                    entry.expect_end()?;
+                    catalogue.collections.insert(name.to_owned(), known);
+                }
+                Err(FormatError::Unknown { detail: why, .. }) => {
+                    let newer = NewerEntry { bytes: bytes.to_vec(), why };
+                    catalogue.newer.insert(name.to_owned(), newer);
+                }
+                Err(error) => return Err(error),
+            }
         }
         for _ in 0..body.length()? {
             catalogue.dropped.push(Identity(body.u128()?));

@@ -25,6 +25,7 @@ pub enum Id {
 
 /// Why a text cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum IdError {
     /// The empty text.
     #[error("an id is empty; expected 1 to {MAX_ID_BYTES} bytes")]
@@ -57,7 +58,7 @@ impl Id {
     ///
     /// For a number it is a bijection of `u64`, so equal hashes mean equal numbers and the lookup
     /// needs no second look; for a text it is XXH3 and a match must be checked. Each lookup has a
-    /// seed of its own, so that whoever chooses ids cannot choose many of one hash.
+    /// seed of its own, so that whoever chooses texts cannot choose many of one hash.
     #[doc(hidden)]
     pub fn lookup_hash(&self, seed: u64) -> u64 {
         match self {

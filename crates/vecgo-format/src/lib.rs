@@ -29,7 +29,7 @@ mod version;
 
 pub use backup::{BackedUp, Inventory, Original, PrunePlan, StoredCopy};
 pub use calibration::{Calibration, CalibrationPoint};
-pub use catalogue::{Catalogue, Entry};
+pub use catalogue::{Catalogue, Entry, NewerEntry};
 pub use checksum::{BlockChecksums, RunningChecksum, checksum};
 pub use config::{
     Config, ConfigError, Index, MAX_CLUSTERS, MAX_DIM, Metric, Quantization, RecallTarget,

@@ -97,6 +97,8 @@ pub struct Manifest {
     pub schema: Schema,
     /// The log beside the segments.
     pub log: LogRange,
+    /// Name of the log that the writer keeps on a disk of its own, and that goes on from here; 0 if it has none.
+    pub own_log: u64,
     /// The segments, oldest first.
     pub segments: Vec<SegmentRef>,
     /// What later builds say of this version, and of no other.
@@ -131,6 +133,7 @@ impl Manifest {
         out.u64(self.log.end.length);
         out.u64(self.log.end.checksum);
         out.u64(self.log.flushed);
+        out.u64(self.own_log);
         out.length(self.segments.len());
         for segment in &self.segments {
             out.u64(segment.number);
@@ -180,6 +183,7 @@ impl Manifest {
                 end: crate::LogPosition { length: body.u64()?, checksum: body.u64()? },
                 flushed: body.u64()?,
             },
+            own_log: body.u64()?,
             segments: Vec::new(),
             extensions: Extensions::default(),
         };

@@ -224,8 +224,9 @@ proptest! {
         let written = Catalogue { number: 1, collections, ..Catalogue::default() };
         let (mut bytes, _) = written.encode();
         prop_assert_eq!(&Catalogue::decode(&bytes).unwrap().0.collections["a"], &entry);
-        // Prefix, five numbers, a count, a name, an identity, a configuration; a time, a count, a checksum.
-        let (start, end) = (8 + 40 + 1 + 2 + 16 + 12, bytes.len() - 17);
+        // Prefix, five numbers, a count, a name, a length, an identity, a configuration; a time, four counts, a
+        // checksum.
+        let (start, end) = (8 + 40 + 1 + 2 + 1 + 16 + 19, bytes.len() - 20);
         for (at, byte) in changes {
             bytes[start + at % (end - start)] = byte;
         }

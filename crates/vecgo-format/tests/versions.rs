@@ -32,6 +32,7 @@ fn kinds() -> [Kind; 5] {
         config: Config::new(3, Metric::L2),
         schema: Default::default(),
         log: LogRange { first: 1, last: 0, epoch: 0, end: LogPosition::default(), flushed: 0 },
+        own_log: 0,
         segments: Vec::new(),
         extensions: Default::default(),
     };

@@ -18,6 +18,8 @@ pub struct Env {
     pub store: Arc<dyn Store>,
     /// Logs that grow. Where there are none a log is an object put whole.
     pub logs: Option<Arc<dyn Logs>>,
+    /// A disk on which a writer keeps its logs in place of a store that has no locks.
+    pub own_logs: Option<OwnLogs>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -28,6 +30,15 @@ pub struct Env {
     pub cache: Arc<BlockCache>,
     /// Memory under a limit.
     pub memory: Arc<Memory>,
+}
+
+/// A directory of this machine in which logs grow.
+#[derive(Debug, Clone)]
+pub struct OwnLogs {
+    /// The logs as objects, and locks.
+    pub store: Arc<dyn Store>,
+    /// The same, growing.
+    pub logs: Arc<dyn Logs>,
 }
 
 /// What a database may take of this process.
@@ -129,6 +140,29 @@ impl Env {
         Self::of_machine(store, None, rand, limits)
     }
 
+    /// The same with a writer's logs in a directory of this machine, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the directory that cannot be used; `Address` for a store that has logs of its own.
+    pub fn with_logs_in(mut self, root: &Path) -> Result<Self, OpenError> {
+        if self.store.has_locks() {
+            let message = "log_dir is for buckets; a directory has its logs in itself";
+            return Err(OpenError::Address(message.to_owned()));
+        }
+        let disk = LocalDisk::create(root);
+        let disk = disk.map_err(|error| StoreError::new(root.display().to_string(), error))?;
+        let store = DirectoryStore::new(Arc::new(disk), Arc::clone(&self.rand), Access::Write);
+        let store = Arc::new(store);
+        self.own_logs = Some(OwnLogs { store: Arc::clone(&store) as _, logs: store });
+        Ok(self)
+    }
+
+    /// What this is to the logs that a writer keeps on a disk of its own, if it does.
+    pub fn of_own_logs(&self) -> Option<Self> {
+        let OwnLogs { store, logs } = self.own_logs.clone()?;
+        Some(Self { store, logs: Some(logs), own_logs: None, ..self.clone() })
+    }
+
     /// Memory of this process, gone when the last handle is dropped.
     ///
     /// # Errors
@@ -151,6 +185,6 @@ impl Env {
         let spawn = Arc::new(ThreadPool::new().map_err(OpenError::System)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let (cache, memory) = limits.begin(&clock);
-        Ok(Self { store, logs, clock, rand, spawn, cache, memory })
+        Ok(Self { store, logs, own_logs: None, clock, rand, spawn, cache, memory })
     }
 }

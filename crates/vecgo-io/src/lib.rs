@@ -25,7 +25,7 @@ use std::pin::Pin;
 pub use cache::{BlockCache, BlockKey, Held};
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, DiskEntry, DiskLock, DiskReader, DiskWriter, LocalDisk, LockAttempt};
-pub use env::{Env, Limits, OpenError};
+pub use env::{Env, Limits, OpenError, OwnLogs};
 pub use error::{StoreError, StoreErrorKind};
 pub use log::{Log, Logs};
 pub use memory::{Charge, Memory, MemoryStats, OutOfMemory, Use, Wait};

@@ -26,6 +26,8 @@ pub struct Settings {
     pub memory: u64,
     /// Whether merged segments have graphs.
     pub indexed: Option<Indexed>,
+    /// Whether the store has no locks and no logs, which writers keep on disks of their own.
+    pub own_logs: bool,
 }
 
 /// What merged segments have beside their rows.
@@ -57,6 +59,7 @@ impl Default for Settings {
             busy: false,
             memory: PLENTY_BYTES,
             indexed: None,
+            own_logs: false,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Settings {
             busy: random.one_in(2),
             memory: [80 << 10, PLENTY_BYTES][usize::from(!(drawn / 61_440).is_multiple_of(4))],
             indexed: Indexed::of(drawn / 20),
+            own_logs: (drawn / 245_760) % 6 == 5,
         }
     }
 

@@ -25,6 +25,8 @@ struct Place {
     options: Vec<(String, String)>,
     scheme: &'static str,
     cache: tempfile::TempDir,
+    /// Where the writer has its logs, if they are not in the bucket.
+    logs: Option<tempfile::TempDir>,
 }
 
 impl Place {
@@ -33,6 +35,10 @@ impl Place {
         let open = open.memtable_bytes(64 << 10).index_rows(64).vacuum_grace(Duration::ZERO);
         let open = open.retention(Retention { versions: 2, ..Retention::default() });
         let open = open.cache_dir(self.cache.path(), 16 << 20);
+        let open = match &self.logs {
+            Some(logs) => open.log_dir(logs.path()),
+            None => open,
+        };
         let options = self.options.iter();
         let open = options.fold(open, |open, (name, value)| open.store_option(name, value));
         let database = open.wait()?;
@@ -42,11 +48,21 @@ impl Place {
         }
     }
 
-    /// Some requests go wrong for longer than is waited for; whoever asks again is answered.
-    fn writer(&self) -> Collection {
+    fn clear(&self) {
+        let docs = self.open(false).unwrap();
+        docs.delete(0..IDS).wait().unwrap();
+        docs.close().wait().unwrap();
+    }
+
+    /// Another writer in place of one. Some requests go wrong for longer than is waited for; whoever asks again is
+    /// answered.
+    fn writer(&self, before: Option<Collection>) -> Collection {
+        drop(before);
         loop {
             match self.open(false) {
                 Ok(docs) => return docs,
+                // The one before may be waiting for a request.
+                Err(error) if self.logs.is_some() && error.kind() == ErrorKind::Busy => {}
                 Err(error) => assert!(may_fail(error.kind()), "{error:?}"),
             }
         }
@@ -98,7 +114,7 @@ fn check_search(docs: &Collection, model: &Model, query: [f32; 2]) -> vecgo::Res
 fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
     let mut rng = Rng(steps);
     let mut model = Model::new();
-    let mut docs = place.writer();
+    let mut docs = place.writer(None);
     let mut committed = (0, Model::new());
     let (mut reopened, mut looks) = (0, 0);
     for step in 0..steps {
@@ -124,7 +140,7 @@ fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
             18 => check_search(&docs, &model, rng.vector()),
             _ => {
                 // As if it had been killed.
-                docs = place.writer();
+                docs = place.writer(Some(docs));
                 reopened += 1;
                 Ok(())
             }
@@ -132,7 +148,7 @@ fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
         if let Err(error) = done {
             assert!(may_fail(error.kind()), "step {step}: {error:?}");
             // Whether it happened the next writer finds out.
-            docs = place.writer();
+            docs = place.writer(Some(docs));
             reopened += 1;
             let happened = loop {
                 match is(&docs, &model) {
@@ -171,12 +187,49 @@ fn steps(usual: u64) -> u64 {
 fn on_the_fake_in_trouble() {
     let fake = Fake::start().unwrap();
     let (options, cache) = (fake.options(), tempfile::tempdir().unwrap());
-    let place = Place { options, scheme: "s3", cache };
-    run(&place, steps(600), |step| {
+    let place = Place { options, scheme: "s3", cache, logs: None };
+    in_trouble(&fake, &place);
+}
+
+#[test]
+fn on_the_fake_in_trouble_with_logs_on_a_disk() {
+    let fake = Fake::start().unwrap();
+    let (options, cache) = (fake.options(), tempfile::tempdir().unwrap());
+    let logs = tempfile::tempdir().unwrap();
+    let place = Place { options, scheme: "s3", cache, logs: Some(logs) };
+    in_trouble(&fake, &place);
+    // All of it is in the bucket.
+    let Place { options, cache, .. } = place;
+    let docs = Place { options, scheme: "s3", cache, logs: None }.open(false).unwrap();
+    assert!(docs.count() > 10);
+}
+
+fn in_trouble(fake: &Fake, place: &Place) {
+    run(place, steps(600), |step| {
         let trouble = Trouble::Any { one_in: 40, seed: step };
         fake.set_trouble(if step % 3 == 1 { trouble } else { Trouble::None });
     });
     assert_eq!(fake.unfinished(), 0);
+}
+
+/// A write asks the bucket for nothing; a commit puts a segment and a version.
+#[test]
+fn a_write_with_logs_on_a_disk_takes_no_request() {
+    let fake = Fake::start().unwrap();
+    let (options, cache) = (fake.options(), tempfile::tempdir().unwrap());
+    let logs = tempfile::tempdir().unwrap();
+    let place = Place { options, scheme: "s3", cache, logs: Some(logs) };
+    let docs = place.writer(None);
+    fake.forget();
+    for id in 0..50u64 {
+        let ack = docs.upsert([Record::new(id, [1.0, id as f32])]).wait().unwrap();
+        assert!(ack.durable);
+    }
+    assert_eq!(fake.asked().len(), 0, "{:?}", fake.asked());
+    docs.commit().wait().unwrap();
+    let puts = fake.asked().iter().filter(|asked| asked.method == "PUT").count();
+    assert_eq!(puts, 2, "{:?}", fake.asked());
+    assert_eq!(place.open(true).unwrap().count(), 50);
 }
 
 fn on(site: Site) {
@@ -185,7 +238,11 @@ fn on(site: Site) {
         return;
     };
     let (options, cache) = (server.options(), tempfile::tempdir().unwrap());
-    let place = Place { options, scheme: server.scheme(), cache };
+    let mut place = Place { options, scheme: server.scheme(), cache, logs: None };
+    run(&place, steps(600) / 4, |_| {});
+    // Another collection would do; this one has been written by a writer with logs in the bucket.
+    place.logs = Some(tempfile::tempdir().unwrap());
+    place.clear();
     run(&place, steps(600) / 4, |_| {});
 }
 

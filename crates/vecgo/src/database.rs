@@ -26,8 +26,8 @@ use crate::{
 pub fn open(uri: impl AsRef<Path>) -> Open {
     let (limits, options) = (Limits::default(), Options::default());
     let (uri, store_options) = (uri.as_ref().to_owned(), StoreOptions::default());
-    let (access, cache_dir, backup) = (Access::Write, None, None);
-    Open { uri, access, limits, options, store_options, cache_dir, backup }
+    let (access, cache_dir, log_dir, backup) = (Access::Write, None, None, None);
+    Open { uri, access, limits, options, store_options, cache_dir, log_dir, backup }
 }
 
 /// Options of a database about to be opened.
@@ -40,6 +40,7 @@ pub struct Open {
     options: Options,
     store_options: StoreOptions,
     cache_dir: Option<(PathBuf, u64)>,
+    log_dir: Option<PathBuf>,
     backup: Option<Box<BackupOptions>>,
 }
 
@@ -194,6 +195,16 @@ impl Open {
         self
     }
 
+    /// A directory of this machine in which a writer keeps its logs, in place of the bucket. A write is durable as soon as
+    /// this disk has it, which takes no request; a version, which [`Collection::commit`] makes by a flush, is what others
+    /// see and what outlives the machine. Until then writes are lost with this disk, and when another writer takes over:
+    /// the next open here then fails once as `Fenced`, and names the file in which they were set aside. Each
+    /// collection that is written takes a lock there.
+    pub fn log_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.log_dir = Some(directory.as_ref().to_owned());
+        self
+    }
+
     /// Has the database back itself up to another place (never): at once, and then every
     /// [`Open::backup_interval`], for as long as the [`Database`] is held. It takes the time that other work leaves; if
     /// nothing was committed since the last one, nothing is written. [`Stats::backup`](crate::Stats::backup)
@@ -266,7 +277,12 @@ impl Open {
         if self.options.simd.is_none() {
             self.options.simd = env::var("VECGO_SIMD").ok();
         }
-        let env = self.env()?;
+        let env = match &self.log_dir {
+            Some(directory) if self.access == Access::Write => {
+                self.env()?.with_logs_in(directory)?
+            }
+            _ => self.env()?,
+        };
         let inner = vecgo_engine::Database::new(env, self.access, self.options)?;
         if let Some(backup) = self.backup {
             let BackupOptions { to, schedule } = *backup;

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Bytes of that directory (1 GiB).
     #[arg(long, global = true, value_name = "BYTES", value_parser = size, requires = "cache_dir", default_value = "1GiB", hide_default_value = true)]
     pub(crate) cache_size: u64,
+    /// Keep the logs of a writer in this directory, not in the bucket: see docs/shared-storage.md for what that means.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) log_dir: Option<PathBuf>,
 }
 
 /// Bytes, as settings of the server have them.
@@ -57,6 +60,7 @@ pub(crate) struct Target {
     pub(crate) is_named: bool,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) cache: Option<(PathBuf, u64)>,
+    pub(crate) log_dir: Option<PathBuf>,
 }
 
 impl Target {
@@ -72,8 +76,12 @@ impl Target {
             Some(bytes) => open.memory_limit(bytes),
             None => open,
         };
-        match &self.cache {
+        let open = match &self.cache {
             Some((directory, bytes)) => open.cache_dir(directory, *bytes),
+            None => open,
+        };
+        match &self.log_dir {
+            Some(directory) => open.log_dir(directory),
             None => open,
         }
     }
@@ -459,6 +467,7 @@ impl Args {
         let (is_named, memory_limit) = (self.collection.is_some(), self.memory_limit);
         let collection = self.collection.clone().unwrap_or_else(|| "default".to_owned());
         let cache = self.cache_dir.clone().map(|directory| (directory, self.cache_size));
-        Target { uri, collection, is_named, memory_limit, cache }
+        let log_dir = self.log_dir.clone();
+        Target { uri, collection, is_named, memory_limit, cache, log_dir }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn layers(target: &Target, said: &Said) -> Result<Layers, Failure> {
         say("data.cache_dir", Some(text(directory)?));
         say("data.cache_size", Some(bytes.to_string()));
     }
+    say("data.log_dir", target.log_dir.as_deref().map(text).transpose()?);
     let ours = std::env::vars_os().filter_map(|(name, value)| {
         Some((name.into_string().ok().filter(|name| name.starts_with("VECGO_"))?, value))
     });

@@ -49,7 +49,8 @@ impl Database {
         }
         // What an interrupted one has left takes room that this one may need.
         self.finish_drops().await?;
-        let env = self.env();
+        // Nobody writes these yet.
+        let env = &Env { own_logs: None, ..self.env().clone() };
         let mut arrivals =
             Arrivals { identities: Vec::new(), locks: Vec::new(), is_first: before.number == 0 };
         for name in names {
@@ -141,6 +142,7 @@ impl Database {
         let keys = catalogue::list(self.env()).await?;
         let (newest, _) = self.inner.chain.newest().await?;
         let is_empty = newest.collections.is_empty()
+            && newest.newer.is_empty()
             && newest.arriving.is_empty()
             && newest.dropped.is_empty();
         if !is_empty || keys.first() != Some(&catalogue_key(newest.number)) {
@@ -226,6 +228,7 @@ impl Database {
             oldest: source.number,
             tags: Default::default(),
             log: range,
+            own_log: 0,
             extensions: Default::default(),
             ..source.clone()
         };
@@ -269,7 +272,7 @@ async fn check_lengths(env: &Env, names: CollectionNames, manifest: &Manifest) -
 }
 
 fn check_free(catalogue: &vecgo_format::Catalogue, name: &str) -> Result<()> {
-    match catalogue.collections.contains_key(name) {
+    match catalogue.has(name) {
         false => Ok(()),
         true => {
             let message = format!("collection `{name}` is there already");

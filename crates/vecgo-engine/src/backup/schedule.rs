@@ -150,7 +150,11 @@ impl Job {
         // What is committed from here on may not be in it.
         let now_ms = self.place.env.clock.wall_ms();
         let made = match database.inner.chain.newest().await {
-            Ok((catalogue, _)) if catalogue.collections.is_empty() => return Ok(None),
+            Ok((catalogue, _))
+                if catalogue.collections.is_empty() && catalogue.newer.is_empty() =>
+            {
+                return Ok(None);
+            }
             Ok(_) => database.snapshot(&self.place, &WhichCollections::All, copying).await,
             Err(error) => Err(error),
         };

@@ -5,7 +5,7 @@ use vecgo_io::Access;
 
 use super::copy::{Check, DeletesCheck};
 use super::leases::LEASE;
-use crate::catalogue::find;
+use crate::catalogue::{find, needs_newer};
 use crate::manifest::{self, Committed};
 use crate::segment::SegmentCheck;
 use crate::vacuum::{Named, objects};
@@ -109,7 +109,11 @@ impl Database {
     pub(super) async fn take(&self, which: &WhichCollections) -> Result<Vec<Taken>> {
         let (catalogue, _) = self.inner.chain.newest().await?;
         let named = match which.name() {
-            None => catalogue.collections.clone(),
+            // A backup of all is of all.
+            None => match catalogue.newer.first_key_value() {
+                Some((name, newer)) => return Err(needs_newer(name, newer)),
+                None => catalogue.collections.clone(),
+            },
             Some(name) => {
                 let entry = find(&catalogue, name)?.clone();
                 [(name.to_owned(), entry)].into()

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_lock::{Mutex as AsyncMutex, OnceCell};
-use vecgo_format::{Catalogue, CollectionNames, Config, Entry, Extensions, Identity, Schema};
+use vecgo_format::{
+    Catalogue, CollectionNames, Config, Entry, Extensions, Identity, NewerEntry, Schema,
+};
 use vecgo_io::{Access, BoxFuture, Env, Listed, Spawn, Store};
 use vecgo_kernels::{Kernels, Level};
 
@@ -11,6 +13,7 @@ use super::{Chain, CollectionInfo, change};
 use crate::collection::{Collection, Runtime, WeakCollection, lock};
 use crate::vacuum::delete_all;
 use crate::verify::{VerifyReport, verify};
+use crate::write;
 use crate::{BackupPlace, Error, ErrorKind, Options, Result};
 
 /// Longest name of a collection.
@@ -116,7 +119,7 @@ impl Database {
             let (created_ms, extensions) = (env.clock.wall_ms(), Extensions::default());
             let entry = Entry { identity, config, schema, created_ms, extensions };
             change(&self.inner.chain, |catalogue| {
-                if catalogue.collections.contains_key(name) {
+                if catalogue.has(name) {
                     let message = format!("collection `{name}` is there already");
                     return Err(Error::new(ErrorKind::AlreadyExists, message));
                 }
@@ -142,7 +145,7 @@ impl Database {
             check_name(name)?;
             config.check()?;
             let (catalogue, _) = self.inner.chain.newest().await?;
-            if !catalogue.collections.contains_key(name) {
+            if !catalogue.has(name) {
                 match self.create(name, config, schema.clone().unwrap_or_default()).await {
                     Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                     created => created?,
@@ -212,8 +215,8 @@ impl Database {
             let (catalogue, _) = self.inner.chain.newest().await?;
             let entry = find(&catalogue, name)?.clone();
             let identity = entry.identity;
-            let lock = lock(env, &CollectionNames(identity), name).await?;
-            if lock.is_none() {
+            let _lock = lock(env, &CollectionNames(identity), name).await?;
+            if !env.store.has_locks() {
                 Collection::fence(&self.inner.runtime, name, &entry).await?;
             }
             change(&self.inner.chain, |catalogue| {
@@ -225,6 +228,7 @@ impl Database {
                 Ok(())
             })
             .await?;
+            let _ = write::forget_own_log(env, CollectionNames(identity)).await;
             // It is dropped. What this does not delete, the next writer of any collection does.
             let _ = self.finish_drops().await;
             Ok(())
@@ -260,7 +264,7 @@ impl Database {
             check_name(to)?;
             change(&self.inner.chain, |catalogue| {
                 let entry = find(catalogue, from)?.clone();
-                if catalogue.collections.contains_key(to) {
+                if catalogue.has(to) {
                     let message = format!("collection `{to}` is there already");
                     return Err(Error::new(ErrorKind::AlreadyExists, message));
                 }
@@ -300,12 +304,20 @@ fn last_names<'a>(names: &CollectionNames, listed: &'a [Listed]) -> [Option<&'a 
 }
 
 pub(crate) fn find<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Entry> {
+    if let Some(newer) = catalogue.newer.get(name) {
+        return Err(needs_newer(name, newer));
+    }
     catalogue.collections.get(name).ok_or_else(|| {
         let names: Vec<&str> = catalogue.collections.keys().map(String::as_str).collect();
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let message = format!("there is no collection `{name}`; the database has {there}");
         Error::new(ErrorKind::NotFound, message)
     })
+}
+
+pub(crate) fn needs_newer(name: &str, NewerEntry { why, .. }: &NewerEntry) -> Error {
+    let message = format!("collection `{name}` needs a newer build: {why}");
+    Error::new(ErrorKind::Unsupported, message)
 }
 
 fn not_found(name: &str) -> Error {

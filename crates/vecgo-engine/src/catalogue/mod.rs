@@ -11,7 +11,7 @@ use vecgo_format::{Catalogue, Config, FormatError, Parent, catalogue_key, number
 use vecgo_io::Env;
 
 pub use database::Database;
-pub(crate) use database::{Inner, check_name, delete_objects, find};
+pub(crate) use database::{Inner, check_name, delete_objects, find, needs_newer};
 
 use crate::manifest::{Decided, decide};
 use crate::{Error, ErrorKind, Result};

@@ -253,21 +253,24 @@ impl Collection {
     }
 }
 
-/// Takes the writer's lock; `None` where there are no locks, and whoever comes last is the writer.
+/// Takes the writer's lock; `None` where there are no locks, and whoever comes last is the writer. Where a writer has a
+/// log of its own, the lock is on that, for those who have the same disk.
 pub(crate) async fn lock(
     env: &Env,
     names: &CollectionNames,
     collection: &str,
 ) -> Result<Option<StoreLock>> {
-    if !env.store.has_locks() {
-        return Ok(None);
-    }
+    let store = match &env.own_logs {
+        _ if env.store.has_locks() => &env.store,
+        Some(own) => &own.store,
+        None => return Ok(None),
+    };
     let process = format!("process {}", std::process::id());
     let host = rustix::system::uname();
     let holder = format!("{process} on host {}", host.nodename().to_string_lossy());
     let mut tries = 0;
     loop {
-        match env.store.lock(&names.lock(), &holder).await {
+        match store.lock(&names.lock(), &holder).await {
             Ok(lock) => return Ok(Some(lock)),
             Err(error) if error.kind() == StoreErrorKind::Busy => {
                 let ours = error.to_string().contains(&format!("{process} "));

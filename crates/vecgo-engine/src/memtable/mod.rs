@@ -165,7 +165,11 @@ impl Memtable {
     }
 
     fn hash(&self, id: &Id) -> u64 {
-        id.lookup_hash(self.seed)
+        match id {
+            // Where these fall must not be known before either.
+            Id::Number(number) => Id::Number(number ^ self.seed).lookup_hash(0),
+            Id::Text(_) => id.lookup_hash(self.seed),
+        }
     }
 
     fn hash_of(&self, row: u32) -> u64 {

@@ -3,7 +3,7 @@ use vecgo_format::{Id, decode_document};
 
 use super::account::Account;
 use super::view::{Address, RowSource, Snapshot};
-use crate::{Error, ErrorKind, Record, Result};
+use crate::{Error, Record, Result};
 
 /// Which parts of a record to return beside its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,10 +51,8 @@ fn taken(document: usize, payload: usize) -> u64 {
 }
 
 fn decode(document: &[u8]) -> Result<Value> {
-    let document = decode_document(document);
-    let broken =
-        |error: vecgo_format::FormatError| Error::new(ErrorKind::Corruption, error.to_string());
-    document.map(Value::Object).map_err(broken)
+    let document = decode_document(document).map(Value::Object);
+    document.map_err(|error| Error::format("a record", error))
 }
 
 impl Snapshot {

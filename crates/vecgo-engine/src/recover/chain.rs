@@ -79,6 +79,43 @@ impl Source<'_> {
             }
         }
         let logs = self.logs(range, opened.logs, recovered).await?;
+        self.replay_from(first, named, logs, recovered).await
+    }
+
+    /// Replays the logs of a disk of the writer's own that go on from what was brought back of the store. A log that
+    /// is begun now has the number `next` or a later one.
+    pub(crate) async fn replay_own(&self, recovered: &mut Recovered, next: u64) -> Result<()> {
+        let opened = self.find_logs(None).await?;
+        let last = opened.numbers.iter().max();
+        recovered.next_log = last.map_or(next, |last| next.max(last.saturating_add(1)));
+        let mut logs = self.logs(None, opened.logs, recovered).await?;
+        let goes_on = recovered.sequence.saturating_add(1);
+        let mut whole = logs.whole.values().map(|link| link.header);
+        let first = whole.clone().find(|header| header.first_sequence == goes_on);
+        if first.is_none()
+            && let Some(later) = whole.find(|header| header.first_sequence > goes_on)
+        {
+            let detail = format!("it begins with {}, expected {goes_on}", later.first_sequence);
+            let error = FormatError::Invalid { what: "log", offset: 0, detail };
+            return Err(Error::format(&self.names.log(later.number), error));
+        }
+        let first = first.map_or(recovered.next_log, |header| header.number);
+        // All of those before it is in segments.
+        logs.whole = logs.whole.split_off(&first);
+        // Hints name memtables by their first logs.
+        if recovered.sequence == self.committed.map_or(0, |last| last.manifest.log.flushed) {
+            recovered.memtable = self.memtable(first);
+        }
+        self.replay_from(first, None, logs, recovered).await
+    }
+
+    async fn replay_from(
+        &self,
+        first: u64,
+        named: Option<LogRange>,
+        logs: Logs,
+        recovered: &mut Recovered,
+    ) -> Result<()> {
         let links = self.chain(logs.whole, first)?;
         let on_chain = |range: &LogRange| links.iter().any(|link| link.header.number == range.last);
         if let Some(range) = named.filter(|range| !on_chain(range)) {

@@ -116,12 +116,7 @@ impl Source<'_> {
         let first = range.map_or(1, |range| range.first);
         let mut recovered = Recovered {
             segments,
-            memtable: MemtableWriter::new(
-                self.config.dim(),
-                first,
-                self.env.rand.next_u64(),
-                self.env.memory.take_anyhow(self.used_for(), 0),
-            ),
+            memtable: self.memtable(first),
             sequence: range.map_or(0, |range| range.flushed),
             // Where no log is left to replay, the next one still follows the last.
             durable: range.map_or(Durable::default(), |range| Durable {
@@ -146,6 +141,11 @@ impl Source<'_> {
             return Err(Error::new(ErrorKind::Corruption, message));
         }
         Ok(recovered)
+    }
+
+    fn memtable(&self, first_log: u64) -> MemtableWriter {
+        let charge = self.env.memory.take_anyhow(self.used_for(), 0);
+        MemtableWriter::new(self.config.dim(), first_log, self.env.rand.next_u64(), charge)
     }
 
     /// What the memtable is for: a writer can flush it, whoever reads cannot.

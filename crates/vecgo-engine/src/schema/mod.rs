@@ -10,7 +10,7 @@ pub(crate) use change::NewSchema;
 
 use vecgo_format::{Document, Schema, decode_document, encode_document_under};
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// An encoded document that is edited, as a schema has it.
 pub(crate) fn rewritten(
@@ -18,8 +18,8 @@ pub(crate) fn rewritten(
     schema: &Schema,
     edit: impl FnOnce(&mut Document),
 ) -> Result<Box<[u8]>> {
-    let mut document = decode_document(document)
-        .map_err(|error| Error::new(ErrorKind::Corruption, error.to_string()))?;
+    let mut document =
+        decode_document(document).map_err(|error| Error::format("a record", error))?;
     edit(&mut document);
     Ok(encode_document_under(&document, schema)?.into())
 }

@@ -157,7 +157,10 @@ impl Batch {
             HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default());
         for (row, change) in incoming.enumerate() {
             let checked = change.and_then(|(id, change)| {
-                id.check()?;
+                // What a filter finds is there, whichever build took it.
+                if !matches!(change, Change::Delete(Some(_))) {
+                    id.check()?;
+                }
                 Ok((id, change))
             });
             let (id, change) = checked.map_err(|error| error.at_row(row))?;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use vecgo_format::{Config, LogRange, Manifest, Parent, Previous, Schema, SegmentRef};
 
+use super::own_log::OwnLog;
 use super::writer::Writer;
 use crate::manifest::{Committed, Decided, decide};
 use crate::query::Snapshot;
@@ -23,6 +24,9 @@ impl Writer {
     pub(super) async fn commit(&mut self) -> Result<u64> {
         self.check_alive()?;
         self.sync_log().await?;
+        if self.own.is_some() {
+            return self.flush_all().await;
+        }
         let last = self.committed.as_ref().map(|committed| &committed.manifest);
         if self.committed_sequence() == self.tail.synced().sequence {
             return Ok(last.map_or(0, |manifest| manifest.number));
@@ -45,12 +49,26 @@ impl Writer {
 
     /// The logs that a version needs whose memtables begin with the oldest unflushed one.
     pub(super) fn log_range(&self, flushed: u64) -> LogRange {
+        if let Some(own) = &self.own {
+            return self.log_range_beside(own, flushed);
+        }
         let oldest = self.sealed.as_ref().map_or(self.active.table(), |sealed| &sealed.table);
         let first = oldest.first_log;
         let Previous { number: last, end } = self.tail.synced().at;
         // Logs begun since this writer opened are its own.
         let (inherited, epoch) = self.inherited;
         let epoch = if first == inherited { epoch } else { self.epoch };
+        LogRange { first, last, epoch, end, flushed }
+    }
+
+    /// The same where the log is on a disk of the writer's own, of which no version has any: those that an earlier
+    /// writer has left in the store, until they are flushed.
+    fn log_range_beside(&self, own: &OwnLog, flushed: u64) -> LogRange {
+        let Previous { number: last, end } = own.fence;
+        let (first, epoch) = match flushed < own.sequence {
+            true => self.inherited,
+            false => (last.saturating_add(1), self.epoch),
+        };
         LogRange { first, last, epoch, end, flushed }
     }
 
@@ -79,7 +97,10 @@ impl Writer {
 
     /// Commits a version of all writes so far that says something else beside them.
     async fn put_settings(&mut self, settings: Settings) -> Result<u64> {
-        self.sync_log().await?;
+        match self.own {
+            Some(_) => drop(self.flush_all().await?),
+            None => self.sync_log().await?,
+        }
         let flushed = self.committed.as_ref().map_or(0, |last| last.manifest.log.flushed);
         let (range, segments) = (self.log_range(flushed), self.segment_refs());
         self.put_manifest_with(range, segments, settings).await
@@ -135,13 +156,17 @@ impl Writer {
             nonce: self.shared.env.rand.next_u64(),
             parent,
             created_ms,
-            sequence: self.tail.synced().sequence,
+            sequence: match &self.own {
+                Some(own) => log.flushed.max(own.sequence),
+                None => self.tail.synced().sequence,
+            },
             oldest: before.map_or(1, |before| before.oldest),
             tags,
             next_segment: self.next_segment,
             config,
             schema,
             log,
+            own_log: self.own.as_ref().map_or(0, |own| own.name),
             segments,
             extensions: Default::default(),
         };
@@ -164,7 +189,9 @@ impl Writer {
             Ok(_) => {
                 self.vacuums.committed(past, &manifest, self.shared.env.clock.monotonic());
                 self.committed = Some(Committed { manifest, checksum });
-                self.tail.is_named();
+                if self.own.is_none() {
+                    self.tail.is_named();
+                }
                 self.is_committed();
                 self.publish_view();
             }

@@ -109,7 +109,11 @@ impl Writer {
             || self.active.rows() >= self.most_rows()
             || self.tail.unsealed_bytes() >= limit as u64 * 2
             || self.tail.number().saturating_sub(self.active.table().first_log) >= MOST_LOGS
-            || (!self.shared.env.store.has_locks() && self.tail.unsealed_bytes() >= MOST_LOG_BYTES)
+            || (self.logs_to_bucket() && self.tail.unsealed_bytes() >= MOST_LOG_BYTES)
+    }
+
+    fn logs_to_bucket(&self) -> bool {
+        !self.shared.env.store.has_locks() && self.own.is_none()
     }
 
     /// Seals the memtable if it is full or somebody waits for a flush, and starts the flush.
@@ -174,7 +178,9 @@ impl Writer {
     async fn seal(&mut self) -> Result<()> {
         self.check_alive()?;
         let log_bytes = self.tail.unsealed_bytes();
-        self.vacuums.log_ends(self.active.table().first_log, log_bytes);
+        if self.own.is_none() {
+            self.vacuums.log_ends(self.active.table().first_log, log_bytes);
+        }
         self.tail.roll().await?;
         let charge = self.shared.env.memory.take_anyhow(Use::Memtables, 0);
         let (number, seed) = (self.tail.number(), self.shared.env.rand.next_u64());
@@ -290,6 +296,7 @@ impl Writer {
         let segments = self.segment_refs();
         let range = self.log_range(sealed.sequence);
         self.put_manifest(range, segments).await?;
+        self.delete_own_logs().await;
         if let Some(Written { named, .. }) = &output.built {
             let took = self.shared.env.clock.monotonic().saturating_sub(sealed.since);
             *self.shared.last_flush.lock() = Some(SegmentWritten::of(named, took));
@@ -299,7 +306,7 @@ impl Writer {
 
     /// Answers those whose writes are in a segment of a committed version, and those who would
     /// have to wait until a flush that failed is tried again.
-    fn answer_flush_waiters(&mut self) {
+    pub(super) fn answer_flush_waiters(&mut self) {
         let failure = self.shared.flush_failure.lock().clone();
         let alive = match failure {
             Some(failure) if self.sealed.is_some() && !self.is_flushing() => Err(failure),

@@ -10,6 +10,7 @@ mod flush;
 mod inbox;
 mod merge;
 mod open;
+mod own_log;
 mod reserve;
 mod resolve;
 mod room;
@@ -20,6 +21,7 @@ mod writer;
 pub(crate) use batch::{Batch, Condition};
 pub(crate) use inbox::{Inbox, Message, TagChange};
 pub(crate) use open::open;
+pub(crate) use own_log::forget as forget_own_log;
 pub(crate) use writer::Writer;
 
 /// What a write call returns.

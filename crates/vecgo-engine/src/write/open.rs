@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use vecgo_format::{LogRange, Manifest, Parent};
 use vecgo_io::StoreLock;
 
+use super::own_log::{self, Left, OwnLog};
 use super::tail::LogTail;
 use crate::collection::Shared;
 use crate::manifest::{self, Committed, Decided, decide};
@@ -25,6 +26,8 @@ pub(crate) struct Opened {
     /// Sequence number of the last write.
     pub(super) sequence: u64,
     pub(super) tail: LogTail,
+    /// The log of the writer's own that `tail` is, if it is one.
+    pub(super) own: Option<OwnLog>,
 }
 
 /// Times that a number is lost to a writer who is being fenced before the open is given up.
@@ -38,8 +41,8 @@ const MOST_LOST: usize = 1000;
 /// Brings everything back and makes it durable. Without a lock, first makes sure that no older
 /// writer can add to it.
 pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Opened> {
-    if lock.is_none() {
-        return take_over(shared).await;
+    if !shared.env.store.has_locks() {
+        return Box::pin(take_over(shared, lock)).await;
     }
     shared.env.store.clear_unfinished(&shared.names.prefix()).await?;
     let committed = manifest::newest(&*shared.env.store, shared.names).await?;
@@ -48,7 +51,7 @@ pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Ope
     let mut tail = tail(shared, &recovered, epoch, next_log);
     // What was replayed is shown to readers, so it must outlive the machine from now on.
     tail.restore(std::mem::take(&mut recovered.unvouched)).await?;
-    Ok(opened(lock, committed, recovered, tail))
+    Ok(opened(lock, committed, recovered, tail, None))
 }
 
 /// Becomes the writer of a store without locks.
@@ -58,8 +61,19 @@ pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Ope
 /// flight at most, so either it took that number, and we replay it, or the fence did, and what it
 /// has in flight comes to nothing. Each step is followed by a look whether we are still the last
 /// to come: one who was paused between them must not fence those who came since.
-async fn take_over(shared: &Shared) -> Result<Opened> {
-    let committed = claim(shared).await?;
+async fn take_over(shared: &Shared, lock: Option<StoreLock>) -> Result<Opened> {
+    let own = shared.env.of_own_logs();
+    let (mut left, mut fresh) = (None, 0);
+    if let Some(env) = &own {
+        let newest = manifest::newest(&*shared.env.store, shared.names).await?;
+        left = own_log::left(env, shared.names, newest.as_ref()).await?;
+        match &left {
+            Some(left) if left.goes_on_from(newest.as_ref()) => {}
+            Some(left) => return Err(left.set_aside(env, shared.names).await?),
+            None => fresh = own_log::name_another(env, shared.names).await?,
+        }
+    }
+    let committed = claim(shared, fresh, left.as_ref()).await?;
     still_newest(shared, &committed).await?;
     let epoch = committed.manifest.epoch;
     for _ in 0..MAX_TRIES {
@@ -80,17 +94,28 @@ async fn take_over(shared: &Shared) -> Result<Opened> {
             fenced => fenced?,
         }
         still_newest(shared, &committed).await?;
-        return Ok(opened(None, Some(committed), recovered, tail));
+        let Some(env) = own else {
+            return Ok(opened(lock, Some(committed), recovered, tail, None));
+        };
+        let (own, recovered, tail) =
+            own_log::begin(shared, env, recovered, (&committed, &tail)).await?;
+        return Ok(opened(lock, Some(committed), recovered, tail, Some(own)));
     }
     Err(Error::new(ErrorKind::Conflict, "log numbers are taken all the time"))
 }
 
-/// Commits a version of our epoch that is otherwise the same as the newest.
-async fn claim(shared: &Shared) -> Result<Committed> {
+/// Commits a version of our epoch that is otherwise the same as the newest, but for the name of our own log: that of the
+/// one before, or a fresh one.
+async fn claim(shared: &Shared, fresh: u64, before: Option<&Left>) -> Result<Committed> {
     let mut last = manifest::newest(&*shared.env.store, shared.names).await?;
     let (mut chase, mut left) = (FIRST_CHASE, FIRST_CHASE);
     for _ in 0..MOST_LOST {
-        let manifest = claimed(shared, last.as_ref());
+        let own_log = match before {
+            Some(before) if before.goes_on_from(last.as_ref()) => before.name,
+            Some(_) => return Err(Error::new(ErrorKind::Fenced, "another writer has taken over")),
+            None => fresh,
+        };
+        let manifest = Manifest { own_log, ..claimed(shared, last.as_ref()) };
         manifest.check().map_err(|why| Error::internal(format!("a take-over: {why}")))?;
         let key = shared.names.manifest(manifest.number);
         let (bytes, checksum) = manifest.encode();
@@ -143,6 +168,7 @@ fn claimed(shared: &Shared, last: Option<&Committed>) -> Manifest {
             config,
             schema: schema.clone(),
             log: LogRange { first: 1, last: 0, epoch: 0, end: Default::default(), flushed: 0 },
+            own_log: 0,
             segments: Vec::new(),
             extensions: Default::default(),
         },
@@ -171,7 +197,8 @@ fn opened(
     committed: Option<Committed>,
     recovered: Recovered,
     tail: LogTail,
+    own: Option<OwnLog>,
 ) -> Opened {
     let Recovered { segments, memtable, sequence, .. } = recovered;
-    Opened { lock, committed, segments, memtable, sequence, tail }
+    Opened { lock, committed, segments, memtable, sequence, tail, own }
 }

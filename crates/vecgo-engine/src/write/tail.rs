@@ -18,6 +18,8 @@ pub(crate) struct LogTail {
     env: Env,
     names: CollectionNames,
     epoch: u64,
+    /// What all logs have for a nonce, if they are told apart from those of another writer by that.
+    name: Option<u64>,
     /// The log being written; a log that was begun in `buffer` only has no file yet.
     open: Option<Option<Box<dyn Log>>>,
     /// Checksum of the open log's header.
@@ -50,6 +52,7 @@ impl LogTail {
             env,
             names,
             epoch,
+            name: None,
             open: None,
             header: 0,
             end,
@@ -60,6 +63,11 @@ impl LogTail {
             unsealed_bytes: 0,
             buffer: Vec::new(),
         }
+    }
+
+    /// From now on logs say whose they are.
+    pub(crate) fn is_named_as(&mut self, name: u64) {
+        self.name = Some(name);
     }
 
     /// The writer's epoch.
@@ -121,7 +129,7 @@ impl LogTail {
             collection: self.names.0,
             number: self.next_number,
             epoch: self.epoch,
-            nonce: self.env.rand.next_u64(),
+            nonce: self.name.unwrap_or_else(|| self.env.rand.next_u64()),
             first_sequence: self.sequence + 1,
             previous: self.end,
         };

@@ -15,6 +15,7 @@ use super::flush::{Backoff, Sealed};
 use super::inbox::{Inbox, Message};
 use super::merge::Merges;
 use super::open::Opened;
+use super::own_log::OwnLog;
 use super::reserve::Reserve;
 use super::tail::LogTail;
 use super::vacuum::Vacuums;
@@ -34,12 +35,14 @@ const SEAL_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) inbox: Arc<Inbox>,
-    /// Kept for life; `None` where the store has no locks.
+    /// Kept for life; `None` where there are no locks.
     _lock: Option<StoreLock>,
     pub(super) epoch: u64,
     /// First log that was there before this writer, and the epoch in force at it.
     pub(super) inherited: (u64, u64),
     pub(super) tail: LogTail,
+    /// The log of its own that it writes, if it is not the store's.
+    pub(super) own: Option<OwnLog>,
     pub(super) active: MemtableWriter,
     /// A memtable being flushed. Never more than one: when the next is full, writes wait.
     pub(super) sealed: Option<Sealed>,
@@ -94,7 +97,7 @@ type Pending = (oneshot::Sender<Result<Ack>>, Ack);
 impl Writer {
     /// A writer that goes on where the recovered collection ends, with its first view published.
     pub(crate) fn new(shared: Arc<Shared>, inbox: Arc<Inbox>, opened: Opened) -> Self {
-        let Opened { lock, committed, segments, memtable, sequence, tail } = opened;
+        let Opened { lock, committed, segments, memtable, sequence, tail, own } = opened;
         let refs = committed.iter().flat_map(|committed| committed.manifest.segments.clone());
         let newest = committed.as_ref().map(|committed| &committed.manifest);
         let range = newest.map(|newest| newest.log);
@@ -110,6 +113,7 @@ impl Writer {
             _lock: lock,
             epoch: tail.epoch(),
             tail,
+            own,
             active: memtable,
             sealed: None,
             committed,

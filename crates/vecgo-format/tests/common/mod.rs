@@ -276,6 +276,7 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
                 config,
                 schema,
                 log: LogRange { epoch: sum % (epoch + 1), flushed: flushed.min(sequence), ..log },
+                own_log: sum % 3,
                 segments,
                 extensions,
             }
@@ -356,6 +357,7 @@ pub(crate) fn catalogue() -> impl Strategy<Value = Catalogue> {
             parent: Parent { number: before, checksum: sum },
             oldest: sum % number.saturating_add(1),
             collections,
+            newer: Default::default(),
             dropped,
             arriving,
             extensions,

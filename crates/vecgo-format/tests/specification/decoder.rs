@@ -78,10 +78,12 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     assert!(oldest <= number, "oldest is at most number");
     let mut collections = BTreeMap::new();
     let count = walk.length("collections");
-    walk.each(count, 1, |walk| {
-        let (name, entry) = collection(walk.field("*collection*", "collection"));
+    walk.each(count, 2, |walk| {
+        let name = walk.text("name").to_owned();
+        let mut entry = Input::new(walk.bytes("collection"));
         assert!(collections.keys().all(|before| *before < name), "collections ascend");
-        collections.insert(name, entry);
+        collections.insert(name, collection(&mut entry));
+        entry.end();
     });
     let mut dropped = Vec::new();
     let count = walk.length("dropped");
@@ -94,21 +96,30 @@ pub(crate) fn catalogue(bytes: &[u8]) -> (Catalogue, u64) {
     let extensions = extensions(&mut walk);
     walk.end();
     input.end();
-    let found =
-        Catalogue { number, nonce, parent, oldest, collections, dropped, arriving, extensions };
+    let newer = BTreeMap::new();
+    let found = Catalogue {
+        number,
+        nonce,
+        parent,
+        oldest,
+        collections,
+        newer,
+        dropped,
+        arriving,
+        extensions,
+    };
     (found, sum)
 }
 
-pub(crate) fn collection(input: &mut Input<'_>) -> (String, Entry) {
+pub(crate) fn collection(input: &mut Input<'_>) -> Entry {
     let mut walk = Walk::new("Collection", input);
-    let name = walk.text("name").to_owned();
     let identity = Identity(walk.u128("identity"));
     let config = configuration(walk.field("*configuration*", "configuration"));
     let schema = schema(walk.field("*schema*", "schema"));
     let created_ms = walk.u64("created");
     let extensions = extensions(&mut walk);
     walk.end();
-    (name, Entry { identity, config, schema, created_ms, extensions })
+    Entry { identity, config, schema, created_ms, extensions }
 }
 
 fn extensions(walk: &mut Walk<'_, '_>) -> Extensions {
@@ -193,6 +204,7 @@ pub(crate) fn manifest(bytes: &[u8]) -> (Manifest, u64) {
             end: LogPosition { length: walk.u64("end length"), checksum: walk.u64("end checksum") },
             flushed: walk.u64("flushed"),
         },
+        own_log: walk.u64("own log"),
         segments: Vec::new(),
         extensions: Extensions::default(),
     };
@@ -260,7 +272,8 @@ pub(crate) fn backup(bytes: &[u8]) -> (Inventory, u64) {
 
 fn backed_up(input: &mut Input<'_>) -> BackedUp {
     let mut walk = Walk::new("Backed-up collection", input);
-    let (name, entry) = collection(walk.field("*collection*", "collection"));
+    let name = walk.text("name").to_owned();
+    let entry = collection(walk.field("*collection*", "collection"));
     let records = walk.u64("records");
     let mut manifest = None;
     if walk.flag("has version") {

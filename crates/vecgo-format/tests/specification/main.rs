@@ -192,6 +192,7 @@ fn a_catalogue_is_as_specified() {
         parent,
         oldest: 7,
         collections,
+        newer: BTreeMap::new(),
         dropped,
         arriving: vec![(Identity(3), 4), (Identity(2), u64::MAX)],
         extensions: said(2),
@@ -242,6 +243,7 @@ fn a_manifest_is_as_specified() {
             end: LogPosition { length: 777, checksum: 0x7777 },
             flushed: 4_000,
         },
+        own_log: 0x0106,
         segments: vec![segment(1, 0, None), segment(11, 2, Some(object(5, 99, 0x5555)))],
         extensions: said(2),
     };

@@ -33,6 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     key("data.block_cache", Bytes, "256MiB", "bytes of blocks read that are kept in memory, and as many again of vectors of segments that fit whole"),
     key("data.cache_dir", Text, "", "a directory of this machine that keeps what was read from a bucket"),
     key("data.cache_size", Bytes, "1GiB", "bytes of it"),
+    key("data.log_dir", Text, "", "a directory of this machine for the logs of a writer whose data is in a bucket"),
     key("data.memtable", Bytes, "64MiB", "bytes of writes in memory, of each collection, that become a segment"),
     key("data.refresh", Time, "1s", "how often a replica looks for what the writer has committed"),
     key("data.warm", Flag, "true", "whether what searches read is loaded before the server is ready"),

@@ -178,6 +178,9 @@ impl Settings {
         if let Some(directory) = layers.text("data.cache_dir") {
             open = open.cache_dir(directory, layers.bytes("data.cache_size").unwrap_or_default());
         }
+        if let Some(directory) = layers.text("data.log_dir") {
+            open = open.log_dir(directory);
+        }
         if self.read_only {
             return Ok(open.refresh_interval(layers.time("data.refresh")));
         }

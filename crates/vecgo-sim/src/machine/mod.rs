@@ -4,6 +4,7 @@ mod clock;
 mod interleave;
 mod rand;
 mod scheduler;
+mod shared;
 mod trace;
 
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vecgo_engine::{Database, Options};
-use vecgo_io::{Access, BlockCache, Clock, DirectoryStore, Env, Logs, Memory, Store};
+use vecgo_io::{Access, BlockCache, Clock, DirectoryStore, Env, Logs, Memory, OwnLogs, Store};
 
 pub use clock::SimClock;
 pub(crate) use rand::SimRand;
@@ -22,6 +23,7 @@ use crate::Violation;
 use crate::disk::{Image, Rooted, SimDisk};
 use crate::random::Random;
 use interleave::Interleaved;
+use shared::Lockless;
 
 /// Bytes of blocks that a process keeps: little, so that reads reach the disk.
 const CACHE_BYTES: u64 = 16 << 10;
@@ -47,18 +49,28 @@ pub struct Machine {
     /// Its clock.
     pub clock: SimClock,
     random: Random,
+    /// Whether its directory stands for a bucket, and logs are in another one.
+    own_logs: bool,
 }
 
 impl Machine {
     /// A machine that has just come up with a disk.
     pub fn boot(image: Image, random: Random, trace: Arc<Trace>) -> Self {
         let disk = SimDisk::new(image, trace);
-        Self { disk, clock: SimClock::default(), random }
+        Self { disk, clock: SimClock::default(), random, own_logs: false }
+    }
+
+    /// The same with a directory that stands for a bucket, and logs in another one.
+    pub fn with_own_logs(self, own_logs: bool) -> Self {
+        Self { own_logs, ..self }
     }
 
     /// A process. `busy`: its tasks give way to each other at every call to the store.
     pub fn start(&mut self, access: Access, busy: bool) -> Process {
         let rand = Arc::new(SimRand::new(self.random.fork(1)));
+        if self.own_logs {
+            return self.start_beside_bucket(access, busy, rand);
+        }
         let disk = Arc::new(self.disk.clone());
         let directory = Arc::new(DirectoryStore::new(disk, Arc::clone(&rand) as _, access));
         let (store, logs): (Arc<dyn Store>, Arc<dyn Logs>) = if busy {
@@ -74,6 +86,25 @@ impl Machine {
 }
 
 impl Machine {
+    fn start_beside_bucket(&mut self, access: Access, busy: bool, rand: Arc<SimRand>) -> Process {
+        let disk = Arc::new(self.disk.clone());
+        let bucket = DirectoryStore::new(disk, Arc::clone(&rand) as _, access);
+        let bucket = Arc::new(Lockless(Arc::new(bucket)));
+        let own = own_logs(&self.disk, &rand);
+        let (store, own): (Arc<dyn Store>, OwnLogs) = if busy {
+            let own = Arc::new(Interleaved::new(own, self.random.fork(2)));
+            let bucket = Interleaved::new(bucket, self.random.fork(4));
+            (Arc::new(bucket), OwnLogs { store: Arc::clone(&own) as _, logs: own })
+        } else {
+            (bucket, OwnLogs { store: Arc::clone(&own) as _, logs: own })
+        };
+        let scheduler = Arc::new(Scheduler::new(self.clock.clone(), self.random.fork(3)));
+        let threads = Threads { scheduler, process: 0 };
+        let mut process = Process::new(threads, store, None, rand, &self.clock, access);
+        process.env.own_logs = (access == Access::Write).then_some(own);
+        process
+    }
+
     /// Where backups go: a directory of the same disk, to which happens what happens to that; `None` if a fault keeps
     /// it from being made.
     pub(crate) fn vault(&self, process: &Process, access: Access) -> Option<Arc<dyn Store>> {
@@ -85,6 +116,15 @@ impl Machine {
         Some(Arc::new(DirectoryStore::new(Arc::new(rooted), rand, access)))
     }
 }
+
+/// A directory of a disk that has a writer's logs, if a fault does not keep it from being made.
+pub(crate) fn own_logs(disk: &SimDisk, rand: &Arc<SimRand>) -> Arc<DirectoryStore> {
+    let rooted = Rooted::create(disk, OWN_LOGS).unwrap_or_else(|_| Rooted::open(disk, OWN_LOGS));
+    Arc::new(DirectoryStore::new(Arc::new(rooted), Arc::clone(rand) as _, Access::Write))
+}
+
+/// The directory that logs are in which are not in the store.
+const OWN_LOGS: &str = "own";
 
 /// The directory that backups are in.
 const VAULT: &str = "vault";
@@ -110,7 +150,8 @@ impl Process {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
         let (memory, cache) = memory(PLENTY_BYTES, CACHE_BYTES, &clock);
-        let env = Env { store, logs, clock, rand, spawn: Arc::new(threads.clone()), cache, memory };
+        let spawn = Arc::new(threads.clone());
+        let env = Env { store, logs, own_logs: None, clock, rand, spawn, cache, memory };
         Self { env, threads, access }
     }
 

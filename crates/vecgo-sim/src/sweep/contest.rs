@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use vecgo_engine::{BackupPlace, Collection, Database, ErrorKind, Schema};
-use vecgo_io::{Access, Clock, SpawnExt, Store, Task};
+use vecgo_io::{Access, Clock, OwnLogs, SpawnExt, Store, Task};
 
 use crate::bucket::SimBucket;
-use crate::machine::{Process, Scheduler, SimClock, SimRand, Threads, Trace};
+use crate::disk::{Image, SimDisk};
+use crate::machine::{Process, Scheduler, SimClock, SimRand, Threads, Trace, own_logs};
 use crate::oracle::{Mark, Oracle, Rows, backups, invariants, no_garbage};
 use crate::random::Random;
 use crate::violation::Failure;
@@ -38,6 +39,8 @@ pub(super) struct Contest {
     numbers: Arc<Numbers>,
     /// One writer and a good network: nothing may fail.
     quiet: bool,
+    /// Those of writers that keep their logs there.
+    disks: Mutex<BTreeMap<u32, SimDisk>>,
     /// What each version was seen to hold.
     seen: Mutex<BTreeMap<u64, Rows>>,
 }
@@ -118,6 +121,7 @@ impl Contest {
             oracle,
             numbers: Arc::default(),
             quiet,
+            disks: Mutex::default(),
             seen: Mutex::default(),
         })
     }
@@ -134,7 +138,18 @@ impl Contest {
     fn process(&self, number: u32, access: Access, random: &mut Random) -> Process {
         let rand = Arc::new(SimRand::new(random.fork(4)));
         let store = Arc::new(self.bucket.clone());
-        Process::new(self.threads(number), store, None, rand, &self.clock, access)
+        let threads = self.threads(number);
+        let mut process =
+            Process::new(threads, store, None, Arc::clone(&rand), &self.clock, access);
+        if self.settings.own_logs && (1..REPLICAS).contains(&number) {
+            let mut disks = self.disks.lock();
+            let disk = disks
+                .entry(number)
+                .or_insert_with(|| SimDisk::new(Image::default(), Arc::new(Trace::default())));
+            let own = own_logs(disk, &rand);
+            process.env.own_logs = Some(OwnLogs { store: Arc::clone(&own) as _, logs: own });
+        }
+        process
     }
 
     pub(super) async fn create(&self) -> Result<(), Violation> {
@@ -235,6 +250,10 @@ impl Contest {
         mark: &Mark,
         lane: Option<usize>,
     ) -> Result<Collection, Failure> {
+        if self.settings.own_logs && lane.is_some() {
+            // What this machine alone has is decided by whoever takes over.
+            docs.commit().await?;
+        }
         let rows = invariants::rows(&docs).await?;
         let mut oracle = self.oracle.lock();
         oracle.expected_since(mark).found_rows(DOCS_DIM, &rows)?;

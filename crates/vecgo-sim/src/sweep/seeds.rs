@@ -63,7 +63,8 @@ pub(super) fn run(
     tally.backups = driver.backups() + checker.backups;
     driver.phase(&Phase::of(&[], End::Close), Vec::new())?;
     let at_rest = AtRest::of(&driver, settings, Rest::Closed);
-    for _ in 0..DAMAGES_A_RUN {
+    let damages = if settings.own_logs { 0 } else { DAMAGES_A_RUN };
+    for _ in 0..damages {
         tally.faults += at_rest.damage_any(random)?.faults;
     }
     Ok(tally)

@@ -52,6 +52,7 @@ impl Driver {
     /// A machine with an empty disk.
     pub fn new(settings: Settings, mut random: Random, trace: Arc<Trace>) -> Self {
         let machine = Machine::boot(Image::default(), random.fork(1), Arc::clone(&trace));
+        let machine = machine.with_own_logs(settings.own_logs);
         let oracle = Oracle::new(settings.config(DOCS_DIM));
         let expected = Arc::new(oracle.expected(&oracle.mark()));
         Self {
@@ -155,7 +156,8 @@ impl Driver {
         };
         if let End::Crash(outcome) = phase.end {
             let image = image.crash(outcome, &mut self.random);
-            self.machine = Machine::boot(image, self.random.fork(2), Arc::clone(&self.trace));
+            self.machine = Machine::boot(image, self.random.fork(2), Arc::clone(&self.trace))
+                .with_own_logs(self.settings.own_logs);
         }
         Ok(())
     }

@@ -196,6 +196,47 @@ fn a_segment_without_fields_is_read() {
     assert_eq!(open(root, true).verify().wait().unwrap().damage, []);
 }
 
+/// It keeps nobody from the others, and stays.
+#[test]
+fn a_collection_of_a_newer_build_is_refused_alone() {
+    let (directory, paths) = copy();
+    let root = directory.path();
+    let newest = paths.iter().find(|path| path.starts_with("catalogue/")).unwrap();
+    let mut catalogue = Catalogue::decode(&fs::read(root.join(newest)).unwrap()).unwrap().0;
+    let said = [(7, b"needed".to_vec())].into_iter().collect();
+    catalogue.collections.get_mut("words").unwrap().extensions = said;
+    let mut bytes = catalogue.encode().0;
+    let said = [7, 0, 0, 6, b'n', b'e', b'e', b'd', b'e', b'd'];
+    let at = bytes.windows(said.len()).position(|bytes| bytes == said).unwrap();
+    bytes[at + 2] = 1;
+    let end = bytes.len() - 8;
+    let sum = checksum(&bytes[..end]).to_le_bytes();
+    bytes[end..].copy_from_slice(&sum);
+    fs::write(root.join(newest), bytes).unwrap();
+
+    let needs_newer = |error: vecgo::Error| {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{}", told(&error));
+        assert!(error.message().contains("`words` needs a newer build"), "{error}");
+    };
+    for read_only in [true, false] {
+        let database = open(root, read_only);
+        needs_newer(database.collection("words").wait().unwrap_err());
+        let points = database.collection("points").wait().unwrap();
+        assert!(points.count() > 0);
+        points.close().wait().unwrap();
+    }
+    let database = open(root, false);
+    let taken = database.create("words", Config::new(2, Metric::L2)).wait().unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+    needs_newer(database.drop_collection("words").wait().unwrap_err());
+    let place = tempfile::tempdir().unwrap();
+    needs_newer(database.snapshot(place.path().join("backup")).wait().unwrap_err());
+    let damage = database.verify().wait().unwrap().damage;
+    assert!(damage.iter().any(|damage| damage.message.contains("`words` needs a newer build")));
+    database.create("other", Config::new(2, Metric::L2)).wait().unwrap();
+    needs_newer(open(root, true).collection("words").wait().unwrap_err());
+}
+
 /// Of a collection by changes of others, of a segment by later versions.
 #[test]
 fn what_later_builds_say_is_kept() {

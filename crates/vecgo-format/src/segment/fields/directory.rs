@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::key::{KeyRange, compare};
+use super::key::{self, KeyRange, compare};
 use super::{WHAT, invalid};
 use crate::codec::{Decoder, Encoder};
 use crate::{FormatError, field_name, field_path};
@@ -455,6 +455,9 @@ impl PageReader<'_> {
         }
         self.key.truncate(usize::from(shared));
         self.key.extend_from_slice(self.bytes.raw(usize::from(rest))?);
+        if self.key.first().is_some_and(|tag| !key::is_known(*tag)) {
+            return Err(self.bytes.unknown(format!("key {:02x?}", self.key)));
+        }
         let value = Value {
             key: &self.key,
             cut: flags & CUT != 0,

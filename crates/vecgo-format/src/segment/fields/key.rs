@@ -288,6 +288,11 @@ impl KeyRange {
 }
 
 /// The text of a key of one.
+/// Whether a key may begin so.
+pub(super) fn is_known(tag: u8) -> bool {
+    (NULL..=OBJECT).contains(&tag)
+}
+
 pub(super) fn text_of(key: &[u8]) -> Option<&[u8]> {
     key.strip_prefix(&[TEXT])
 }
