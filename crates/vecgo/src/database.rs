@@ -198,7 +198,7 @@ impl Open {
     /// A directory of this machine in which a writer keeps its logs, in place of the bucket. A write is durable as soon as
     /// this disk has it, which takes no request; a version, which [`Collection::commit`] makes by a flush, is what others
     /// see and what outlives the machine. Until then writes are lost with this disk, and when another writer takes over:
-    /// the next open here then fails once as `Fenced`, and names the file in which they were set aside. Each
+    /// the next open here then fails once as `Fenced`, and names the folder in which they were set aside. Each
     /// collection that is written takes a lock there.
     pub fn log_dir(mut self, directory: impl AsRef<Path>) -> Self {
         self.log_dir = Some(directory.as_ref().to_owned());

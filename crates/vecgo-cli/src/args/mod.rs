@@ -66,7 +66,11 @@ pub(crate) struct Target {
 impl Target {
     /// The database, about to be opened.
     pub(crate) fn open(&self) -> vecgo::Open {
-        self.open_at(&self.uri)
+        let open = self.open_at(&self.uri);
+        match &self.log_dir {
+            Some(directory) => open.log_dir(directory),
+            None => open,
+        }
     }
 
     /// Another, with the same limits.
@@ -76,12 +80,8 @@ impl Target {
             Some(bytes) => open.memory_limit(bytes),
             None => open,
         };
-        let open = match &self.cache {
+        match &self.cache {
             Some((directory, bytes)) => open.cache_dir(directory, *bytes),
-            None => open,
-        };
-        match &self.log_dir {
-            Some(directory) => open.log_dir(directory),
             None => open,
         }
     }

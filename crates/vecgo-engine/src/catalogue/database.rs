@@ -228,7 +228,6 @@ impl Database {
                 Ok(())
             })
             .await?;
-            let _ = write::forget_own_log(env, CollectionNames(identity)).await;
             // It is dropped. What this does not delete, the next writer of any collection does.
             let _ = self.finish_drops().await;
             Ok(())
@@ -243,6 +242,7 @@ impl Database {
         let gone = &catalogue.dropped;
         for identity in gone {
             delete_objects(env, *identity, !env.store.has_locks()).await?;
+            let _ = write::forget_own_log(env, CollectionNames(*identity)).await;
         }
         if gone.is_empty() {
             return Ok(());

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use vecgo_format::CollectionNames;
-use vecgo_io::{BoxFuture, PutOutcome};
+use vecgo_io::{BoxFuture, PutOutcome, Store};
 
 use super::Database;
 use crate::collection::{Collection, Shared, WeakCollection};
@@ -65,9 +65,15 @@ async fn check_ours(shared: &Shared) -> Result<()> {
     Err(fenced)
 }
 
-/// Whether an object can be put, and is durable then.
+/// Whether an object can be put, and is durable then, where there is the log as well.
 async fn check_written(shared: &Shared) -> Result<()> {
-    let store = &*shared.env.store;
+    if let Some(own) = &shared.env.own_logs {
+        check_put(shared, &*own.store).await?;
+    }
+    check_put(shared, &*shared.env.store).await
+}
+
+async fn check_put(shared: &Shared, store: &dyn Store) -> Result<()> {
     let key = format!("probe/{:032x}", shared.env.rand.next_u128());
     let put = store.put_if_absent(&key, "reopen".into()).await;
     // What is left of it is in nobody's way.

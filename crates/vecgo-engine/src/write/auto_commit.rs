@@ -35,19 +35,28 @@ impl Writer {
         if self.committed_sequence() == self.sequence {
             self.uncommitted = Uncommitted::default();
             *self.shared.commit_failure.lock() = None;
+        } else if self.own.is_some() {
+            // What was written while that was flushed.
+            let since = Some(self.shared.env.clock.monotonic());
+            let bytes = self.tail.unsealed_bytes();
+            self.uncommitted = Uncommitted { since, bytes, ..Uncommitted::default() };
         }
     }
 
     /// How long until a commit is due if nobody writes.
     pub(super) fn until_commit(&self, now: Duration) -> Option<Duration> {
         self.check_alive().ok()?;
+        if self.own.is_some() && self.is_flushing() {
+            return None;
+        }
         let AutoCommit { interval, bytes } = self.shared.options.auto_commit;
         let Uncommitted { since, bytes: found, backoff } = &self.uncommitted;
         let since = (*since)?;
         let by_time = interval.map(|interval| since.saturating_add(interval));
         let by_size = bytes.filter(|bytes| found >= bytes).map(|_| now);
         let due = by_time.into_iter().chain(by_size).min()?;
-        Some(due.max(backoff.until).saturating_sub(now))
+        let flush = if self.own.is_some() { self.backoff.until } else { now };
+        Some(due.max(backoff.until).max(flush).saturating_sub(now))
     }
 
     /// Commits if that is due. A failure is told by `stats`, and tried again.
@@ -55,6 +64,10 @@ impl Writer {
         let now = self.shared.env.clock.monotonic();
         if self.until_commit(now) != Some(Duration::ZERO) {
             return;
+        }
+        if self.own.is_some() {
+            // What a version holds is in segments, which are made beside writes.
+            return self.begin_flush().await;
         }
         if let Err(error) = self.commit().await {
             self.uncommitted.backoff.failed(now, LONGEST_PAUSE);

@@ -189,7 +189,8 @@ impl Writer {
             Ok(_) => {
                 self.vacuums.committed(past, &manifest, self.shared.env.clock.monotonic());
                 self.committed = Some(Committed { manifest, checksum });
-                if self.own.is_none() {
+                // Of a log of its own a version names nothing, but may hold all.
+                if self.own.is_none() || self.committed_sequence() >= self.tail.synced().sequence {
                     self.tail.is_named();
                 }
                 self.is_committed();

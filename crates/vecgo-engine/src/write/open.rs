@@ -68,9 +68,15 @@ async fn take_over(shared: &Shared, lock: Option<StoreLock>) -> Result<Opened> {
         let newest = manifest::newest(&*shared.env.store, shared.names).await?;
         left = own_log::left(env, shared.names, newest.as_ref()).await?;
         match &left {
-            Some(left) if left.goes_on_from(newest.as_ref()) => {}
-            Some(left) => return Err(left.set_aside(env, shared.names).await?),
-            None => fresh = own_log::name_another(env, shared.names).await?,
+            Some(left) if left.goes_on_from(newest.as_ref()) => left.check_room(env)?,
+            Some(old) => {
+                old.set_aside(env, shared.names).await?;
+                left = None;
+            }
+            None => {}
+        }
+        if left.is_none() {
+            fresh = own_log::name_another(env, shared.names).await?;
         }
     }
     let committed = claim(shared, fresh, left.as_ref()).await?;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use vecgo_format::{CollectionNames, FormatError, LogHeader, LogReader, Previous};
-use vecgo_io::Env;
+use vecgo_io::{Env, Store};
 
 use super::tail::LogTail;
 use super::writer::Writer;
@@ -29,11 +29,18 @@ pub(super) struct OwnLog {
     pub(super) sequence: u64,
 }
 
+impl OwnLog {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.env.store
+    }
+}
+
 /// A log that an earlier writer has left on this disk.
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) name: u64,
     keys: Vec<String>,
+    bytes: u64,
 }
 
 /// The log on a disk, of which the store's newest version is this.
@@ -45,7 +52,9 @@ pub(super) async fn left(
     names: CollectionNames,
     newest: Option<&Committed>,
 ) -> Result<Option<Left>> {
-    let (mut name, mut keys, mut broken) = (None, Vec::new(), None);
+    // The lock is ours: nobody is at it any more.
+    env.store.clear_unfinished(&names.prefix()).await?;
+    let (mut name, mut keys, mut broken, mut bytes) = (None, Vec::new(), None, 0u64);
     let flushed = newest.map_or(0, |newest| newest.manifest.log.flushed);
     for listed in env.store.list(&names.logs()).await? {
         if names.log_number(&listed.key).is_err() {
@@ -62,17 +71,18 @@ pub(super) async fn left(
             }
             // One that a crash cut short at its beginning says nothing.
             Err(error) => {
-                let bytes = env.store.get(&listed.key).await?;
-                let durable = LogReader::durable_despite_header(&bytes);
+                let read = env.store.get(&listed.key).await?;
+                let durable = LogReader::durable_despite_header(&read);
                 if durable.is_some_and(|durable| durable > flushed) {
                     broken = Some(Error::format(&listed.key, error));
                 }
             }
         }
+        bytes = bytes.saturating_add(listed.length);
         keys.push(listed.key);
     }
     match (name, broken) {
-        (Some(name), _) => Ok(Some(Left { name, keys })),
+        (Some(name), _) => Ok(Some(Left { name, keys, bytes })),
         (None, Some(error)) => Err(error),
         (None, None) => Ok(None),
     }
@@ -95,10 +105,36 @@ impl Left {
         committed.is_some_and(|committed| committed.manifest.own_log == self.name)
     }
 
-    /// Puts it where no writer looks for it, and gives the error that says so. What is in it may be in no version.
-    pub(super) async fn set_aside(&self, env: &Env, names: CollectionNames) -> Result<Error> {
+    /// Whether the disk has room for what recovery writes again: nothing must be asked of the store before.
+    pub(super) fn check_room(&self, env: &Env) -> Result<()> {
+        match env.store.free_space().filter(|free| *free < self.bytes) {
+            None => Ok(()),
+            Some(free) => {
+                let message = format!(
+                    "{free} bytes are free on the disk for logs; recovery may take {}",
+                    self.bytes
+                );
+                Err(Error::new(ErrorKind::ResourceExhausted, message))
+            }
+        }
+    }
+
+    /// Puts it where no writer looks for it, and says so, if there are writes in it: they may be in no version.
+    ///
+    /// # Errors
+    /// `Fenced`; what the disk can meet.
+    pub(super) async fn set_aside(&self, env: &Env, names: CollectionNames) -> Result<()> {
         let folder = format!("set-aside/{}/{:016x}", names.0, self.name);
+        let mut has_writes = false;
         for key in &self.keys {
+            let bytes = env.store.get(key).await?;
+            if let Ok(mut log) = LogReader::open(&bytes) {
+                while let Some(frame) = log.next_frame() {
+                    has_writes |= frame.count > 0;
+                }
+            }
+        }
+        for key in self.keys.iter().filter(|_| has_writes) {
             let file = key.rsplit('/').next().unwrap_or_default();
             let bytes = env.store.get(key).await?;
             decide(env, &format!("{folder}/{file}"), bytes.into()).await?;
@@ -106,11 +142,14 @@ impl Left {
         for key in &self.keys {
             env.store.delete(key).await?;
         }
+        if !has_writes {
+            return Ok(());
+        }
         let message = format!(
             "another writer has taken over; what was written here since the last commit is in no version, and \
              its log was set aside as `{folder}` of the directory for logs: open again to go on without it"
         );
-        Ok(Error::new(ErrorKind::Fenced, message))
+        Err(Error::new(ErrorKind::Fenced, message))
     }
 }
 
@@ -168,6 +207,7 @@ impl Writer {
             let last = self.committed.as_ref().map(|committed| &committed.manifest);
             let (number, flushed) = last.map_or((0, 0), |last| (last.number, last.log.flushed));
             if flushed >= target {
+                self.delete_own_logs().await;
                 return Ok(number);
             }
             *self.shared.flush_failure.lock() = None;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::batch::Batch;
+use super::own_log::OwnLog;
 use super::writer::Writer;
 use crate::{Error, ErrorKind, Result};
 
@@ -43,7 +44,8 @@ impl Writer {
         let is_known =
             self.reserve.looked_at.is_some_and(is_new) && self.reserve.written < LOOK_EVERY_BYTES;
         if !is_known {
-            let free = self.shared.env.store.free_space();
+            let store = self.own.as_ref().map_or(&self.shared.env.store, OwnLog::store);
+            let free = store.free_space();
             let lacking = free.filter(|free| *free < left);
             self.reserve = Reserve { looked_at: Some(now), written: 0, lacking };
         }

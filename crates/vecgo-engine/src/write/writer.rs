@@ -270,6 +270,10 @@ impl Writer {
             }
         }
         self.acknowledge(pending, !commits.is_empty()).await;
+        if self.own.is_some() {
+            // Beside writes, as a flush is.
+            self.flush_waiters.extend(commits.drain(..).map(|reply| (self.sequence, reply)));
+        }
         if !commits.is_empty() {
             let version = self.commit().await;
             for reply in commits {

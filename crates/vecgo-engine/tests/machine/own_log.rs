@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures_lite::future::block_on;
 use tempfile::TempDir;
 use vecgo_engine::{
-    Collection, Config, Database, Error, ErrorKind, FieldSchema, FieldType, Id, Index, Metric,
-    Options, Record, Result, Schema,
+    AutoCommit, Collection, Config, Database, Error, ErrorKind, FieldSchema, FieldType, Id, Index,
+    Metric, Options, Record, Result, Schema,
 };
 use vecgo_io::{Access, Env, Limits};
 
@@ -215,6 +215,46 @@ fn a_log_in_the_store_is_gone_on_from() {
         drop(docs);
         let docs = opened(&shared.process(0)).await.unwrap();
         assert_eq!(ids(&docs).await, upto(50));
+    });
+}
+
+/// A planned hand-over: nothing is lost, and nobody is told so.
+#[test]
+fn a_log_that_is_closed_is_not_missed() {
+    block_on(async {
+        let shared = Shared::new(2);
+        for (machine, life) in [(0, 0), (1, 1), (0, 2), (1, 3)] {
+            let database = shared.process(machine);
+            let docs = opened(&database).await.unwrap();
+            assert_eq!(ids(&docs).await, upto(life * 10));
+            write(&docs, life * 10..life * 10 + 10).await;
+            docs.commit().await.unwrap();
+            // So long that a log is sealed in which there is something.
+            shared.env.clock.sleep(std::time::Duration::from_millis(1_300)).await;
+            docs.close().await.unwrap();
+            assert_eq!(shared.logs(machine, ""), 0);
+        }
+    });
+}
+
+/// Commits that nobody asks for are made beside writes.
+#[test]
+fn commits_by_themselves() {
+    block_on(async {
+        let shared = Shared::new(1);
+        let interval = Some(std::time::Duration::from_millis(5));
+        let auto_commit = AutoCommit { interval, bytes: None };
+        let env = shared.env.clone().with_logs_in(shared.disks[0].path()).unwrap();
+        let options = Options { auto_commit, ..options() };
+        let database = Database::new(env, Access::Write, options).unwrap();
+        let docs = opened(&database).await.unwrap();
+        for id in 0..100 {
+            write(&docs, id..id + 1).await;
+        }
+        while shared.seen().await != upto(100) {
+            shared.env.clock.sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(docs.stats().commit_failure.is_none() && docs.stats().flush_failure.is_none());
     });
 }
 
