@@ -106,11 +106,14 @@ fn is_compatible(one: &str, other: &str) -> bool {
     }
 }
 
-/// Builds every crate that is published from what would be uploaded of it.
+/// Builds every crate that is published from what would be uploaded of it. In a folder for this commit alone: Cargo takes
+/// a crate for unchanged whose version is.
 fn package() -> Outcome {
+    let commit = git("rev-parse --short HEAD").output()?;
+    let target = workspace::target()?.join(format!("package-{}", commit.trim()));
     let unpublished = workspace::packages()?.into_iter().filter(|package| !package.published);
     let excluded = unpublished.flat_map(|package| ["--exclude".to_owned(), package.name]);
-    cargo("package --workspace --locked").args(excluded).run()
+    cargo("package --workspace --locked --target-dir").args([target]).args(excluded).run()
 }
 
 /// `## 1.2.3`, `## [1.2.3]`, and either with a date behind it.
