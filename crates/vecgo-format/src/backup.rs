@@ -7,7 +7,7 @@ use crate::envelope::{self, BACKUP, PRUNE_PLAN};
 use crate::{Entry, Extensions, FormatError, Identity, LogPosition, Manifest, ObjectName};
 
 /// A backup, or one that is being made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inventory {
     /// Tells it from every other.
     pub id: u64,

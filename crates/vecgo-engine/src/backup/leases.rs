@@ -67,15 +67,7 @@ impl Leases {
 impl Note {
     /// The first note of a backup.
     pub(super) async fn begin(place: &BackupPlace, id: u64, created_ms: u64) -> Result<Self> {
-        let (expires_ms, collections, copies) = (None, Vec::new(), Vec::new());
-        let inventory = Inventory {
-            id,
-            created_ms,
-            expires_ms,
-            collections,
-            copies,
-            extensions: Default::default(),
-        };
+        let inventory = Inventory { id, created_ms, ..Inventory::default() };
         let mut note =
             Self { place: place.clone(), inventory, nth: 0, is_decided: false, before: Vec::new() };
         note.write(LEASE).await?;

@@ -313,15 +313,7 @@ impl BackupPlace {
     pub(super) async fn mark_given_up(&self, id: u64) -> Result<bool> {
         // Others may do so at the same time: the moment tells whose mark it is.
         let (created_ms, expires_ms) = (self.env.rand.next_u64(), Some(0));
-        let (collections, copies) = (Vec::new(), Vec::new());
-        let given_up = Inventory {
-            id,
-            created_ms,
-            expires_ms,
-            collections,
-            copies,
-            extensions: Default::default(),
-        };
+        let given_up = Inventory { id, created_ms, expires_ms, ..Inventory::default() };
         let key = BackupNames::unfinished(id, GIVEN_UP);
         let decided = decide(&self.env, &key, given_up.encode().0.into()).await?;
         Ok(matches!(decided, Decided::Ours))

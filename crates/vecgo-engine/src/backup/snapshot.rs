@@ -356,14 +356,7 @@ impl Making<'_> {
         let (place, moved) = (self.place, self.work.moved);
         let Some(note) = self.note() else { return Err(Error::internal("a backup unnoted")) };
         let (id, created_ms) = (note.id(), note.inventory.created_ms);
-        let inventory = Inventory {
-            id,
-            created_ms,
-            expires_ms: None,
-            collections,
-            copies,
-            extensions: Default::default(),
-        };
+        let inventory = Inventory { id, created_ms, collections, copies, ..Inventory::default() };
         super::inventory::check(&inventory)?;
         let made = snapshotted(&inventory, moved)?;
         let name = note.decide(inventory).await?;

@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 /// What a writer begins with.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Kept for life; `None` where the store has no locks.
+    /// Kept for life; `None` where there are no locks.
     pub(super) lock: Option<StoreLock>,
     pub(super) committed: Option<Committed>,
     pub(super) segments: Vec<LiveSegment>,
@@ -38,7 +38,7 @@ const FIRST_CHASE: usize = 8;
 /// Versions lost in all before the open is given up.
 const MOST_LOST: usize = 1000;
 
-/// Brings everything back and makes it durable. Without a lock, first makes sure that no older
+/// Brings everything back and makes it durable. In a store without locks, first makes sure that no older
 /// writer can add to it.
 pub(crate) async fn open(shared: &Shared, lock: Option<StoreLock>) -> Result<Opened> {
     if !shared.env.store.has_locks() {

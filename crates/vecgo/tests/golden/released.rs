@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use vecgo::{Collection, Config, Id, Index, Metric, Quantization, Record, Retention};
@@ -110,13 +110,21 @@ fn records(vectors: &[Vec<f32>]) -> Vec<Record> {
     (0u64..).zip(vectors).map(|(id, vector)| Record::new(id, vector.clone())).collect()
 }
 
-/// `cargo xtask golden --release` runs it once a release, and never again.
+/// What this build would leave behind is found by it. `cargo xtask golden --release` says where to leave it for good.
 #[test]
-#[ignore = "writes the golden files of a release"]
-fn write_a_release() {
-    let release = golden().join(env!("CARGO_PKG_VERSION"));
+fn what_a_release_leaves_behind_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("VECGO_GOLDEN_RELEASE").map(PathBuf::from);
+    let release = kept.unwrap_or_else(|| place.path().join("release"));
     assert!(!release.exists(), "{} is there, for ever", release.display());
-    fs::create_dir(&release).unwrap();
+    write_release(&release);
+    fields_are_counted(&release);
+    codes_find(&release);
+    backup_is_restored(&release);
+}
+
+fn write_release(release: &Path) {
+    fs::create_dir(release).unwrap();
     let (database, _) = copy_of(&golden().join("head"));
     publish(&golden().join("head"), &release.join("database"));
     let backup = tempfile::tempdir().unwrap();
@@ -230,28 +238,32 @@ fn facet(records: &Collection, field: &str) -> serde_json::Value {
 
 #[test]
 fn fields_of_releases_are_filtered_and_counted() {
-    for release in releases() {
-        let (directory, _) = copy_of(&release.join("fields"));
-        let contents = json(&release.join("fields/contents.json"));
-        let database = open(directory.path(), true);
-        assert_eq!(database.verify().wait().unwrap().damage, []);
-        let records = database.collection("records").wait().unwrap();
-        for counted in contents["filters"].as_array().unwrap() {
-            let filter = vecgo::Filter::from_json(&counted["filter"]).unwrap();
-            let count = records.count_where(filter).wait().unwrap();
-            assert_eq!(count, counted["count"].as_u64().unwrap(), "{}", counted["filter"]);
-        }
-        for counted in contents["facets"].as_array().unwrap() {
-            assert_eq!(facet(&records, counted["field"].as_str().unwrap()), *counted);
-        }
+    releases().iter().for_each(|release| fields_are_counted(release));
+}
+
+fn fields_are_counted(release: &Path) {
+    let (directory, _) = copy_of(&release.join("fields"));
+    let contents = json(&release.join("fields/contents.json"));
+    let database = open(directory.path(), true);
+    assert_eq!(database.verify().wait().unwrap().damage, []);
+    let records = database.collection("records").wait().unwrap();
+    for counted in contents["filters"].as_array().unwrap() {
+        let filter = vecgo::Filter::from_json(&counted["filter"]).unwrap();
+        let count = records.count_where(filter).wait().unwrap();
+        assert_eq!(count, counted["count"].as_u64().unwrap(), "{}", counted["filter"]);
+    }
+    for counted in contents["facets"].as_array().unwrap() {
+        assert_eq!(facet(&records, counted["field"].as_str().unwrap()), *counted);
     }
 }
 
 #[test]
 fn codes_of_releases_find_what_they_found() {
-    for (release, dim) in
-        releases().into_iter().flat_map(|release| DIMS.map(|dim| (release.clone(), dim)))
-    {
+    releases().iter().for_each(|release| codes_find(release));
+}
+
+fn codes_find(release: &Path) {
+    for dim in DIMS {
         let codes = release.join(format!("codes-{dim}"));
         let (directory, _) = copy_of(&codes);
         let contents = json(&codes.join("contents.json"));
@@ -298,15 +310,17 @@ fn go_on(path: &Path, contents: &serde_json::Value, vectors: &[Vec<f32>]) {
 
 #[test]
 fn backups_of_releases_are_restored() {
-    for release in releases() {
-        let directory = tempfile::tempdir().unwrap();
-        restore(&release.join("backup"), directory.path());
-        let database = open(directory.path(), true);
-        for (name, Expected { versions, .. }) in contents_of(&release.join("database")) {
-            // What was never committed is in no backup.
-            let rows = versions.last_key_value().map(|(_, rows)| rows.clone()).unwrap_or_default();
-            holds(&database.collection(&*name).wait().unwrap(), &rows).unwrap();
-        }
+    releases().iter().for_each(|release| backup_is_restored(release));
+}
+
+fn backup_is_restored(release: &Path) {
+    let directory = tempfile::tempdir().unwrap();
+    restore(&release.join("backup"), directory.path());
+    let database = open(directory.path(), true);
+    for (name, Expected { versions, .. }) in contents_of(&release.join("database")) {
+        // What was never committed is in no backup.
+        let rows = versions.last_key_value().map(|(_, rows)| rows.clone()).unwrap_or_default();
+        holds(&database.collection(&*name).wait().unwrap(), &rows).unwrap();
     }
 }
 
