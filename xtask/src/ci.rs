@@ -49,10 +49,10 @@ pub(crate) fn ci() -> Outcome {
 pub(crate) fn quick() -> Outcome {
     checks::all()?;
     let runner = if cargo("nextest --version").works() { "nextest run" } else { "test" };
-    let targets = "--workspace --lib --bins --test model --test golden --test cli";
+    let targets = "--lib --bins --test model --test golden --test cli --test format";
     cargo(runner).args(targets.split(' ')).run()?;
-    cargo(runner).args("--package vecgo-format --tests".split(' ')).run()?;
-    cargo("test --package vecgo --doc").run()
+    cargo("test --package xtask").run()?;
+    cargo("test --doc").run()
 }
 
 /// The documentation of all crates.
@@ -60,12 +60,15 @@ pub(crate) fn docs() -> Outcome {
     cargo("doc --no-deps --workspace").env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
-/// No release: it differs by optimisation alone, and takes minutes to build.
+/// What all later stages use. No release: it differs by optimisation alone, and takes minutes to
+/// build. No `--workspace`: with xtask among them its dependencies have other features than in
+/// `cargo test`, which would build them all once more.
 fn build(_: &mut Vec<String>) -> Outcome {
-    cargo("build --workspace --all-targets --locked").run()
+    cargo("build --all-targets --locked").run()
 }
 
 fn tests(closing: &mut Vec<String>) -> Outcome {
+    cargo("test --package xtask").run_tests(closing)?;
     with_datasets(cargo("test")).run_tests(closing)
 }
 

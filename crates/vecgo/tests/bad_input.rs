@@ -153,7 +153,10 @@ fn ids() {
 #[test]
 fn metadata() {
     let fixture = fixture(Metric::L2);
-    let nested = |depth: usize| (1..depth).fold(json!({}), |inner, _| json!({"in": inner}));
+    // `json!` would copy what is inside, by recursion.
+    let outer =
+        |inner| serde_json::Value::Object(std::iter::once(("in".to_owned(), inner)).collect());
+    let nested = |depth: usize| (1..depth).fold(json!({}), |inner, _| outer(inner));
     let invalid = ErrorKind::InvalidArgument;
     for (bad, words) in [
         (json!(null), "metadata is null"),

@@ -187,6 +187,26 @@ fn a_pin_keeps_its_version_until_it_ends() {
     assert_eq!(count(&files(directory.path()), "pin"), 0);
 }
 
+/// A log that was begun after a version which only a pin keeps, and flushed before the next.
+#[test]
+fn no_log_stays_that_no_version_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let docs = docs(open(directory.path(), 1));
+    let first = grow(&docs, 1);
+    docs.close().wait().unwrap();
+    let docs = self::docs(open(directory.path(), 1));
+    // From here on the writer knows what there is.
+    docs.vacuum().wait().unwrap();
+    let pin = docs.pin(first, Duration::from_secs(3600), "a backup").wait().unwrap();
+    for n in 2..=4 {
+        grow(&docs, n);
+        docs.vacuum().wait().unwrap();
+        assert_eq!(count(&files(directory.path()), "log"), 0);
+    }
+    assert_eq!(docs.at_version(first).wait().unwrap().count(), 1);
+    pin.release().wait().unwrap();
+}
+
 #[test]
 fn a_time_names_the_version_that_was_newest() {
     let docs = docs(vecgo::open("memory://").auto_vacuum(false));

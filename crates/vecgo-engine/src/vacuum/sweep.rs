@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName};
@@ -25,10 +24,9 @@ pub(crate) struct Sweep {
     /// by the newest is deleted.
     pub(crate) kept: Kept,
     pub(crate) epoch: u64,
-    /// The logs of each version of the row since then, if they are known.
-    pub(crate) row_logs: Option<Vec<LogRange>>,
-    /// Whether to look for what was left behind and to find out what the versions kept would free.
-    pub(crate) survey: bool,
+    /// The logs of each version that is kept, if they are known. If not, this is a survey: it reads
+    /// all versions, looks for what was left behind and finds out what each would free.
+    pub(crate) known_logs: Option<BTreeMap<u64, LogRange>>,
     pub(crate) stop: Stop,
 }
 
@@ -51,8 +49,10 @@ pub(crate) struct Swept {
     pub(crate) pins: BTreeMap<u64, PinStats>,
     /// The versions before the newest, oldest first, if they were surveyed.
     pub(crate) past: Option<Vec<Past>>,
-    /// The logs of each version of the row, if they were surveyed.
-    pub(crate) row_logs: BTreeMap<u64, LogRange>,
+    /// The versions that are gone.
+    pub(crate) gone: BTreeSet<u64>,
+    /// The logs of those that are kept and were read.
+    pub(crate) kept_logs: BTreeMap<u64, LogRange>,
     /// Lengths of the logs there were.
     pub(crate) log_bytes: BTreeMap<u64, u64>,
 }
@@ -65,6 +65,7 @@ impl Sweep {
     /// say what there is to delete, so that another goes on where this one was interrupted.
     pub(crate) async fn run(self) -> Result<Swept> {
         let (store, names) = (&*self.shared.env.store, self.shared.names);
+        let survey = self.known_logs.is_none();
         // Manifests before pins: whoever pins a version looks after that whether it is kept.
         let manifests = manifest::listed(store, names).await?;
         let mut row = self.kept.oldest..self.newest.number;
@@ -81,12 +82,15 @@ impl Sweep {
             manifests.keys().partition(|number| is_kept(number));
         let mut read = BTreeMap::new();
         self.read(&gone, &mut read).await?;
-        self.read(&if self.survey { kept } else { around(&gone, &kept, &self.kept) }, &mut read)
-            .await?;
+        let neighbours = if survey { kept } else { around(&gone, &kept, &self.kept) };
+        self.read(&neighbours, &mut read).await?;
+        let kept_logs = read.iter().filter(|(number, _)| !gone.contains(number));
+        let kept_logs: BTreeMap<u64, LogRange> =
+            kept_logs.map(|(number, version)| (*number, version.log)).collect();
         let logs = self.logs().await?;
         let mut doomed = self.named_by_gone(&read, &gone);
-        doomed.extend(self.doomed_logs(&read, &gone, &logs));
-        if self.survey {
+        doomed.extend(self.doomed_logs(&kept_logs, &gone, &logs));
+        if survey {
             doomed.extend(self.orphans(&read).await?);
         }
         self.delete(doomed.keys()).await?;
@@ -103,11 +107,9 @@ impl Sweep {
                 bytes: all.fold(0, |sum, bytes| sum.saturating_add(*bytes)),
             },
             pins,
-            past: self.survey.then(|| past(&read, self.newest.oldest, &logs)),
-            row_logs: read
-                .range(self.kept.oldest..)
-                .map(|(n, version)| (*n, version.log))
-                .collect(),
+            past: survey.then(|| past(&read, self.newest.oldest, &logs)),
+            gone,
+            kept_logs,
             log_bytes: logs.into_iter().map(|(number, listed)| (number, listed.length)).collect(),
         })
     }
@@ -132,32 +134,16 @@ impl Sweep {
     /// begun and flushed between two versions.
     fn doomed_logs(
         &self,
-        read: &BTreeMap<u64, Manifest>,
+        kept_logs: &BTreeMap<u64, LogRange>,
         gone: &BTreeSet<u64>,
         logs: &BTreeMap<u64, Listed>,
     ) -> Doomed {
-        let kept = |number: &u64| !gone.contains(number);
-        let ranges = |versions| -> Vec<LogRange> {
-            let versions = read.range::<u64, (Bound<u64>, Bound<u64>)>(versions);
-            versions.filter(|(n, _)| kept(n)).map(|(_, manifest)| manifest.log).collect()
-        };
-        let oldest = self.kept.oldest;
-        let row = match &self.row_logs {
-            Some(row) => row.clone(),
-            None => ranges((Bound::Included(oldest), Bound::Unbounded)),
-        };
-        let before = gone.first().map(|first| read.range(..first).rfind(|(n, _)| kept(n)));
-        let from = match before {
-            _ if self.survey => 0,
-            None => row.first().map_or(0, |range| range.first),
-            Some(before) => before.map_or(0, |(_, manifest)| manifest.log.first),
-        };
-        let mut needed = row;
-        needed.extend(ranges((Bound::Unbounded, Bound::Excluded(oldest))));
+        let known = self.known_logs.iter().flatten().filter(|(number, _)| !gone.contains(number));
+        let needed: Vec<&LogRange> = known.chain(kept_logs).map(|(_, range)| range).collect();
         let is_needed =
             |number: u64| needed.iter().any(|range| (range.first..=range.last).contains(&number));
         let fences_stay = !self.shared.env.store.has_locks();
-        logs.range(from.min(self.newest.log.first)..self.newest.log.first)
+        logs.range(..self.newest.log.first)
             .filter(|(number, _)| !is_needed(**number))
             .filter(|(_, listed)| !fences_stay || listed.length > LogHeader::BYTES as u64)
             .map(|(_, listed)| (listed.key.clone(), listed.length))

@@ -37,8 +37,8 @@ pub(super) struct Vacuums {
     surveyed: bool,
     /// Lengths of logs, or of several by the first of them.
     log_bytes: BTreeMap<u64, u64>,
-    /// The logs of each version that may be kept.
-    row_logs: BTreeMap<u64, LogRange>,
+    /// The logs of each version that may be kept; until they are surveyed, of those of this writer.
+    logs: BTreeMap<u64, LogRange>,
     /// What is kept, and since when it is no more than that.
     since: VecDeque<(Duration, Kept)>,
     /// By what the last vacuum worked.
@@ -99,11 +99,11 @@ impl Vacuums {
     /// A version was committed.
     pub(super) fn committed(&mut self, past: Option<Past>, newest: &Manifest, now: Duration) {
         self.past.extend(past);
-        self.row_logs.insert(newest.number, newest.log);
+        self.logs.insert(newest.number, newest.log);
         let needed = self.log_bytes.split_off(&newest.log.first);
         let flushed = std::mem::replace(&mut self.log_bytes, needed).into_iter();
         let is_named = |number: u64| {
-            self.row_logs.values().any(|range| (range.first..=range.last).contains(&number))
+            self.logs.values().any(|range| (range.first..=range.last).contains(&number))
         };
         let unnamed = flushed.filter(|(number, _)| !is_named(*number)).map(|(_, bytes)| bytes);
         self.gone_bytes = unnamed.fold(self.gone_bytes, u64::saturating_add);
@@ -140,7 +140,8 @@ impl Vacuums {
 
     /// A vacuum begins. One that surveys only makes known what there is to do.
     fn runs(&mut self, sweep: &Sweep) {
-        let waiters = if sweep.survey { Vec::new() } else { std::mem::take(&mut self.wanted) };
+        let waiters =
+            if sweep.known_logs.is_none() { Vec::new() } else { std::mem::take(&mut self.wanted) };
         let (kept, stop) = (sweep.kept.clone(), sweep.stop.clone());
         self.running = Some(Running { kept, stop, waiters });
     }
@@ -162,8 +163,8 @@ impl Vacuums {
         self.done.objects += swept.vacuumed.objects;
         self.done.bytes = self.done.bytes.saturating_add(swept.vacuumed.bytes);
         self.gone_bytes = 0;
-        self.row_logs.extend(swept.row_logs);
-        self.row_logs = self.row_logs.split_off(&kept.oldest);
+        self.logs.extend(swept.kept_logs);
+        self.logs.retain(|number, _| !swept.gone.contains(number));
         self.since.retain(|(_, since)| since.oldest >= kept.oldest);
         self.swept = kept;
         self.backoff = Backoff::default();
@@ -262,10 +263,7 @@ impl Writer {
             newest: newest.clone(),
             kept: kept.clone(),
             epoch: self.epoch,
-            row_logs: self.vacuums.surveyed.then(|| {
-                self.vacuums.row_logs.range(kept.oldest..).map(|(_, range)| *range).collect()
-            }),
-            survey: !self.vacuums.surveyed,
+            known_logs: self.vacuums.surveyed.then(|| self.vacuums.logs.clone()),
             stop: Stop::default(),
         }
     }

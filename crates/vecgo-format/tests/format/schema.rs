@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-
+use crate::common;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vecgo_format::{

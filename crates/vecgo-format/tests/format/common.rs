@@ -1,7 +1,5 @@
 //! Values of every stored kind, and the damage that is done to their bytes.
 
-#![allow(dead_code, reason = "every test file takes what it needs")]
-
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::num::NonZeroU32;

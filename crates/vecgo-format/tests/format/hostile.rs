@@ -1,16 +1,14 @@
 //! No bytes make a decoder panic or allocate out of proportion to their length.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a hang is told by the clock")]
 
-mod common;
-
+use crate::common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use common::{apply, reseal};
+use crate::common::{apply, reseal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{

@@ -1,9 +1,6 @@
 //! The log: batches come back, and a torn tail and damage are told apart.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
+use crate::common;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{

@@ -1,10 +1,7 @@
 //! Manifests, catalogues, delete objects, pins and backups: they come back, and no damage passes for them.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
-mod common;
-
-use common::{assert_no_change_reads, assert_no_prefix_reads, few, plain, reseal};
+use crate::common;
+use crate::common::{assert_no_change_reads, assert_no_prefix_reads, few, plain, reseal};
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, Config, DeleteObject, Entry, FormatError, Identity, Inventory, MAX_DIM, Manifest,

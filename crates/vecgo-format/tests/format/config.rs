@@ -1,10 +1,9 @@
 //! What a collection can be: the names, the ranges, and the bytes that hold it.
 
-mod common;
-
+use crate::common;
 use std::num::NonZeroU32;
 
-use common::reseal;
+use crate::common::reseal;
 use proptest::prelude::*;
 use vecgo_format::{
     Catalogue, Config, ConfigError, Entry, Extensions, Identity, Index, MAX_DIM, Metric,

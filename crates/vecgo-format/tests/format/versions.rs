@@ -1,10 +1,7 @@
 //! Files of other builds: refused, and told from damage.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
-mod common;
-
-use common::reseal;
+use crate::common;
+use crate::common::reseal;
 use vecgo_format::{
     Catalogue, Config, DeleteObject, FORMAT_VERSION, FormatError, FormatVersion, Identity,
     LogHeader, LogPosition, LogRange, LogReader, Manifest, Metric, Parent, Previous,

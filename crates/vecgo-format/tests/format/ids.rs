@@ -1,9 +1,6 @@
 //! Ids, their columns, and the names of objects.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
-mod common;
-
+use crate::common;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vecgo_format::{

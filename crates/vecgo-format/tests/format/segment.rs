@@ -1,9 +1,6 @@
 //! What a segment is read by: its directory, its lookup, its spans and its block checksums.
 
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
-
-mod common;
-
+use crate::common;
 use std::collections::BTreeMap;
 
 use proptest::collection::{btree_set, vec};
