@@ -1,16 +1,19 @@
 """The first search of those who have nothing of a bucket in memory, when each request to it takes a while: Vecgo, and LanceDB
 on the same server by turns.
 
-usage: cold.py --vecgo PROGRAM --bucket PROGRAM --set FOLDER [--delay MS] [--searches N] [--rows N]
+usage: cold.py --vecgo PROGRAM --bucket PROGRAM --set FOLDER [--delay MS] [--searches N] [--rows N] [--beside N] [--alone]
 
 PROGRAM of --bucket is `vecgo-stores` (cargo build --release -p vecgo-stores), a server on loopback that holds its bucket in memory
 and answers as late as it is told to. The folder has base.npy, query.npy and manifest.json; what is nearest of the first N
-rows is found by all of them. LanceDB is that of peers/requirements.txt. A search is a process of its own, from the opening of the database to the hits."""
-import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
+rows is found by all of them. LanceDB is that of peers/requirements.txt. A search is a process of its own, from the opening of the database to the hits. Last Vecgo alone, with what a writer leaves that is killed beside the rest: four segments
+of so many rows (--beside) without an index, and 8 MB of log in 8 objects."""
+import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
 
 import numpy as np
 
 K = 10
+# What a writer that was killed leaves beside the rest.
+SEGMENTS, LOGS, LOG_BYTES = 4, 8, 7_500_000
 LANCE = """
 import json, sys, time
 import lancedb
@@ -74,6 +77,31 @@ class Vecgo:
         return [int(hit["id"]) for hit in found["hits"]], took, search, requests
 
 
+    def leave(self, rows, first, beside):
+        """Four segments without an index, and the rest of the rows in a log of eight objects."""
+        with tempfile.TemporaryDirectory() as place:
+            for some in np.split(rows[:SEGMENTS * beside], SEGMENTS):
+                np.save(f"{place}/more.npy", some)
+                self.run("import", f"{place}/more.npy", "--first-id", first, "--no-wait")
+                first += beside
+        server = subprocess.Popen([self.program, "serve", "s3://test/vecgo", "--insecure", "--listen", "127.0.0.1:0"],
+                                  env=self.bucket.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        address = next(found[0] for line in server.stdout if (found := re.search(r"127\.0\.0\.1:\d+", line)))
+
+        def post(verb, body):
+            request = urllib.request.Request(f"http://{address}/v1/collections/default/{verb}", body.encode(),
+                                             {"content-type": "application/json"}, method="POST")
+            return urllib.request.urlopen(request).read()
+
+        for some in np.array_split(rows[SEGMENTS * beside:], LOGS):
+            post("upsert", json.dumps({"records": [{"id": first + n, "vector": row.tolist()} for n, row in enumerate(some)]}))
+            first += len(some)
+        # The next version names the log, so that others see it.
+        post("commit", "")
+        server.kill()
+        server.wait()
+
+
 class Lance:
     """With an index of its own defaults, and ten times as many rows scored by their vectors as are returned."""
 
@@ -105,6 +133,24 @@ def nearest(base, queries, metric):
     return np.argsort(-scores, axis=1)[:, :K]
 
 
+def measure(systems, queries, truth, bucket):
+    found = {system.name: [] for system in systems}
+    for query, true in zip(queries.tolist(), truth):
+        for system in systems:
+            bucket.asked()
+            ids, took, searched, (requests, received) = system.search(query)
+            found[system.name].append((len(set(ids) & set(true.tolist())) / K, took, searched, requests, received))
+    return found
+
+
+def tell(name, measured):
+    recall, took, searched, requests, received = zip(*measured)
+    millis = [f"{statistics.median(times) * 1e3:.0f} ms ({min(times) * 1e3:.0f}, {max(times) * 1e3:.0f})"
+              for times in (took, searched)]
+    print(f"{name:<20} recall {statistics.mean(recall):.3f}  open and search {millis[0]}  search {millis[1]}  "
+          f"{statistics.median(requests):.0f} requests, {statistics.median(received) / 1e6:.1f} MB", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--vecgo", required=True)
@@ -113,30 +159,34 @@ def main():
     parser.add_argument("--delay", type=int, default=30)
     parser.add_argument("--searches", type=int, default=20)
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--beside", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="without LanceDB")
     given = parser.parse_args()
     metric = json.loads((given.set / "manifest.json").read_text())["metric"]
     base = np.load(given.set / "base.npy", mmap_mode="r")[:given.rows].astype("<f4")
     queries = np.load(given.set / "query.npy").astype("<f4")[:given.searches]
+    late = SEGMENTS * given.beside + LOG_BYTES // (4 * base.shape[1]) if given.beside else 0
+    base, late = np.split(base, [len(base) - late])
     truth = nearest(base, queries, metric)
     bucket = Bucket(given.bucket)
     systems = [Vecgo(given.vecgo, bucket, metric, base)]
-    systems += [Lance(bucket, metric, base, index) for index in ("IVF_PQ", "IVF_HNSW_SQ")]
+    if not given.alone:
+        systems += [Lance(bucket, metric, base, index) for index in ("IVF_PQ", "IVF_HNSW_SQ")]
     bucket.say(f"delay {given.delay}")
-    found = {system.name: [] for system in systems}
-    for query, true in zip(queries.tolist(), truth):
-        for system in systems:
-            bucket.asked()
-            ids, took, searched, (requests, received) = system.search(query)
-            found[system.name].append((len(set(ids) & set(true.tolist())) / K, took, searched, requests, received))
+    found = measure(systems, queries, truth, bucket)
     print(f"{given.set.name}, {len(base)} x {base.shape[1]}, {given.delay} ms a request")
     for name, measured in found.items():
-        recall, took, searched, requests, received = zip(*measured)
-        millis = [f"{statistics.median(times) * 1e3:.0f} ms ({min(times) * 1e3:.0f}, {max(times) * 1e3:.0f})"
-                  for times in (took, searched)]
-        print(f"{name:<20} recall {statistics.mean(recall):.3f}  open and search {millis[0]}  search {millis[1]}  "
-              f"{statistics.median(requests):.0f} requests, {statistics.median(received) / 1e6:.1f} MB")
-    # The same again, by those who have a disk that remembers.
+        tell(name, measured)
     vecgo = systems[0]
+    if len(late):
+        bucket.say("delay 0")
+        vecgo.leave(late, len(base), given.beside)
+        truth = nearest(np.concatenate([base, late]), queries, metric)
+        bucket.say(f"delay {given.delay}")
+        stats = json.loads(vecgo.run("stats"))
+        measured = measure([vecgo], queries, truth, bucket)[vecgo.name]
+        tell(f"Vecgo, {len(stats['segments'])} segments, {stats['memtable_rows']} rows in the log", measured)
+    # The same again, by those who have a disk that remembers.
     place = tempfile.mkdtemp()
     vecgo.more = ["--cache-dir", place, "--cache-size", "8GiB"]
     again = [vecgo.search(queries[0].tolist())[2] * 1e3 for _ in range(9)][1:]

@@ -72,6 +72,11 @@ impl Entry {
 }
 
 impl Catalogue {
+    /// Whether it lists a collection that this build can read, under whatever name.
+    pub fn lists(&self, identity: Identity) -> bool {
+        self.collections.values().any(|entry| entry.identity == identity)
+    }
+
     /// Whether a collection has this name.
     pub fn has(&self, name: &str) -> bool {
         self.collections.contains_key(name) || self.newer.contains_key(name)

@@ -9,8 +9,10 @@
     reason = "a test fails by panicking, reads the clock and prints"
 )]
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +27,15 @@ fn body(length: usize) -> Vec<u8> {
     (0u32..).flat_map(|word| word.wrapping_mul(0x9e37_79b9).to_le_bytes()).take(length).collect()
 }
 
+fn store(fake: &Fake, cache: &PageCache) -> BucketStore {
+    BucketStore::open("s3", "test/pages", &fake.options(), cache).unwrap()
+}
+
 fn object(fake: &Fake, cache: &PageCache, length: usize) -> Arc<dyn Object> {
-    let store = BucketStore::open("s3", "test/pages", &fake.options(), cache).unwrap();
+    object_of(&store(fake, cache), fake, length)
+}
+
+fn object_of(store: &BucketStore, fake: &Fake, length: usize) -> Arc<dyn Object> {
     if block_on(store.get("segment/1")).is_err() {
         block_on(store.put_if_absent("segment/1", body(length).into())).unwrap();
     }
@@ -110,6 +119,52 @@ fn on_disk(root: &Path) -> PageCache {
     PageCache { memory: 0, directory: Some((root.to_owned(), 64 << 20)) }
 }
 
+/// Bytes that files below a directory take, as the file system counts them.
+fn taken(root: &Path) -> u64 {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => taken(&entry.path()),
+        // One that is gone takes nothing.
+        _ => entry.metadata().map_or(0, |file| file.blocks() * 512),
+    });
+    sizes.sum()
+}
+
+/// However many read at the same time, of four times as much as may be kept.
+#[test]
+fn the_bound_of_the_disk_holds_under_load() {
+    const BOUND: u64 = 16 << 20;
+    const READERS: u64 = 8;
+    let fake = Fake::start().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let cache = PageCache { memory: 1 << 20, directory: Some((root.path().to_owned(), BOUND)) };
+    let length = 4 * usize::try_from(BOUND).unwrap();
+    let object = object(&fake, &cache, length);
+    let expected = body(length);
+    let done = AtomicU64::new(0);
+    let most = thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (object, expected, done) = (&object, &expected, &done);
+            scope.spawn(move || {
+                let mut at = reader;
+                for _ in 0..300 {
+                    at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99_991);
+                    let offset = usize::try_from(at >> 20).unwrap() % (length - 3 * PAGE);
+                    let bytes = read(&**object, offset, 2 * PAGE);
+                    assert!(bytes == expected[offset..offset + 2 * PAGE]);
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let mut most = 0;
+        while done.load(Ordering::Relaxed) < READERS {
+            most = most.max(taken(root.path()));
+        }
+        most
+    });
+    assert!((BOUND / 2..=BOUND).contains(&most), "{most} bytes of {BOUND}");
+}
+
 /// The next process finds what one leaves, and damage to it is no wrong answer.
 #[test]
 fn pages_outlive_a_process() {
@@ -142,20 +197,24 @@ fn pages_outlive_a_process() {
     assert!(!fake.asked().is_empty());
 }
 
-/// A read that takes longer than most is asked for a second time, and the first answer counts.
+/// A read that takes longer than most is asked for a second time, and the first answer counts. Both
+/// are counted as requests.
 #[test]
 fn a_slow_read_is_asked_for_again() {
     let fake = Fake::start().unwrap();
-    let object = object(&fake, &memory(), 200 * PAGE);
+    let store = store(&fake, &memory());
+    let object = object_of(&store, &fake, 200 * PAGE);
     for page in 0..20 {
         read(&*object, page * 3 * PAGE, 10);
     }
     fake.forget();
     fake.set_trouble(Trouble::Reading(0, Fault::Slow(Duration::from_secs(8))));
+    let before = store.requests().unwrap().counts();
     let start = std::time::Instant::now();
     assert_eq!(read(&*object, 100 * PAGE, 10), body(100 * PAGE + 10)[100 * PAGE..]);
     assert!(start.elapsed() < Duration::from_secs(7), "it waited for the slow one");
     assert_eq!((fake.struck(), fake.asked().len()), (1, 2));
+    assert_eq!(store.requests().unwrap().counts().since(before).gets, 2);
 }
 
 /// A request that has to wait for another begins a round trip; others that are asked for within this

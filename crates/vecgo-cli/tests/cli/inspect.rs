@@ -1,8 +1,11 @@
 //! `stats`, `versions`, `doctor` and `completions`.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::command::Place;
+use serde_json::Value;
+use vecgo_stores::Fake;
+
+use crate::command::{Place, Ran};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -117,10 +120,41 @@ fn doctor() {
 }
 
 #[test]
+fn doctor_of_a_bucket() {
+    let place = Place::new();
+    let fake = Fake::start().unwrap();
+    let look = || {
+        let mut command = place.command("--json doctor s3://test/db");
+        command.env("AWS_ENDPOINT", fake.endpoint()).env("AWS_ALLOW_HTTP", "true");
+        command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
+        let ran = Ran::of(command);
+        let report = ran.object();
+        let checks = report["checks"].as_array().unwrap().iter();
+        let failed = checks.filter(|check| check["ok"] == false);
+        let failed: Vec<String> = failed.map(|check| check["check"].to_string()).collect();
+        (ran.code, failed.join(", "), report)
+    };
+    let (code, failed, report) = look();
+    assert_eq!((code, &*failed), (Some(0), ""), "{report}");
+    let ok = report["checks"].as_array().unwrap().iter().map(|check| &check["check"]);
+    for name in ["reachable", "conditions", "races", "parts", "clock", "latency"] {
+        assert!(ok.clone().any(|check| check == name), "{name}: {report}");
+    }
+    fake.set_clock_behind(Duration::from_secs(100));
+    let (code, failed, report) = look();
+    assert_eq!((code, &*failed), (Some(1), "\"clock\""), "{report}");
+    assert!(report.to_string().contains(" s ahead of that of the bucket"), "{report}");
+    fake.set_clock_behind(Duration::ZERO);
+    fake.keep_conditions(false);
+    let (code, failed, report) = look();
+    assert_eq!((code, &*failed), (Some(1), "\"conditions\", \"races\""), "{report}");
+}
+
+#[test]
 fn doctor_tells_of_a_wrong_environment() {
     let place = Place::new();
     let mut command = place.command("--json doctor .");
-    let ran = crate::command::Ran::of({
+    let ran = Ran::of({
         command.env("VECGO_SIMD", "neon9");
         command
     });

@@ -190,7 +190,7 @@ impl Database {
             let lock = lock(env, &CollectionNames(entry.identity), name).await?;
             // It may have been dropped while we came to the lock.
             let (catalogue, _) = self.inner.chain.newest().await?;
-            if !catalogue.collections.values().any(|there| there.identity == entry.identity) {
+            if !catalogue.lists(entry.identity) {
                 return Err(not_found(name));
             }
             let opened = Collection::open_writer(runtime, name, &entry, lock).await?;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use vecgo_io::{BoxFuture, StoreErrorKind};
 
 use super::{Collection, Role, Shared};
+use crate::catalogue::Chain;
 use crate::manifest::{self, Committed, Newest};
 use crate::recover::Extent;
 use crate::{Error, ErrorKind, Result};
@@ -63,7 +64,8 @@ impl Collection {
     /// writer, which sees everything at once, it gives the last committed version.
     ///
     /// # Errors
-    /// What reading the store can meet; the replica then stays where it was.
+    /// `NotFound` once the collection has been dropped; what reading the store can meet. The replica
+    /// then stays where it was.
     pub fn refresh(&self) -> BoxFuture<'_, Result<u64>> {
         Box::pin(async move {
             let Role::Replica(following) = &self.role else { return Ok(self.version()) };
@@ -143,7 +145,7 @@ impl Collection {
     pub(super) async fn moves_on(&self, from: u64, error: Error) -> Result<()> {
         match self.role {
             Role::Replica(_) if self.refresh().await? > from => return Ok(()),
-            Role::Replica(_) => {}
+            Role::Replica(_) => self.shared.check_not_dropped().await?,
             Role::Version => return Err(error),
             Role::Writer(_) => {
                 let Shared { env, names, .. } = &*self.shared;
@@ -155,6 +157,18 @@ impl Collection {
         }
         let message = "the newest version names what is gone";
         Err(error.with_kind(ErrorKind::Corruption).context(message))
+    }
+}
+
+impl Shared {
+    /// Whether the newest catalogue lists the collection. Its name may be another one by now.
+    async fn check_not_dropped(&self) -> Result<()> {
+        let (catalogue, _) = Chain::new(self.env.clone()).newest().await?;
+        if !catalogue.lists(self.names.0) && !catalogue.newer.contains_key(&self.name) {
+            let message = format!("collection `{}` has been dropped", self.name);
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +201,9 @@ impl Following {
             {
                 let mut seen = self.seen.lock();
                 seen.newest = seen.newest.max(newest);
+            }
+            if newest < current.version {
+                shared.check_not_dropped().await?;
             }
             if shown.is_some_and(|shown| newest <= shown) {
                 return Ok(current.version);

@@ -172,7 +172,7 @@ struct Rows {
 #[derive(Debug)]
 struct Run {
     rows: Range<u32>,
-    bytes: Task<Result<Vec<u8>>>,
+    bytes: Task<Result<(Vec<u8>, Range<usize>)>>,
 }
 
 impl Rows {
@@ -194,7 +194,8 @@ impl Rows {
         let mut all = PageBuf::<u8>::zeroed(count(ranges).saturating_mul(self.stride))?;
         let mut at = 0;
         for Run { rows, bytes } in self.runs {
-            let run = bytes.await.ok_or_else(Error::panicked)??;
+            let (blocks, within) = bytes.await.ok_or_else(Error::panicked)??;
+            let run = blocks.get(within).unwrap_or_default();
             for range in ranges {
                 let (start, end) = (range.start.max(rows.start), range.end.min(rows.end));
                 if start >= end {

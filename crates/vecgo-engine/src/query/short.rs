@@ -95,10 +95,13 @@ impl Snapshot {
                 continue;
             }
             let (codes, seen) = (rows.short_codes(), rows.count(self.sequence));
-            codes.grow(&self.shared, |first| {
-                let row = u32::try_from(first).ok()?;
-                (first + CHUNK_ROWS <= seen).then(|| rows.resident_rows(row, CHUNK_ROWS))?
-            })?;
+            // A search that waits for the store anyway leaves them to the next one.
+            if !self.cold {
+                codes.grow(&self.shared, |first| {
+                    let row = u32::try_from(first).ok()?;
+                    (first + CHUNK_ROWS <= seen).then(|| rows.resident_rows(row, CHUNK_ROWS))?
+                })?;
+            }
             let Some((space, made)) = codes.made() else { continue };
             let count = made.len().min(seen / CHUNK_ROWS);
             all.push(Coded { source, rows, space, made, count });

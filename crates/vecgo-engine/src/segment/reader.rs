@@ -297,8 +297,12 @@ impl Segment {
         Ok(bytes.into())
     }
 
-    /// Bytes of a section, all at once and past the cache of blocks.
-    pub(crate) async fn read_run(&self, kind: SectionKind, range: Range<u64>) -> Result<Vec<u8>> {
+    /// Bytes of a section, all at once and past the cache of blocks: whole blocks, and where in them the range is.
+    pub(crate) async fn read_run(
+        &self,
+        kind: SectionKind,
+        range: Range<u64>,
+    ) -> Result<(Vec<u8>, Range<usize>)> {
         let (index, section) = self.section(kind)?;
         if range.end > section.length {
             let detail = format!("bytes {range:?} of a section of {}", section.length);
@@ -317,9 +321,7 @@ impl Segment {
             blocks.try_for_each(|(number, block)| self.check_block(block, number, section, table))
         };
         self.read_verified(section.offset + start, &mut bytes, check).await?;
-        bytes.truncate(within(range.end - start));
-        bytes.drain(..within(range.start - start));
-        Ok(bytes)
+        Ok((bytes, within(range.start - start)..within(range.end - start)))
     }
 
     async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {

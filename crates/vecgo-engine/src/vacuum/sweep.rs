@@ -11,8 +11,8 @@ use crate::manifest::{self, Kept};
 use crate::segment::Stop;
 use crate::{Error, ErrorKind, Result};
 
-/// Objects deleted at the same time where each takes a round trip.
-const DELETED_AT_A_TIME: usize = 16;
+/// Objects read or deleted at the same time where each takes a round trip.
+const AT_A_TIME: usize = 16;
 
 /// A vacuum in the making: everything it needs, so that it shares nothing with the writer.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Sweep {
     /// The logs of each version that is kept, if they are known. If not, this is a survey: it reads
     /// all versions, looks for what was left behind and finds out what each would free.
     pub(crate) known_logs: Option<BTreeMap<u64, LogRange>>,
+    /// Versions that are gone with all that only they named, though their manifests have to stay.
+    pub(crate) left: BTreeSet<u64>,
     pub(crate) stop: Stop,
 }
 
@@ -51,6 +53,8 @@ pub(crate) struct Swept {
     pub(crate) past: Option<Vec<Past>>,
     /// The versions that are gone.
     pub(crate) gone: BTreeSet<u64>,
+    /// Those of them whose manifests have to stay.
+    pub(crate) left: BTreeSet<u64>,
     /// The logs of those that are kept and were read.
     pub(crate) kept_logs: BTreeMap<u64, LogRange>,
     /// Lengths of the logs there were.
@@ -67,7 +71,8 @@ impl Sweep {
         let (store, names) = (&*self.shared.env.store, self.shared.names);
         let survey = self.known_logs.is_none();
         // Manifests before pins: whoever pins a version looks after that whether it is kept.
-        let manifests = manifest::listed(store, names).await?;
+        let mut manifests = manifest::listed(store, names).await?;
+        manifests.retain(|number, _| !self.left.contains(number));
         let mut row = self.kept.oldest..self.newest.number;
         if let Some(missing) = row.find(|number| !manifests.contains_key(number)) {
             let key = names.manifest(missing);
@@ -89,14 +94,15 @@ impl Sweep {
             kept_logs.map(|(number, version)| (*number, version.log)).collect();
         let logs = self.logs().await?;
         let mut doomed = self.named_by_gone(&read, &gone);
-        doomed.extend(self.doomed_logs(&kept_logs, &gone, &logs));
         if survey {
-            doomed.extend(self.orphans(&read).await?);
+            doomed = self.left_behind(&read, doomed).await?;
         }
+        doomed.extend(self.doomed_logs(&kept_logs, &gone, &logs));
         self.delete(doomed.keys()).await?;
-        let gone_keys = manifests.into_iter().filter(|(number, _)| {
-            gone.contains(number) && !read.get(number).is_some_and(|m| self.is_stumbling_block(m))
-        });
+        let stays = |number: &u64| read.get(number).is_some_and(|m| self.is_stumbling_block(m));
+        let left: BTreeSet<u64> = gone.iter().copied().filter(stays).collect();
+        let gone_keys =
+            manifests.into_iter().filter(|(number, _)| gone.contains(number) && !stays(number));
         let gone_keys: Doomed = gone_keys.map(|(_, listed)| (listed.key, listed.length)).collect();
         self.delete(gone_keys.keys()).await?;
         let all = doomed.values().chain(gone_keys.values());
@@ -109,6 +115,7 @@ impl Sweep {
             pins,
             past: survey.then(|| past(&read, self.newest.oldest, &logs)),
             gone,
+            left,
             kept_logs,
             log_bytes: logs.into_iter().map(|(number, listed)| (number, listed.length)).collect(),
         })
@@ -150,8 +157,9 @@ impl Sweep {
             .collect()
     }
 
-    /// Segments and delete objects that no version names, left behind by writers before this one.
-    async fn orphans(&self, read: &BTreeMap<u64, Manifest>) -> Result<Doomed> {
+    /// Segments and delete objects that are there: those that only versions name that are gone, most of which may be
+    /// deleted already, and those that no version names, left behind by writers before this one.
+    async fn left_behind(&self, read: &BTreeMap<u64, Manifest>, by_gone: Doomed) -> Result<Doomed> {
         let names = self.shared.names;
         let named: BTreeSet<String> = read
             .values()
@@ -166,8 +174,9 @@ impl Sweep {
             let ours = |name| [names.segment(name), names.deletes(name)].contains(&listed.key);
             ObjectName::of(&listed.key).is_ok_and(|name| name.epoch < self.epoch && ours(name))
         };
-        let orphans = listed.into_iter().filter(|l| is_past(l) && !named.contains(&l.key));
-        Ok(orphans.map(|listed| (listed.key, listed.length)).collect())
+        let is_orphan = |listed: &Listed| is_past(listed) && !named.contains(&listed.key);
+        let doomed = listed.into_iter().filter(|l| by_gone.contains_key(&l.key) || is_orphan(l));
+        Ok(doomed.map(|listed| (listed.key, listed.length)).collect())
     }
 
     /// Whether a manifest has to stay for a writer to run into that was away while another took
@@ -192,16 +201,22 @@ impl Sweep {
         numbers: &BTreeSet<u64>,
         read: &mut BTreeMap<u64, Manifest>,
     ) -> Result<()> {
-        let (store, names) = (&*self.shared.env.store, self.shared.names);
-        for number in numbers {
+        let newest = self.newest.number;
+        read.extend(numbers.contains(&newest).then(|| (newest, self.newest.clone())));
+        let numbers: Vec<u64> = numbers.iter().copied().filter(|n| *n != newest).collect();
+        for some in numbers.chunks(at_a_time(&self.shared.env)) {
             self.stop.check()?;
-            if *number == self.newest.number {
-                read.insert(*number, self.newest.clone());
-                continue;
+            let reads = some.iter().map(|number| {
+                let (env, names, number) = (self.shared.env.clone(), self.shared.names, *number);
+                self.shared.env.spawn.start(async move {
+                    manifest::read(&*env.store, names, &names.manifest(number)).await
+                })
+            });
+            for (number, found) in some.iter().zip(reads.collect::<Vec<_>>()) {
+                let found = found.await.ok_or_else(Error::panicked)?;
+                let found = found.map_err(|error| error.context("nothing is deleted"))?;
+                read.insert(*number, found.manifest);
             }
-            let manifest = manifest::read(store, names, &names.manifest(*number)).await;
-            let manifest = manifest.map_err(|error| error.context("nothing is deleted"))?.manifest;
-            read.insert(*number, manifest);
         }
         Ok(())
     }
@@ -211,16 +226,19 @@ impl Sweep {
     }
 }
 
+/// From afar each request takes a round trip; a directory is as busy with one.
+fn at_a_time(env: &Env) -> usize {
+    if env.logs.is_none() { AT_A_TIME } else { 1 }
+}
+
 /// Deletes objects, in no order.
 pub(crate) async fn delete_all(
     env: &Env,
     keys: Vec<String>,
     go_on: impl Fn() -> Result<()>,
 ) -> Result<()> {
-    let Env { store, spawn, logs, .. } = env;
-    // From afar each takes a round trip; a directory is as busy with one.
-    let at_a_time = if logs.is_none() { DELETED_AT_A_TIME } else { 1 };
-    for some in keys.chunks(at_a_time) {
+    let Env { store, spawn, .. } = env;
+    for some in keys.chunks(at_a_time(env)) {
         go_on()?;
         if let [key] = some {
             store.delete(key).await?;

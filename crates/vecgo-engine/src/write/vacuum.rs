@@ -1,7 +1,7 @@
 //! The writer's part of a vacuum: each version that it commits says which are kept, and once enough
 //! are gone what only they name is deleted beside it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Vacuums {
     log_bytes: BTreeMap<u64, u64>,
     /// The logs of each version that may be kept; until they are surveyed, of those of this writer.
     logs: BTreeMap<u64, LogRange>,
+    /// Versions that are gone, but for their manifests.
+    left: BTreeSet<u64>,
     /// What is kept, and since when it is no more than that.
     since: VecDeque<(Duration, Kept)>,
     /// By what the last vacuum worked.
@@ -165,6 +167,7 @@ impl Vacuums {
         self.gone_bytes = 0;
         self.logs.extend(swept.kept_logs);
         self.logs.retain(|number, _| !swept.gone.contains(number));
+        self.left.extend(swept.left);
         self.since.retain(|(_, since)| since.oldest >= kept.oldest);
         self.swept = kept;
         self.backoff = Backoff::default();
@@ -264,6 +267,7 @@ impl Writer {
             kept: kept.clone(),
             epoch: self.epoch,
             known_logs: self.vacuums.surveyed.then(|| self.vacuums.logs.clone()),
+            left: self.vacuums.left.clone(),
             stop: Stop::default(),
         }
     }

@@ -1,5 +1,6 @@
 use std::fmt::Write;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -14,8 +15,6 @@ use super::Cut;
 use super::bucket::Bucket;
 
 pub(super) type Body = BoxBody<Bytes, Cut>;
-
-const LONG_AGO: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
 fn full(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).map_err(Cut::from).boxed()
@@ -71,7 +70,12 @@ pub(super) fn copied() -> Response<Body> {
 }
 
 /// An object or the range of it that was asked for.
-pub(super) fn object(body: &Bytes, range: Option<&str>, head: bool) -> Response<Body> {
+pub(super) fn object(
+    body: &Bytes,
+    range: Option<&str>,
+    head: bool,
+    written: SystemTime,
+) -> Response<Body> {
     let length = body.len();
     let mut response = match range.map(|range| parse(range, length)) {
         Some(None) => refused(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
@@ -91,7 +95,7 @@ pub(super) fn object(body: &Bytes, range: Option<&str>, head: bool) -> Response<
         None => with(StatusCode::OK, body.clone()),
     };
     set(&mut response, ETAG, &tag(body));
-    set(&mut response, LAST_MODIFIED, LONG_AGO);
+    set(&mut response, LAST_MODIFIED, &httpdate::fmt_http_date(written));
     response
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,13 +15,23 @@ pub(super) struct Bucket {
     pub(super) copies: bool,
     /// Objects on a page of a listing.
     pub(super) page: usize,
+    /// So much its clock is behind.
+    pub(super) behind: Duration,
     begun: u64,
 }
 
 impl Default for Bucket {
     fn default() -> Self {
         let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
-        Self { objects, uploads, keeps_conditions: true, copies: true, page: 1000, begun: 0 }
+        Self {
+            objects,
+            uploads,
+            keeps_conditions: true,
+            copies: true,
+            page: 1000,
+            behind: Duration::ZERO,
+            begun: 0,
+        }
     }
 }
 

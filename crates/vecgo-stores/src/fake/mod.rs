@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -97,6 +97,11 @@ impl Fake {
     pub fn set_delay(&self, delay: Duration) {
         let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         self.shared.delay_us.store(micros, Ordering::Relaxed);
+    }
+
+    /// From now on its clock is so much behind.
+    pub fn set_clock_behind(&self, behind: Duration) {
+        self.shared.bucket.lock().behind = behind;
     }
 
     /// From now on requests go wrong so.
@@ -261,6 +266,12 @@ impl Shared {
                 Ok(refused(StatusCode::CONFLICT, "ConditionalRequestConflict"))
             }
             Some(Fault::FalseConflict) => Ok(self.done(&request)),
+            Some(Fault::Unanswered { done }) => {
+                if done {
+                    self.done(&request);
+                }
+                std::future::pending().await
+            }
             Some(Fault::Silent(time)) => {
                 tokio::time::sleep(time).await;
                 Err(Cut)
@@ -288,7 +299,11 @@ impl Shared {
             (&Method::GET | &Method::HEAD, _) => match bucket.objects.get(&request.key) {
                 None => refused(StatusCode::NOT_FOUND, "NoSuchKey"),
                 Some(object) => {
-                    answer::object(object, request.range.as_deref(), request.method == Method::HEAD)
+                    let (range, head) = (request.range.as_deref(), request.method == Method::HEAD);
+                    // All of it was put just now.
+                    #[expect(clippy::disallowed_methods, reason = "a server has a clock")]
+                    let now = SystemTime::now();
+                    answer::object(object, range, head, now - bucket.behind)
                 }
             },
             (&Method::PUT, None) if request.copies.is_some() && bucket.copies => {

@@ -28,6 +28,11 @@ pub enum Fault {
     Flipped,
     /// A body one byte too short, whose length says so too.
     Shorter,
+    /// It is never answered, whether it is done or not.
+    Unanswered {
+        /// Whether it is done.
+        done: bool,
+    },
 }
 
 /// Which requests go wrong.
@@ -42,6 +47,13 @@ pub enum Trouble {
     AllDeciding(Fault),
     /// The n-th from now on that reads.
     Reading(u64, Fault),
+    /// The n-th from now on that changes anything is the last that may be done; nothing is answered from there on.
+    LastChange {
+        /// The n-th.
+        at: u64,
+        /// Whether that one is done.
+        done: bool,
+    },
     /// One in so many, of all kinds, drawn from a seed.
     Any {
         /// One in so many.
@@ -96,6 +108,11 @@ impl Plan {
             Trouble::Deciding(n, fault) if decides => nth(&mut self.seen, n).then_some(fault),
             Trouble::AllDeciding(fault) if decides => Some(fault),
             Trouble::Reading(n, fault) if reads => nth(&mut self.seen, n).then_some(fault),
+            Trouble::LastChange { at, done } => {
+                let is_last = !reads && nth(&mut self.seen, at);
+                let over = is_last || self.struck > 0;
+                over.then_some(Fault::Unanswered { done: done && is_last })
+            }
             Trouble::Any { one_in, .. } if one_in > 0 => {
                 let (strikes, kind) = (self.draw().is_multiple_of(one_in), self.draw());
                 let kind = usize::try_from(kind % ANY.len() as u64).ok();

@@ -10,6 +10,7 @@
 )]
 
 mod counting;
+mod crashes;
 mod handover;
 mod processes;
 mod replicas;

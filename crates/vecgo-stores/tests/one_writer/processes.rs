@@ -13,8 +13,11 @@ use vecgo::ErrorKind;
 use vecgo_stores::Fake;
 
 use super::counting::{Place, Seen, check_nothing_is_left, look, write};
+use super::crashes;
 
 const READERS: usize = 15;
+/// Where the children are, each on a server of its test.
+pub(crate) const URI: &str = "s3://test/follow";
 
 /// Not a test of its own: what each child process runs.
 #[test]
@@ -25,10 +28,14 @@ fn child() {
         [("endpoint", &*endpoint), ("access_key_id", "key"), ("secret_access_key", "secret")];
     let options = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let place = Place { uri, options };
-    if std::env::var_os("VECGO_CHILD_READS").is_some() { follow(&place) } else { lead(&place) }
+    match std::env::var("VECGO_CHILD_DOES").as_deref() {
+        Ok("follow") => follow(&place),
+        Ok("life") => crashes::life(&place),
+        _ => lead(&place),
+    }
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "@{line}").and_then(|()| out.flush()).unwrap();
 }
@@ -91,27 +98,25 @@ fn follow(place: &Place) {
 }
 
 /// A line that a child said.
-struct Said {
+pub(crate) struct Said {
     child: u32,
-    what: String,
-    number: u64,
-    rest: String,
+    pub(crate) what: String,
+    pub(crate) number: u64,
+    pub(crate) rest: String,
 }
 
-/// A child and what it says.
-struct Process {
+/// A child, killed when this is dropped.
+pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    fn start(fake: &Fake, reads: bool, lines: &mpsc::Sender<Said>) -> Self {
+    pub(crate) fn start(fake: &Fake, does: &str, lines: &mpsc::Sender<Said>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "processes::child", "--nocapture", "--test-threads=1"]);
-        command.env("VECGO_CHILD_URI", "s3://test/follow");
+        command.env("VECGO_CHILD_URI", URI);
         command.env("VECGO_CHILD_ENDPOINT", fake.endpoint());
-        if reads {
-            command.env("VECGO_CHILD_READS", "1");
-        }
+        command.env("VECGO_CHILD_DOES", does);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (lines, id) = (lines.clone(), child.id());
@@ -186,10 +191,10 @@ fn sixteen_processes() {
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
-    let mut writer = Process::start(&fake, false, &send);
+    let mut writer = Process::start(&fake, "lead", &send);
     let mut paused: Vec<Process> = Vec::new();
     let mut readers: Vec<Process> =
-        (0..READERS).map(|_| Process::start(&fake, true, &send)).collect();
+        (0..READERS).map(|_| Process::start(&fake, "follow", &send)).collect();
     let (mut writers, mut kills) = (1, 0);
     let start = Instant::now();
     while start.elapsed() < time {
@@ -197,19 +202,19 @@ fn sixteen_processes() {
         match draw(4) {
             0 | 1 => {
                 let place = usize::try_from(draw(READERS as u64)).unwrap();
-                readers[place] = Process::start(&fake, true, &send);
+                readers[place] = Process::start(&fake, "follow", &send);
                 kills += 1;
             }
             // The next takes over from one that stands still, which goes on some time later.
             2 => {
                 writer.signal(Signal::STOP);
-                let next = Process::start(&fake, false, &send);
+                let next = Process::start(&fake, "lead", &send);
                 paused.push(std::mem::replace(&mut writer, next));
                 writers += 1;
             }
             _ => {
                 paused.iter().for_each(|paused| paused.signal(Signal::CONT));
-                drop(std::mem::replace(&mut writer, Process::start(&fake, false, &send)));
+                drop(std::mem::replace(&mut writer, Process::start(&fake, "lead", &send)));
                 (writers, kills) = (writers + 1, kills + 1);
             }
         }
@@ -221,7 +226,7 @@ fn sixteen_processes() {
     drop(send);
     lines.iter().for_each(|said| heard.hear(&said));
 
-    let place = Place { uri: "s3://test/follow".to_owned(), options: fake.options() };
+    let place = Place { uri: URI.to_owned(), options: fake.options() };
     let docs = place.write().unwrap();
     let Seen::Writes(last) = look(&docs).unwrap() else { panic!("nothing can be read") };
     let most = heard.acknowledged.last().copied().unwrap_or(0);

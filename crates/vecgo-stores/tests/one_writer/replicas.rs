@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vecgo::{ErrorKind, Id};
+use vecgo::{Config, ErrorKind, Id, Metric};
 use vecgo_stores::{Fake, Fault, Trouble};
 
 use super::counting::{Place, Seen, look, write};
@@ -161,4 +161,28 @@ fn a_refresh_that_fails_changes_nothing() {
     fake.set_trouble(Trouble::None);
     reader.refresh().wait().unwrap();
     let Seen::Writes(2) = look(&reader).unwrap() else { panic!("it does not see all writes") };
+}
+
+/// Whoever still reads a collection that was dropped is told so, not that something is damaged.
+#[test]
+fn a_reader_learns_that_the_collection_is_dropped() {
+    let fake = Fake::start().unwrap();
+    let place = place(&fake, "dropped");
+    let database = place.open(false).unwrap();
+    let docs = database.open_or_create("docs", Config::new(2, Metric::L2)).wait().unwrap();
+    (1..100).for_each(|n| write(&docs, n).unwrap());
+    docs.flush().wait().unwrap();
+    let readers = [place.read().unwrap(), place.read().unwrap()];
+    docs.close().wait().unwrap();
+    database.drop_collection("docs").wait().unwrap();
+    // One looks for a newer version, and finds that of the fence. Neither has read anything yet.
+    readers[0].refresh().wait().unwrap();
+    for reader in &readers {
+        let error = reader.get(17u64).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(error.to_string().contains("`docs` has been dropped"), "{error}");
+    }
+    // Another one of that name is another one.
+    database.open_or_create("docs", Config::new(2, Metric::L2)).wait().unwrap();
+    assert_eq!(readers[0].get(17u64).wait().unwrap_err().kind(), ErrorKind::NotFound);
 }

@@ -19,6 +19,9 @@ const RACES: u32 = 2;
 /// Objects that are listed.
 const LISTED: usize = 12;
 
+/// So much may two clocks differ; the shortest leases are of minutes.
+const MOST_OFF_MS: i64 = 30_000;
+
 type Found = Result<String, String>;
 
 /// Checks what a bucket does, with objects under `probe/` that are deleted again.
@@ -38,6 +41,10 @@ struct Probe {
     store: BucketStore,
     folder: String,
     threads: ThreadPool,
+}
+
+fn wall_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 fn failed(error: &StoreError) -> String {
@@ -61,6 +68,7 @@ impl Probe {
         tell("races", self.races());
         tell("parts", self.parts());
         tell("deletion", self.deletion());
+        tell("clock", self.clock());
         tell("latency", self.latency());
         findings
     }
@@ -197,6 +205,32 @@ impl Probe {
             }
             Err(error) => Err(failed(&error)),
             Ok(_) => Err("what was deleted can still be read".to_owned()),
+        }
+    }
+
+    /// Leases of backups and pins end by the clocks of those who look at them, and requests are signed
+    /// with the time: the bucket's clock stands for those of the other machines.
+    fn clock(&self) -> Found {
+        let before = wall_ms();
+        self.put("clock", b"now")?;
+        let after = wall_ms();
+        let told = block_on(self.store.put_at_ms(&self.key("clock"))).map_err(|e| failed(&e))?;
+        // Whole seconds are told: it may have been put any time in that one.
+        let behind = (before - told - 999).max(0);
+        let ahead = (told - after).max(0);
+        match (behind.max(ahead), if behind > ahead { "ahead of" } else { "behind" }) {
+            (0..1000, _) => {
+                Ok("this machine's is that of the bucket, to a second or two".to_owned())
+            }
+            (off, way) if off < MOST_OFF_MS => {
+                Ok(format!("this machine's is {} s {way} that of the bucket", off / 1000))
+            }
+            (off, way) => Err(format!(
+                "this machine's is {} s {way} that of the bucket: leases of backups and pins end \
+                 too early or too late, and a provider refuses requests that are 15 minutes off; \
+                 set it by NTP",
+                off / 1000
+            )),
         }
     }
 

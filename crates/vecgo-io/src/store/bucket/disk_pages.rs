@@ -136,15 +136,23 @@ impl DiskPages {
 
     /// A page, if it is here as it was written.
     pub(super) fn get(&self, key: PageKey) -> Option<Bytes> {
-        let file = self.index.get(&key)?;
-        let mut page = vec![0; usize::try_from(file.length).ok()?];
-        let read =
-            self.disk.open(&path(key, file)).and_then(|open| open.read_exact_at(0, &mut page));
-        if read.is_ok() && xxh3_64(&page) == file.checksum {
-            return Some(page.into());
+        let length = self.index.peek(&key)?.length;
+        let mut page = vec![0; usize::try_from(length).ok()?];
+        self.read_into(key, &mut page).then(|| page.into())
+    }
+
+    /// Reads a page of this length, if it is here as it was written.
+    pub(super) fn read_into(&self, key: PageKey, out: &mut [u8]) -> bool {
+        let Some(file) = self.index.get(&key) else { return false };
+        if file.length != out.len() as u64 {
+            return false;
         }
-        self.forget(key);
-        None
+        let read = self.disk.open(&path(key, file)).and_then(|open| open.read_exact_at(0, out));
+        let is_whole = read.is_ok() && xxh3_64(out) == file.checksum;
+        if !is_whole {
+            self.forget(key);
+        }
+        is_whole
     }
 
     /// Keeps a page, if the disk takes it.

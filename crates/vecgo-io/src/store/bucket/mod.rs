@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 
 pub use pages::PageCache;
 
@@ -78,6 +78,18 @@ impl BucketStore {
         Ok(Self { bucket: Arc::new(Bucket { clients, network, pages }) })
     }
 
+    /// When an object was put, by the bucket's clock, in milliseconds since 1970; providers tell whole
+    /// seconds.
+    ///
+    /// # Errors
+    /// `NotFound`, or no answer.
+    pub fn put_at_ms<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<i64, StoreError>> {
+        Box::pin(async move {
+            let path = self.bucket.path(key)?;
+            Ok(self.bucket.head(key, path).await?.last_modified.timestamp_millis())
+        })
+    }
+
     /// Whether a scheme is that of a bucket.
     pub fn knows(scheme: &str) -> bool {
         location::SCHEMES.contains(&scheme)
@@ -89,6 +101,15 @@ impl Bucket {
         let prefix = &self.clients.prefix;
         let whole = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}/{key}") };
         Path::parse(whole).map_err(|error| failed(key, &error.into()))
+    }
+
+    /// What the bucket says of an object.
+    async fn head(&self, key: &str, path: Path) -> Result<ObjectMeta, StoreError> {
+        self.network.requests.sent(RequestKind::Get, 0);
+        let client = Arc::clone(&self.clients.again);
+        let head = async move { client.head(&path).await };
+        let meta = self.network.ask(key, DEADLINE, head).await?;
+        meta.map_err(|error| failed(key, &error))
     }
 
     /// The key of what the bucket calls so.
@@ -154,17 +175,10 @@ impl Store for BucketStore {
         length: Option<u64>,
     ) -> BoxFuture<'a, Result<Box<dyn Object>, StoreError>> {
         Box::pin(async move {
-            let Bucket { clients, network, .. } = &*self.bucket;
             let path = self.bucket.path(key)?;
             let length = match length {
                 Some(length) => length,
-                None => {
-                    network.requests.sent(RequestKind::Get, 0);
-                    let (client, path) = (Arc::clone(&clients.again), path.clone());
-                    let head = async move { client.head(&path).await };
-                    let meta = network.ask(key, DEADLINE, head).await?;
-                    meta.map_err(|error| failed(key, &error))?.size
-                }
+                None => self.bucket.head(key, path.clone()).await?.size,
             };
             let object = BucketObject::new(Arc::clone(&self.bucket), key, path, length);
             Ok(Box::new(object) as Box<dyn Object>)

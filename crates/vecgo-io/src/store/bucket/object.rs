@@ -58,7 +58,6 @@ fn ask(
     path: &Path,
     range: Option<Range<u64>>,
 ) -> Result<Answer, StoreError> {
-    bucket.network.requests.sent(RequestKind::Get, 0);
     let whole = range.is_none();
     // Whoever asks for all does not know how much that is.
     let bytes = range.as_ref().map_or(USUAL_BYTES, |range| range.end - range.start);
@@ -66,8 +65,11 @@ fn ask(
     let deadline = deadline_of(bytes);
     let (client, path) = (Arc::clone(&bucket.clients.again), path.clone());
     let hedges = Arc::clone(&bucket.network.hedges);
+    let requests = Arc::clone(&bucket.network.requests);
     let get = async move {
         let ask = || async {
+            // Here, so that what is asked for twice is two requests.
+            requests.sent(RequestKind::Get, 0);
             let range = range.clone().map(GetRange::Bounded);
             let options = GetOptions { range, ..GetOptions::default() };
             let answer = client.get_opts(&path, options).await?;

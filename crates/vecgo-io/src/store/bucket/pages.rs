@@ -132,8 +132,30 @@ impl Pages {
         self.disk.as_ref().map_or(0, DiskPages::bytes)
     }
 
-    fn kept(&self, key: PageKey) -> Option<Bytes> {
-        self.memory.get(&key).or_else(|| self.disk.as_ref()?.get(key))
+    /// Copies what is kept of a page to its place in `out`, which begins at `offset` of the object. A page that all
+    /// lies in there comes from the disk without a detour.
+    fn copy_kept(&self, key: PageKey, offset: u64, out: &mut [u8]) -> bool {
+        let at = key.page * PAGE_BYTES;
+        if let Some(bytes) = self.memory.get(&key) {
+            copy(&bytes, at, offset, out);
+            return true;
+        }
+        let Some(disk) = &self.disk else { return false };
+        let start = at.checked_sub(offset).and_then(|start| usize::try_from(start).ok());
+        let whole = start.and_then(|start| {
+            let end = start.checked_add(usize::try_from(PAGE_BYTES).ok()?)?;
+            out.get_mut(start..end)
+        });
+        match whole {
+            Some(whole) => disk.read_into(key, whole),
+            None => match disk.get(key) {
+                Some(bytes) => {
+                    copy(&bytes, at, offset, out);
+                    true
+                }
+                None => false,
+            },
+        }
     }
 
     fn has(&self, key: PageKey) -> bool {
@@ -187,9 +209,8 @@ pub(super) async fn read(
     let end = offset + out.len() as u64;
     let mut missing = Vec::new();
     for page in offset / PAGE_BYTES..=(end - 1) / PAGE_BYTES {
-        match bucket.pages.kept(object.at(page)) {
-            Some(bytes) => copy(&bytes, page * PAGE_BYTES, offset, out),
-            None => missing.push(page),
+        if !bucket.pages.copy_kept(object.at(page), offset, out) {
+            missing.push(page);
         }
     }
     for Wanted { first, flight } in want(bucket, object, &missing) {
