@@ -16,13 +16,15 @@ use super::coded::{Coded, Plane, read_space, walked_in};
 use super::layout::{Layout, planes_of};
 use super::walk::Walker;
 use crate::filter::RowSet;
-use crate::segment::Segment;
+use crate::segment::{Runs, Segment};
 use crate::{Error, Result};
 
 /// What lies between two parts that are read is read, too, if it has no more bytes.
 const GAP_BYTES: usize = 64 << 10;
-/// Parts of more bytes are read by several threads.
+/// Parts of more bytes are several.
 const RUN_BYTES: usize = 1 << 20;
+/// One thread reads about so many bytes: enough that their memory is of huge pages.
+const SHARE_BYTES: usize = 4 << 20;
 
 /// What tells where in a segment the rows near to a query are.
 #[derive(Debug)]
@@ -97,7 +99,7 @@ impl Head {
         self.bytes_of(read.saturating_add(count(ranges) as u64))
     }
 
-    /// Begins to read the codes of some rows: all at once, each on a thread of the database's.
+    /// Begins to read the codes of some rows: all at once, on threads of the database's.
     pub(crate) fn fetch(
         &self,
         segment: &Arc<Segment>,
@@ -162,17 +164,18 @@ pub(crate) fn fetch_hits(
     blocks.collect()
 }
 
-/// The bytes of rows of a section on their way: of one run of rows after the other.
+/// The bytes of rows of a section on their way.
 #[derive(Debug)]
 struct Rows {
     stride: usize,
-    runs: Vec<Run>,
+    shares: Vec<Share>,
 }
 
+/// Some runs of rows that one task reads into one buffer.
 #[derive(Debug)]
-struct Run {
-    rows: Range<u32>,
-    bytes: Task<Result<(Vec<u8>, Range<usize>)>>,
+struct Share {
+    runs: Vec<Range<u32>>,
+    bytes: Task<Result<Runs>>,
 }
 
 impl Rows {
@@ -182,31 +185,45 @@ impl Rows {
         (kind, stride): (SectionKind, usize),
         ranges: &[Range<u32>],
     ) -> Self {
-        let runs = runs(ranges, stride).into_iter().map(|rows| {
-            let (segment, bytes) = (Arc::clone(segment), byte_range(&rows, stride as u64));
-            Run { rows, bytes: spawn.start(async move { segment.read_run(kind, bytes).await }) }
-        });
-        Self { stride, runs: runs.collect() }
+        let runs = runs(ranges, stride);
+        let bytes = |rows: &Range<u32>| byte_range(rows, stride as u64);
+        let mut shares = Vec::new();
+        let mut rest = &runs[..];
+        while !rest.is_empty() {
+            let mut taken = 0usize;
+            let full = rest.iter().position(|rows| {
+                taken = rows.len().saturating_mul(stride).saturating_add(taken);
+                taken >= SHARE_BYTES
+            });
+            let (share, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
+            rest = after;
+            let (segment, runs) = (Arc::clone(segment), share.to_vec());
+            let wanted: Vec<Range<u64>> = share.iter().map(bytes).collect();
+            let bytes = spawn.start(async move { segment.read_runs(kind, &wanted).await });
+            shares.push(Share { runs, bytes });
+        }
+        Self { stride, shares }
     }
 
     /// Those of some rows, which lie in the runs, one after the other.
     async fn all(self, ranges: &[Range<u32>]) -> Result<PageBuf<u8>> {
         let mut all = PageBuf::<u8>::zeroed(count(ranges).saturating_mul(self.stride))?;
         let mut at = 0;
-        for Run { rows, bytes } in self.runs {
-            let (blocks, within) = bytes.await.ok_or_else(Error::panicked)??;
-            let run = blocks.get(within).unwrap_or_default();
-            for range in ranges {
-                let (start, end) = (range.start.max(rows.start), range.end.min(rows.end));
-                if start >= end {
-                    continue;
+        for Share { runs, bytes } in self.shares {
+            let bytes = bytes.await.ok_or_else(Error::panicked)??;
+            for (rows, run) in runs.iter().zip(bytes.iter()) {
+                for range in ranges {
+                    let (start, end) = (range.start.max(rows.start), range.end.min(rows.end));
+                    if start >= end {
+                        continue;
+                    }
+                    let place = |row: u32| (row - rows.start) as usize * self.stride;
+                    let part = run.get(place(start)..place(end)).unwrap_or_default();
+                    if let Some(to) = all.get_mut(at..at + part.len()) {
+                        to.copy_from_slice(part);
+                    }
+                    at += part.len();
                 }
-                let place = |row: u32| (row - rows.start) as usize * self.stride;
-                let part = run.get(place(start)..place(end)).unwrap_or_default();
-                if let Some(to) = all.get_mut(at..at + part.len()) {
-                    to.copy_from_slice(part);
-                }
-                at += part.len();
             }
         }
         Ok(all)

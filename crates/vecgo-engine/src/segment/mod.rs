@@ -12,6 +12,7 @@ mod warm;
 
 use std::sync::Arc;
 
+pub(crate) use ahead::Runs;
 pub(crate) use build::{Arrangement, ExtraSection, NewSegment, Order, build};
 pub(crate) use check::SegmentCheck;
 pub(crate) use pieces::Stop;

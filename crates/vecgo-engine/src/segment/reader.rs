@@ -297,33 +297,6 @@ impl Segment {
         Ok(bytes.into())
     }
 
-    /// Bytes of a section, all at once and past the cache of blocks: whole blocks, and where in them the range is.
-    pub(crate) async fn read_run(
-        &self,
-        kind: SectionKind,
-        range: Range<u64>,
-    ) -> Result<(Vec<u8>, Range<usize>)> {
-        let (index, section) = self.section(kind)?;
-        if range.end > section.length {
-            let detail = format!("bytes {range:?} of a section of {}", section.length);
-            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
-            return Err(Error::format(&self.key, error));
-        }
-        let table = self.table(index).await?;
-        let block_bytes = u64::from(section.block_bytes);
-        let first = range.start / block_bytes;
-        let start = first * block_bytes;
-        let end = range.end.next_multiple_of(block_bytes).min(section.length);
-        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        let mut bytes = vec![0u8; within(end - start)];
-        let check = |bytes: &[u8]| {
-            let mut blocks = (within(first)..).zip(bytes.chunks(section.block_bytes as usize));
-            blocks.try_for_each(|(number, block)| self.check_block(block, number, section, table))
-        };
-        self.read_verified(section.offset + start, &mut bytes, check).await?;
-        Ok((bytes, within(range.start - start)..within(range.end - start)))
-    }
-
     async fn block(&self, index: usize, section: &Section, number: u64) -> Result<Bytes> {
         let block_bytes = u64::from(section.block_bytes);
         let start = number * block_bytes;

@@ -4,9 +4,9 @@
 //! to read when a process begins, and a file that was cut short or changed is as good as none. Nothing here
 //! is synced, since nothing here is needed.
 
+use std::cell::RefCell;
 use std::path::Path;
 
-use bytes::Bytes;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +24,10 @@ const BLOCK_BYTES: u64 = 4096;
 const NAME_BYTES: u64 = 256;
 /// Processes that may have a part of one directory at the same time.
 const MOST_PARTS: u32 = 256;
+
+thread_local! {
+    static PAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Pages on a disk, bounded in bytes.
 #[derive(Debug)]
@@ -134,11 +138,14 @@ impl DiskPages {
         let _ = self.disk.remove(&path(key, file));
     }
 
-    /// A page, if it is here as it was written.
-    pub(super) fn get(&self, key: PageKey) -> Option<Bytes> {
-        let length = self.index.peek(&key)?.length;
-        let mut page = vec![0; usize::try_from(length).ok()?];
-        self.read_into(key, &mut page).then(|| page.into())
+    /// Looks at a page, if it is here as it was written.
+    pub(super) fn with<T>(&self, key: PageKey, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let length = usize::try_from(self.index.peek(&key)?.length).ok()?;
+        // New memory for each would take longer than to read it.
+        PAGE.with_borrow_mut(|page| {
+            page.resize(length, 0);
+            self.read_into(key, page).then(|| look(page))
+        })
     }
 
     /// Reads a page of this length, if it is here as it was written.
@@ -208,6 +215,10 @@ mod tests {
         number.to_le_bytes().into_iter().cycle().take(length).collect()
     }
 
+    fn get(pages: &DiskPages, number: u64) -> Option<Vec<u8>> {
+        pages.with(key(number), <[u8]>::to_vec)
+    }
+
     /// Bytes of all files below a directory, as the file system counts them.
     fn taken(root: &Path) -> u64 {
         use std::os::unix::fs::MetadataExt;
@@ -230,18 +241,18 @@ mod tests {
             assert!(pages.bytes() <= bytes);
         }
         assert!(taken(root.path()) <= bytes, "{} of {bytes}", taken(root.path()));
-        let here: Vec<u64> = (0..1000).filter(|number| pages.get(key(*number)).is_some()).collect();
+        let here: Vec<u64> = (0..1000).filter(|number| get(&pages, *number).is_some()).collect();
         assert!(here.len() > 100, "only {} are kept", here.len());
         drop(pages);
         let pages = DiskPages::open(root.path(), bytes).unwrap();
-        let found = here.iter().filter(|number| match pages.get(key(**number)) {
+        let found = here.iter().filter(|number| match get(&pages, **number) {
             Some(found) => found == page(**number, length),
             // How much goes into which part of the index differs from process to process.
             None => false,
         });
         let (found, before) = (found.count(), here.len());
         assert!(found * 4 > before * 3, "{found} of {before} are there again");
-        assert!(pages.get(key(5000)).is_none());
+        assert!(get(&pages, 5000).is_none());
     }
 
     #[test]
@@ -258,10 +269,10 @@ mod tests {
                 "cut short" => std::fs::write(&path, page(number, 999)).unwrap(),
                 _ => std::fs::remove_file(&path).unwrap(),
             }
-            assert_eq!(pages.get(key(number)), None, "{damage}");
+            assert_eq!(get(&pages, number), None, "{damage}");
             assert!(!path.exists(), "{damage}");
             pages.insert(key(number), &page(number, 1000));
-            assert!(pages.get(key(number)).is_some(), "{damage}");
+            assert!(get(&pages, number).is_some(), "{damage}");
         }
     }
 
@@ -271,10 +282,10 @@ mod tests {
         let first = DiskPages::open(root.path(), LEAST_BYTES).unwrap();
         let second = DiskPages::open(root.path(), LEAST_BYTES).unwrap();
         first.insert(key(1), &page(1, 10));
-        assert!(second.get(key(1)).is_none() && first.get(key(1)).is_some());
+        assert!(get(&second, 1).is_none() && get(&first, 1).is_some());
         drop(first);
         let third = DiskPages::open(root.path(), LEAST_BYTES).unwrap();
-        assert!(third.get(key(1)).is_some(), "what a process leaves the next one finds");
+        assert!(get(&third, 1).is_some(), "what a process leaves the next one finds");
         assert!(DiskPages::open(root.path(), LEAST_BYTES - 1).is_err());
     }
 }

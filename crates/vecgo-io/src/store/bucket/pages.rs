@@ -148,13 +148,7 @@ impl Pages {
         });
         match whole {
             Some(whole) => disk.read_into(key, whole),
-            None => match disk.get(key) {
-                Some(bytes) => {
-                    copy(&bytes, at, offset, out);
-                    true
-                }
-                None => false,
-            },
+            None => disk.with(key, |bytes| copy(bytes, at, offset, out)).is_some(),
         }
     }
 
