@@ -6,7 +6,7 @@ usage: cold.py --vecgo PROGRAM --bucket PROGRAM --set FOLDER [--delay MS] [--sea
 PROGRAM of --bucket is `vecgo-stores` (cargo build --release -p vecgo-stores), a server on loopback that holds its bucket in memory
 and answers as late as it is told to. The folder has base.npy, query.npy and manifest.json; what is nearest of the first N
 rows is found by all of them. LanceDB is that of peers/requirements.txt. A search is a process of its own, from the opening of the database to the hits. Last Vecgo alone, with what a writer leaves that is killed beside the rest: four segments
-of so many rows (--beside) without an index, and 8 MB of log in 8 objects."""
+of so many rows (--beside) without an index, and 7.5 MB of log in 8 objects."""
 import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time, urllib.request
 
 import numpy as np

@@ -12,7 +12,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -141,10 +140,9 @@ fn the_bound_of_the_disk_holds_under_load() {
     let length = 4 * usize::try_from(BOUND).unwrap();
     let object = object(&fake, &cache, length);
     let expected = body(length);
-    let done = AtomicU64::new(0);
     let most = thread::scope(|scope| {
-        for reader in 0..READERS {
-            let (object, expected, done) = (&object, &expected, &done);
+        let read_on = |reader: u64| {
+            let (object, expected) = (&object, &expected);
             scope.spawn(move || {
                 let mut at = reader;
                 for _ in 0..300 {
@@ -153,11 +151,11 @@ fn the_bound_of_the_disk_holds_under_load() {
                     let bytes = read(&**object, offset, 2 * PAGE);
                     assert!(bytes == expected[offset..offset + 2 * PAGE]);
                 }
-                done.fetch_add(1, Ordering::Relaxed);
-            });
-        }
+            })
+        };
+        let readers: Vec<_> = (0..READERS).map(read_on).collect();
         let mut most = 0;
-        while done.load(Ordering::Relaxed) < READERS {
+        while !readers.iter().all(|reader| reader.is_finished()) {
             most = most.max(taken(root.path()));
         }
         most

@@ -64,8 +64,8 @@ impl Collection {
     /// writer, which sees everything at once, it gives the last committed version.
     ///
     /// # Errors
-    /// `NotFound` once the collection has been dropped; what reading the store can meet. The replica
-    /// then stays where it was.
+    /// `NotFound` if it turns out that the collection has been dropped; what reading the store can meet.
+    /// The replica then stays where it was.
     pub fn refresh(&self) -> BoxFuture<'_, Result<u64>> {
         Box::pin(async move {
             let Role::Replica(following) = &self.role else { return Ok(self.version()) };
@@ -220,6 +220,7 @@ impl Following {
                 {
                     committed = manifest::newest(&*shared.env.store, shared.names).await?;
                     if number(&committed) <= newest {
+                        shared.check_not_dropped().await?;
                         return Err(error);
                     }
                 }

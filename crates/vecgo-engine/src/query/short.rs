@@ -95,7 +95,7 @@ impl Snapshot {
                 continue;
             }
             let (codes, seen) = (rows.short_codes(), rows.count(self.sequence));
-            // A search that waits for the store anyway leaves them to the next one.
+            // A search that waits for the store anyway leaves them to those that do not.
             if !self.cold {
                 codes.grow(&self.shared, |first| {
                     let row = u32::try_from(first).ok()?;

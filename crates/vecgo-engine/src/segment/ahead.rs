@@ -149,7 +149,7 @@ impl Segment {
     }
 }
 
-/// Waits for all of some reads, of which each goes on while others wait, or for the first that fails.
+/// Waits for all of some reads, of which each goes on while others wait, or until one fails.
 async fn all(mut reads: Vec<Pin<Box<impl Future<Output = Result<()>>>>>) -> Result<()> {
     poll_fn(|context| {
         let mut outcome = Ok(());

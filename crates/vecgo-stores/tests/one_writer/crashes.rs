@@ -98,10 +98,11 @@ fn at_every_change(done: bool) {
         check_nothing_is_left(&fake.keys(), &docs, epochs);
         docs.close().wait().unwrap();
         if is_over {
-            // Nothing that others deleted before is deleted again, however many there were.
-            assert!((20..80).contains(&at), "{at} changes in a life");
+            assert!(at > 20, "only {at} changes in a life");
             return;
         }
+        // Nothing that others deleted before is deleted again, however many there were.
+        assert!(at < 80, "a life has more and more changes");
     }
 }
 
