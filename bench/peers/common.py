@@ -112,6 +112,23 @@ def evict(folder):
         os.close(handle)
 
 
+class Bound:
+    """A control group of processes that have so many MB together, pages of files included. Needs to be root."""
+
+    def __init__(self, mb):
+        old = os.path.isdir("/sys/fs/cgroup/memory")
+        self.folder = f"/sys/fs/cgroup/{'memory/' if old else ''}vecgo-peers-{os.getpid()}"
+        os.mkdir(self.folder)
+        self.write("memory.limit_in_bytes" if old else "memory.max", int(mb * MB))
+
+    def write(self, name, value):
+        with open(f"{self.folder}/{name}", "w") as file:
+            file.write(str(value))
+
+    def enter(self): self.write("cgroup.procs", os.getpid())
+    def end(self): os.rmdir(self.folder)
+
+
 def pad(rows, multiple):
     """Zeros up to the next multiple of dimensions: distances and inner products stay the same."""
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % multiple))) if rows.shape[1] % multiple else rows

@@ -19,12 +19,16 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 class Worker:
     """A process that does phases of one configuration on some cores."""
 
-    def __init__(self, spec, name, cores):
+    def __init__(self, spec, name, cores, bound=None):
+        def begin():
+            os.sched_setaffinity(0, cores)
+            bound and bound.enter()
+
         self.log = f"{spec['out']}/{name}.log"
         env = os.environ | {"PYTHONPATH": HERE, "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1", **dict.fromkeys(THREADS, str(len(cores)))}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen([sys.executable, f"{HERE}/worker.py", f"{spec['out']}/spec.json"], cwd=spec["out"], env=env, stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=log, start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+                                            stdout=subprocess.PIPE, stderr=log, start_new_session=True, preexec_fn=begin)
 
     def do(self, phase, timeout, **more):
         self.process.stdin.write(json.dumps({"phase": phase, **more}).encode() + b"\n")
@@ -57,9 +61,9 @@ class Contestant:
         with open(f"{out}/spec.json", "w") as file:
             json.dump(self.spec, file)
 
-    def once(self, phase, cores, **more):
+    def once(self, phase, cores, bound=None, **more):
         """A phase in a process of its own."""
-        worker = Worker(self.spec, phase, cores)
+        worker = Worker(self.spec, phase, cores, bound)
         try:
             return worker.do(phase, self.args.timeout, **more)
         finally:
@@ -86,7 +90,13 @@ class Contestant:
             turn["open"] = self.once("open", core, threads=1)
         for threads in self.args.threads:
             more = {"threads": threads, "out": self.spec["out"], "round": number}
-            search = self.worker.do("search", self.args.timeout, **more) if self.worker else self.once("search", self.args.cores[-threads:], **more)
+            bound = c.Bound(self.args.memory) if self.args.memory else None
+            if bound:
+                c.evict(self.spec["dir"])
+            try:
+                search = self.worker.do("search", self.args.timeout, **more) if self.worker else self.once("search", self.args.cores[-threads:], bound, **more)
+            finally:
+                bound and bound.end()
             for i, point in enumerate(search["points"]):
                 self.judge(i, point)
             turn[f"search{threads}"] = search
@@ -156,6 +166,7 @@ def arguments():
     parser.add_argument("--secs", type=float, default=3, help="least seconds of each measurement")
     parser.add_argument("--timeout", type=float, default=4 * 3600, help="most seconds of a phase")
     parser.add_argument("--cold", action="store_true", help="also open with the files out of the page cache")
+    parser.add_argument("--memory", type=float, help="MB that whoever searches has, pages of files included, from files that are in no page cache (as root)")
     parser.add_argument("--limits", help="the built example `bandwidth` of vecgo-kernels")
     parser.add_argument("--work", help="where to put indexes; default: the system's temporary folder")
     parser.add_argument("--list", action="store_true", help="print all systems and configurations")
