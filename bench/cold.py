@@ -11,6 +11,8 @@ import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tem
 
 import numpy as np
 
+import common
+
 K = 10
 # What a writer that was killed leaves beside the rest.
 SEGMENTS, LOGS, LOG_BYTES = 4, 8, 7_500_000
@@ -84,9 +86,7 @@ class Vecgo:
                 np.save(f"{place}/more.npy", some)
                 self.run("import", f"{place}/more.npy", "--first-id", first, "--no-wait")
                 first += beside
-        server = subprocess.Popen([self.program, "serve", "s3://test/vecgo", "--insecure", "--listen", "127.0.0.1:0"],
-                                  env=self.bucket.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        address = next(found[0] for line in server.stdout if (found := re.search(r"127\.0\.0\.1:\d+", line)))
+        server, address = common.serve(self.program, "s3://test/vecgo", "--insecure", env=self.bucket.environment)
 
         def post(verb, body):
             request = urllib.request.Request(f"http://{address}/v1/collections/default/{verb}", body.encode(),

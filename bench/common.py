@@ -24,6 +24,13 @@ def run(command, core=None, env=None):
     return (json.loads(text) if text.startswith("{") else text), seconds, usage.ru_maxrss * 1024
 
 
+def serve(vecgo, database, *arguments, env=None):
+    """A server of a database, and the address that it listens at."""
+    command = [vecgo, "--json", "serve", database, "--listen", "127.0.0.1:0", *arguments]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    return server, json.loads(server.stdout.readline())["listening"]
+
+
 def create(vecgo, database, dim, metric):
     shutil.rmtree(database, ignore_errors=True)
     run([vecgo, "create", database, "--dim", dim, "--metric", metric, "--index", "flat"])

@@ -9,6 +9,8 @@ import argparse, atexit, base64, json, os, pathlib, resource, signal, subprocess
 
 import numpy as np
 
+import common
+
 WRK = """local bodies, place = {}, 0
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
 function init(args) math.randomseed(tonumber(tostring({}):sub(8), 16) or 1); place = math.random(#bodies) end
@@ -66,10 +68,8 @@ def main():
         pathlib.Path(lines).write_text("".join(body(query) + "\n" for query in queries))
         script = f"{place}/wrk.lua"
         pathlib.Path(script).write_text(WRK % lines)
-        server = subprocess.Popen(
-            [given.vecgo, "--json", "serve", given.database, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+        server, address = common.serve(given.vecgo, given.database)
         atexit.register(server.kill)
-        address = json.loads(server.stdout.readline())["listening"]
         url = f"http://{address}"
         while not ready(url):
             time.sleep(0.1)

@@ -4,8 +4,9 @@ usage: log.py --vecgo PROGRAM --bucket PROGRAM [--delay MS] [--seconds S] [--rou
 
 PROGRAM of --bucket is `vecgo-stores` (cargo build --release -p vecgo-stores). Each client upserts one record at a time and waits until
 it is durable. FOLDER is on the disk that has the log; without it, that of temporary files."""
-import argparse, http.client, json, re, statistics, subprocess, tempfile, threading, time
+import argparse, http.client, json, statistics, tempfile, threading, time
 
+import common
 from cold import Bucket
 
 CLIENTS = (1, 16)
@@ -25,11 +26,8 @@ def client(address, number, dim, until, took):
 
 
 def measure(given, bucket, log_dir, clients, name):
-    command = [given.vecgo, "serve", f"s3://test/{name}", "--insecure", "--listen", "127.0.0.1:0"]
-    command += ["--log-dir", log_dir] if log_dir else []
-    server = subprocess.Popen(command, env=bucket.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    address = next(found[0] for line in server.stdout if (found := re.search(r"127\.0\.0\.1:\d+", line)))
-    threading.Thread(target=server.stdout.read, daemon=True).start()
+    more = ["--log-dir", log_dir] if log_dir else []
+    server, address = common.serve(given.vecgo, f"s3://test/{name}", "--insecure", *more, env=bucket.environment)
     connection = http.client.HTTPConnection(address)
     connection.request("PUT", "/v1/collections/docs", json.dumps({"dim": given.dim, "metric": "l2"}), {"content-type": "application/json"})
     answer = connection.getresponse()

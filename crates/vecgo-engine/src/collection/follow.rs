@@ -161,7 +161,7 @@ impl Collection {
 }
 
 impl Shared {
-    /// Whether the newest catalogue lists the collection. Its name may be another one by now.
+    /// Fails as `NotFound` unless the newest catalogue lists the collection, whatever its name is by now.
     async fn check_not_dropped(&self) -> Result<()> {
         let (catalogue, _) = Chain::new(self.env.clone()).newest().await?;
         if !catalogue.lists(self.names.0) && !catalogue.newer.contains_key(&self.name) {

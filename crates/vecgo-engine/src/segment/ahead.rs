@@ -1,32 +1,12 @@
 //! What is asked for before it is read, so that no read waits for the one before it.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::Poll;
 
-use vecgo_format::{FormatError, SEGMENT_HEADER_BYTES, Section, SectionKind};
+use vecgo_format::{SEGMENT_HEADER_BYTES, SectionKind};
 use vecgo_io::BlockKey;
-use vecgo_kernels::PageBuf;
 
 use super::Segment;
-use crate::{Error, Result};
-
-/// Ranges of a section.
-#[derive(Debug)]
-pub(crate) struct Runs {
-    /// Whole blocks, of one range after the other.
-    bytes: PageBuf<u8>,
-    /// Where each range is.
-    places: Vec<Range<usize>>,
-}
-
-impl Runs {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.places.iter().map(|place| self.bytes.get(place.clone()).unwrap_or_default())
-    }
-}
 
 /// Sections of more are asked for when they are loaded.
 const SHORT_SECTION: u64 = 1 << 20;
@@ -88,38 +68,6 @@ impl Segment {
         blocks.into_values().collect()
     }
 
-    /// Reads some ranges of a section past the cache of blocks, all at once.
-    pub(crate) async fn read_runs(&self, kind: SectionKind, ranges: &[Range<u64>]) -> Result<Runs> {
-        let (index, section) = self.section(kind)?;
-        if let Some(range) = ranges.iter().find(|range| range.end > section.length) {
-            let detail = format!("bytes {range:?} of a section of {}", section.length);
-            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
-            return Err(Error::format(&self.key, error));
-        }
-        let table = self.table(index).await?;
-        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        let blocks: Vec<Range<u64>> =
-            ranges.iter().map(|range| blocks_around(section, range)).collect();
-        let lengths = blocks.iter().map(|blocks| within(blocks.end - blocks.start));
-        let mut bytes = PageBuf::<u8>::zeroed(lengths.clone().fold(0, usize::saturating_add))?;
-        let (mut reads, mut places) = (Vec::new(), Vec::new());
-        let (mut at, mut rest) = (0, &mut bytes[..]);
-        for ((range, blocks), length) in ranges.iter().zip(&blocks).zip(lengths) {
-            let start = at + within(range.start - blocks.start);
-            places.push(start..start + within(range.end - range.start));
-            let (out, after) = rest.split_at_mut(length);
-            (at, rest) = (at + length, after);
-            let first = within(blocks.start / u64::from(section.block_bytes));
-            let check = move |bytes: &[u8]| {
-                let mut blocks = (first..).zip(bytes.chunks(section.block_bytes as usize));
-                blocks.try_for_each(|(n, block)| self.check_block(block, n, section, table))
-            };
-            reads.push(Box::pin(self.read_verified(section.offset + blocks.start, out, check)));
-        }
-        all(reads).await?;
-        Ok(Runs { bytes, places })
-    }
-
     /// Has some sections brought, whole.
     pub(super) fn will_read_sections(&self, kinds: &[SectionKind]) {
         let sections = kinds.iter().filter_map(|kind| self.directory.section(*kind));
@@ -147,30 +95,4 @@ impl Segment {
         }
         self.object.will_read(&ranges);
     }
-}
-
-/// Waits for all of some reads, of which each goes on while others wait, or until one fails.
-async fn all(mut reads: Vec<Pin<Box<impl Future<Output = Result<()>>>>>) -> Result<()> {
-    poll_fn(|context| {
-        let mut outcome = Ok(());
-        reads.retain_mut(|read| match read.as_mut().poll(context) {
-            Poll::Ready(Err(error)) => {
-                outcome = Err(error);
-                false
-            }
-            polled => polled.is_pending(),
-        });
-        match outcome.is_err() || reads.is_empty() {
-            true => Poll::Ready(outcome),
-            false => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// The whole blocks of a section around some of its bytes.
-fn blocks_around(section: &Section, range: &Range<u64>) -> Range<u64> {
-    let block_bytes = u64::from(section.block_bytes);
-    let end = range.end.div_ceil(block_bytes).saturating_mul(block_bytes);
-    range.start / block_bytes * block_bytes..end.min(section.length)
 }

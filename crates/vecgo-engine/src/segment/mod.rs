@@ -12,10 +12,9 @@ mod warm;
 
 use std::sync::Arc;
 
-pub(crate) use ahead::Runs;
 pub(crate) use build::{Arrangement, ExtraSection, NewSegment, Order, build};
 pub(crate) use check::SegmentCheck;
-pub(crate) use pieces::Stop;
+pub(crate) use pieces::{Runs, Stop};
 pub(crate) use reader::{Segment, SegmentSource};
 pub(crate) use rows::{Rows, SegmentRows};
 

@@ -1,11 +1,16 @@
-//! Reading sections front to back in large verified pieces, past the cache.
+//! Reading sections in large verified pieces, past the cache: front to back, or many parts at once.
 
+use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use event_listener::Event;
 use vecgo_format::{FormatError, Id, IdColumn, Section, SectionKind, Spans};
 use vecgo_io::StoreError;
+use vecgo_kernels::PageBuf;
 
 use super::Segment;
 use crate::{Error, ErrorKind, Result};
@@ -50,6 +55,21 @@ impl Stop {
     }
 }
 
+/// Ranges of a section.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    /// Whole blocks, of one range after the other.
+    bytes: PageBuf<u8>,
+    /// Where each range is.
+    places: Vec<Range<usize>>,
+}
+
+impl Runs {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(|place| self.bytes.get(place.clone()).unwrap_or_default())
+    }
+}
+
 impl Segment {
     /// Where the store does not keep open what is deleted, whoever reads for longer than the grace of
     /// a vacuum finds that its version is gone.
@@ -83,10 +103,74 @@ impl Segment {
         self.object.read_past(offset, out).await.map_err(gone)
     }
 
+    /// Whether a section has these bytes.
+    pub(super) fn check_within(&self, section: &Section, range: &Range<u64>) -> Result<()> {
+        if range.end <= section.length {
+            return Ok(());
+        }
+        let detail = format!("bytes {range:?} of a section of {}", section.length);
+        let error = FormatError::Invalid { what: "segment", offset: 0, detail };
+        Err(Error::format(&self.key, error))
+    }
+
+    /// Reads some ranges of a section past the cache of blocks, all at once.
+    pub(crate) async fn read_runs(&self, kind: SectionKind, ranges: &[Range<u64>]) -> Result<Runs> {
+        let (index, section) = self.section(kind)?;
+        ranges.iter().try_for_each(|range| self.check_within(section, range))?;
+        let table = self.table(index).await?;
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let blocks: Vec<Range<u64>> =
+            ranges.iter().map(|range| blocks_around(section, range)).collect();
+        let lengths = blocks.iter().map(|blocks| within(blocks.end - blocks.start));
+        let mut bytes = PageBuf::<u8>::zeroed(lengths.clone().fold(0, usize::saturating_add))?;
+        let (mut reads, mut places) = (Vec::new(), Vec::new());
+        let (mut at, mut rest) = (0, &mut bytes[..]);
+        for ((range, blocks), length) in ranges.iter().zip(&blocks).zip(lengths) {
+            let start = at + within(range.start - blocks.start);
+            places.push(start..start + within(range.end - range.start));
+            let (out, after) = rest.split_at_mut(length);
+            (at, rest) = (at + length, after);
+            let first = within(blocks.start / u64::from(section.block_bytes));
+            let check = move |bytes: &[u8]| {
+                let mut blocks = (first..).zip(bytes.chunks(section.block_bytes as usize));
+                blocks.try_for_each(|(n, block)| self.check_block(block, n, section, table))
+            };
+            reads.push(Box::pin(self.read_verified(section.offset + blocks.start, out, check)));
+        }
+        all(reads).await?;
+        Ok(Runs { bytes, places })
+    }
+
     fn count_read(&self, bytes: usize) {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
+}
+
+/// Waits for all of some reads, of which each goes on while others wait, or until one fails.
+async fn all(mut reads: Vec<Pin<Box<impl Future<Output = Result<()>>>>>) -> Result<()> {
+    poll_fn(|context| {
+        let mut outcome = Ok(());
+        reads.retain_mut(|read| match read.as_mut().poll(context) {
+            Poll::Ready(Err(error)) => {
+                outcome = Err(error);
+                false
+            }
+            polled => polled.is_pending(),
+        });
+        match outcome.is_err() || reads.is_empty() {
+            true => Poll::Ready(outcome),
+            false => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The whole blocks of a section around some of its bytes.
+fn blocks_around(section: &Section, range: &Range<u64>) -> Range<u64> {
+    let block_bytes = u64::from(section.block_bytes);
+    let end = range.end.div_ceil(block_bytes).saturating_mul(block_bytes);
+    range.start / block_bytes * block_bytes..end.min(section.length)
 }
 
 fn gone(error: StoreError) -> Error {
@@ -124,11 +208,7 @@ impl<'a> SectionReader<'a> {
     /// So many bytes of the section.
     pub(super) async fn read(&mut self, at: u64, length: usize) -> Result<&[u8]> {
         let end = at.saturating_add(length as u64);
-        if end > self.section.length {
-            let detail = format!("bytes {at}..{end} of a section of {}", self.section.length);
-            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
-            return Err(Error::format(&self.segment.key, error));
-        }
+        self.segment.check_within(self.section, &(at..end))?;
         let held = self.start + self.bytes.len() as u64;
         if at < self.start || end > held {
             // Far from where reading was, only what is asked for.
@@ -229,7 +309,7 @@ impl<'a> BlobReader<'a> {
         Ok(Self { segment, spans, blobs: Some(SectionReader { piece: BLOB_PIECE_BYTES, ..blobs }) })
     }
 
-    fn range(&self, row: u32) -> Result<Option<std::ops::Range<u64>>> {
+    fn range(&self, row: u32) -> Result<Option<Range<u64>>> {
         let row = row as usize;
         let Some([first, next]) = self.spans.get(row..row + 2).and_then(|s| s.first_chunk()) else {
             return Ok(None);

@@ -272,11 +272,7 @@ impl Segment {
     /// Bytes of a section, through the cache.
     pub(crate) async fn read(&self, kind: SectionKind, range: Range<u64>) -> Result<Bytes> {
         let (index, section) = self.section(kind)?;
-        if range.end > section.length {
-            let detail = format!("bytes {range:?} of a section of {}", section.length);
-            let error = FormatError::Invalid { what: "segment", offset: 0, detail };
-            return Err(Error::format(&self.key, error));
-        }
+        self.check_within(section, &range)?;
         if range.is_empty() {
             return Ok(Bytes::new());
         }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vecgo_format::{LogHeader, LogRange, Manifest, ObjectName};
-use vecgo_io::{Env, Listed, SpawnExt};
+use vecgo_io::{Env, Listed, SpawnExt, Store};
 
 use super::pins::{PinStats, pinned};
 use super::retention::{Past, freed, objects};
@@ -204,20 +204,15 @@ impl Sweep {
         let newest = self.newest.number;
         read.extend(numbers.contains(&newest).then(|| (newest, self.newest.clone())));
         let numbers: Vec<u64> = numbers.iter().copied().filter(|n| *n != newest).collect();
-        for some in numbers.chunks(at_a_time(&self.shared.env)) {
-            self.stop.check()?;
-            let reads = some.iter().map(|number| {
-                let (env, names, number) = (self.shared.env.clone(), self.shared.names, *number);
-                self.shared.env.spawn.start(async move {
-                    manifest::read(&*env.store, names, &names.manifest(number)).await
-                })
-            });
-            for (number, found) in some.iter().zip(reads.collect::<Vec<_>>()) {
-                let found = found.await.ok_or_else(Error::panicked)?;
-                let found = found.map_err(|error| error.context("nothing is deleted"))?;
-                read.insert(*number, found.manifest);
-            }
-        }
+        let names = self.shared.names;
+        let found = for_each(
+            &self.shared.env,
+            &numbers,
+            || self.stop.check(),
+            |store, number| async move { manifest::read(&*store, names, &names.manifest(number)).await },
+        );
+        let found = found.await.map_err(|error| error.context("nothing is deleted"))?;
+        read.extend(numbers.into_iter().zip(found.into_iter().map(|found| found.manifest)));
         Ok(())
     }
 
@@ -226,33 +221,40 @@ impl Sweep {
     }
 }
 
-/// From afar each request takes a round trip; a directory is as busy with one.
-fn at_a_time(env: &Env) -> usize {
-    if env.logs.is_none() { AT_A_TIME } else { 1 }
-}
-
 /// Deletes objects, in no order.
 pub(crate) async fn delete_all(
     env: &Env,
     keys: Vec<String>,
     go_on: impl Fn() -> Result<()>,
 ) -> Result<()> {
-    let Env { store, spawn, .. } = env;
-    for some in keys.chunks(at_a_time(env)) {
+    let delete = |store: Arc<dyn Store>, key: String| async move { Ok(store.delete(&key).await?) };
+    for_each(env, &keys, go_on, delete).await.map(drop)
+}
+
+/// Asks the store the same of some objects, and gives what comes back in their order. From afar each request takes a
+/// round trip, and some are under way at the same time; a directory is as busy with one.
+async fn for_each<K: Clone, T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    env: &Env,
+    of: &[K],
+    go_on: impl Fn() -> Result<()>,
+    ask: impl Fn(Arc<dyn Store>, K) -> F,
+) -> Result<Vec<T>> {
+    let mut found = Vec::with_capacity(of.len());
+    let at_a_time = if env.logs.is_none() { AT_A_TIME } else { 1 };
+    for some in of.chunks(at_a_time) {
         go_on()?;
-        if let [key] = some {
-            store.delete(key).await?;
+        let asked = some.iter().map(|of| ask(Arc::clone(&env.store), of.clone()));
+        if some.len() == 1 {
+            for asked in asked {
+                found.push(asked.await?);
+            }
             continue;
         }
-        let delete = some.iter().cloned().map(|key| {
-            let store = Arc::clone(store);
-            spawn.start(async move { store.delete(&key).await })
-        });
-        for deleted in delete.collect::<Vec<_>>() {
-            deleted.await.ok_or_else(Error::panicked)??;
+        for asked in asked.map(|asked| env.spawn.start(asked)).collect::<Vec<_>>() {
+            found.push(asked.await.ok_or_else(Error::panicked)??);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The versions that are kept from the one before the first that is gone up to the oldest of the
