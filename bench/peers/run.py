@@ -53,10 +53,10 @@ class Contestant:
     def __init__(self, system, config, settings, args, data):
         self.args, self.data, self.worker = args, data, None
         self.result = {"system": system, "config": config, "settings": settings, "rounds": []}
-        out = tempfile.mkdtemp(prefix=f"{system}-", dir=args.work)
-        os.mkdir(f"{out}/index")
+        out = f"{args.indexes or args.work}/{data['set']}-{len(data['base'])}-{system}-{config}"
+        os.makedirs(f"{out}/index", exist_ok=True)
         self.spec = {"system": system, "settings": settings, "dataset": os.path.abspath(args.dataset), "n": len(data["base"]), "dim": data["base"].shape[1],
-                     "metric": data["metric"], "queries": len(data["queries"]), "truth": data["truth_file"], "dir": f"{out}/index", "out": out,
+                     "metric": data["metric"], "queries": len(data["queries"]), "files": data["files"], "dir": f"{out}/index", "out": out,
                      "build_threads": args.build_threads, "cores": args.cores, "k": args.k, "secs": args.secs}
         with open(f"{out}/spec.json", "w") as file:
             json.dump(self.spec, file)
@@ -70,6 +70,13 @@ class Contestant:
             worker.end()
 
     def build(self):
+        built = f"{self.spec['out']}/built.json"
+        if os.path.exists(built):
+            with open(built) as file:
+                self.result |= json.load(file)
+            return
+        shutil.rmtree(self.spec["dir"])
+        os.mkdir(self.spec["dir"])
         worker = Worker(self.spec, "build", self.args.cores[-self.args.build_threads:])
         try:
             self.result |= worker.do("build", self.args.timeout)
@@ -78,6 +85,8 @@ class Contestant:
             worker.end() if self.worker is None else None
         if self.result["saved"]:
             self.result["disk_mb"] = c.disk_mb(self.spec["dir"])
+            with open(built, "w") as file:
+                json.dump({name: self.result[name] for name in ("build_s", "build_peak_mb", "saved", "save_s", "disk_mb") if name in self.result}, file)
 
     def turn(self, number):
         """One round."""
@@ -115,7 +124,8 @@ class Contestant:
     def end(self):
         self.worker.end() if self.worker else None
         self.worker = None
-        shutil.rmtree(self.spec["out"], ignore_errors=True)
+        if not self.args.indexes:
+            shutil.rmtree(self.spec["out"], ignore_errors=True)
 
     def attempt(self, step, *arguments):
         """Does a step; a failure is a result too, and the last one."""
@@ -169,12 +179,14 @@ def arguments():
     parser.add_argument("--memory", type=float, help="MB that whoever searches has, pages of files included, from files that are in no page cache (as root)")
     parser.add_argument("--limits", help="the built example `bandwidth` of vecgo-kernels")
     parser.add_argument("--work", help="where to put indexes; default: the system's temporary folder")
+    parser.add_argument("--indexes", help="a folder in which indexes are kept, for other runs with the same rows, which do not build them again")
     parser.add_argument("--list", action="store_true", help="print all systems and configurations")
     args = parser.parse_args()
     if not args.list and not (args.dataset and args.out):
         parser.error("--dataset and --out must be given")
     args.threads, args.cores = [int(number) for number in args.threads.split(",")], sorted(os.sched_getaffinity(0))
-    args.limits = args.limits and os.path.abspath(args.limits)
+    for name in ("limits", "work", "indexes"):
+        setattr(args, name, getattr(args, name) and os.path.abspath(getattr(args, name)))
     return args
 
 
@@ -189,10 +201,13 @@ def main():
         base, queries, metric = c.load(args.dataset, args.limit)
         truth = c.ground_truth(args.dataset, base, queries, metric)
         queries, truth = queries[:args.queries], truth[:args.queries]
-        np.save(f"{args.work}/truth.npy", truth)
-        data = {"base": base, "queries": queries, "metric": metric, "truth": truth, "truth_file": f"{args.work}/truth.npy"}
+        files = {name: f"{args.work}/{name}.npy" for name in ("queries", "first", "truth")}
+        for name, rows in (("queries", queries), ("first", queries[:1]), ("truth", truth)):
+            np.save(files[name], rows)
+        name = os.path.basename(os.path.normpath(args.dataset))
+        data = {"set": name, "base": base, "queries": queries, "metric": metric, "truth": truth, "files": files}
         contestants = [Contestant(*each, args, data) for each in chosen]
-        run = {"set": os.path.basename(os.path.normpath(args.dataset)), "n": len(base), "dim": base.shape[1], "metric": metric, "k": args.k, "queries": len(queries),
+        run = {"set": name, "n": len(base), "dim": base.shape[1], "metric": metric, "k": args.k, "queries": len(queries),
                "secs": args.secs, "threads": args.threads, "build_threads": args.build_threads, "date": time.strftime("%F %T"),
                "results": [contestant.result for contestant in contestants]}
 

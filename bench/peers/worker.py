@@ -89,7 +89,7 @@ class Library:
 
     def __init__(self, module, spec):
         self.module, self.spec, self.system = module, spec, None
-        self.queries, self.truth = c.load(spec["dataset"], base=False)[1][:spec["queries"]], np.load(spec["truth"])
+        self.queries, self.truth = c.load(spec["dataset"], base=False)[1][:spec["queries"]], np.load(spec["files"]["truth"])
         c.trim()
         self.before = c.memory()
 

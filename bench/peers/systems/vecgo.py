@@ -56,13 +56,11 @@ def vecgo(*arguments):
 class Program:
     def __init__(self, spec):
         self.spec, self.database = spec, spec["dir"] + "/db"
-        self.files = {name: f"{spec['out']}/{name}.npy" for name in ("base", "query", "first", "truth")}
+        self.files = spec["files"] | {"base": f"{spec['out']}/base.npy"}
 
     def build(self):
-        base, queries, metric = c.load(self.spec["dataset"], self.spec["n"])
-        queries = queries[:self.spec["queries"]]
-        np.save(self.files["base"], base), np.save(self.files["query"], queries), np.save(self.files["first"], queries[:1])
-        np.save(self.files["truth"], np.load(self.spec["truth"])[:, :self.spec["k"]])
+        base, _, metric = c.load(self.spec["dataset"], self.spec["n"])
+        np.save(self.files["base"], base)
         options = created_with(self.spec["settings"], self.spec["dim"])
         _, create, _ = vecgo("create", self.database, "--dim", self.spec["dim"], "--metric", METRICS[metric], *options)
         _, load, samples = vecgo("import", self.database, self.files["base"])
@@ -79,7 +77,7 @@ class Program:
         exact = self.spec["settings"].get("exact", False)
         knob, grid = (self.spec["settings"].get(name, usual) for name, usual in (("knob", "ef"), ("grid", c.EF)))
         knobs = ["--exact"] if exact else ["--sweep", f"{knob}=" + ",".join(map(str, grid))]
-        command = ["bench", self.database, "--queries", self.files["query"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs,
+        command = ["bench", self.database, "--queries", self.files["queries"], "--truth", self.files["truth"], "-k", self.spec["k"], *knobs,
                    "--seconds", self.spec["secs"], "--json"]
         text, _, samples = vecgo(*command, "--batch")
         points = [{"param": point["param"], "queries": self.spec["queries"], f"batch{threads}": self.figures(point)} for point in json.loads(text)["points"]]
@@ -98,6 +96,6 @@ class Program:
 
     def answer(self, param, file):
         """The answers themselves, so that recall needs not be taken on trust."""
-        text, _, _ = vecgo("search", self.database, "--query-file", self.files["query"], "-k", self.spec["k"], f"--{param}", "--json")
+        text, _, _ = vecgo("search", self.database, "--query-file", self.files["queries"], "-k", self.spec["k"], f"--{param}", "--json")
         rows = [[int(hit["id"]) for hit in json.loads(line)["hits"]] for line in text.splitlines()]
         np.save(file, c.to_ids(rows, self.spec["k"]))

@@ -9,6 +9,7 @@ mod bits;
 mod distance;
 mod portable;
 mod rows;
+mod scan;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -22,6 +23,9 @@ pub use rows::{CodeRows, FACTOR_BYTES, Factors};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {avx2::TABLE as AVX2, avx512::TABLE as AVX512};
+
+use distance::pack_ordered;
+use scan::Scan;
 
 use crate::Kernels;
 
@@ -62,6 +66,7 @@ pub(crate) struct CodeTable {
     /// By the place of [`Bits`] among all.
     pub(crate) dots: [Dots; Bits::ALL.len()],
     pub(crate) within: [Within; Bits::ALL.len()],
+    pub(crate) scan: [Scan; Bits::ALL.len()],
     pub(crate) hadamard: Turn,
     pub(crate) round: Round,
     pub(crate) nearest: Nearest,
@@ -197,12 +202,12 @@ const TOGETHER: usize = 4;
 ///
 /// The rows must lie within the allocation at `codes`.
 #[inline(always)]
-unsafe fn by_fours(
+unsafe fn by_fours<S>(
     codes: *const u8,
     stride: usize,
     rows: &[u32],
-    four: impl Fn([*const u8; TOGETHER]) -> [i32; TOGETHER],
-    mut each: impl FnMut(&[u32], [i32; TOGETHER]),
+    four: impl Fn([*const u8; TOGETHER]) -> S,
+    mut each: impl FnMut(&[u32], S),
 ) {
     // SAFETY: the caller vouches for the rows.
     let address = |row: u32| unsafe { codes.add(row as usize * stride) };
@@ -230,14 +235,16 @@ unsafe fn by_fours(
     }
 }
 
-/// The entries of a level's table that score rows, from its `packed` and `bytes`, which score four
-/// rows and are inlined into them.
+/// The entries of a level's table that score rows: from its `packed` and `bytes`, which score four
+/// rows, and its `block` and `keep_block`, which do so many as follow one another; all are inlined into them.
 macro_rules! scoring {
     ($(#[$feature:meta])*) => {
         const DOTS: [super::Dots; super::Bits::ALL.len()] =
             [dots::<1>, dots::<2>, dots::<3>, dots::<4>, dots::<8>];
         const WITHIN: [super::Within; super::Bits::ALL.len()] =
             [within::<1>, within::<2>, within::<3>, within::<4>, within::<8>];
+        const SCAN: [super::Scan; super::Bits::ALL.len()] =
+            [scan::<1>, scan::<2>, scan::<3>, scan::<4>, scan::<8>];
 
         /// # Safety
         ///
@@ -251,7 +258,7 @@ macro_rules! scoring {
             out: &mut [i32],
         ) {
             // SAFETY: passed on from the caller.
-            unsafe { by_fours(codes, stride, rows, |four| score::<BITS>(query, four), store(out)) }
+            unsafe { by_fours(codes, stride, rows, |four| to_array(score::<BITS>(query, four)), store(out)) }
         }
 
         /// # Safety
@@ -270,8 +277,44 @@ macro_rules! scoring {
             // SAFETY: passed on from the caller.
             unsafe {
                 by_fours(codes, stride, rows, |four| score::<BITS>(query, four), |rows, sums| {
-                    kept = keep(estimate, rows, sums, out, kept);
+                    kept = keep_four(estimate, rows, sums, out, kept);
                 });
+            }
+            kept
+        }
+
+        /// # Safety
+        ///
+        /// As [`CodeTable`] has it.
+        $(#[$feature])*
+        unsafe fn scan<const BITS: usize>(
+            query: &[i8],
+            codes: *const u8,
+            stride: usize,
+            estimate: &Estimate<'_>,
+            rows: std::ops::Range<u32>,
+            out: &mut [u64],
+        ) -> usize {
+            let (mut kept, mut first) = (0, rows.start);
+            while rows.end - first >= BLOCK {
+                // SAFETY: the caller vouches for the rows, which have factors, and for the places.
+                unsafe {
+                    let sums = block::<BITS>(query, codes.add(first as usize * stride), stride);
+                    kept = keep_block::<BITS>(estimate, first, sums, out, kept);
+                }
+                first += BLOCK;
+            }
+            let mut left = [0; BLOCK as usize];
+            let left = &mut left[..(rows.end - first) as usize];
+            left.iter_mut().zip(first..).for_each(|(place, row)| *place = row);
+            for rows in left.chunks(TOGETHER) {
+                let last = rows.len() - 1;
+                // SAFETY: as above.
+                unsafe {
+                    let row = |i: usize| codes.add(rows[i.min(last)] as usize * stride);
+                    let sums = score::<BITS>(query, [row(0), row(1), row(2), row(3)]);
+                    kept = keep_four(estimate, rows, sums, out, kept);
+                }
             }
             kept
         }
@@ -284,7 +327,7 @@ macro_rules! scoring {
         unsafe fn score<const BITS: usize>(
             query: &[i8],
             rows: [*const u8; TOGETHER],
-        ) -> [i32; TOGETHER] {
+        ) -> Sums {
             // SAFETY: passed on from the caller.
             unsafe {
                 if BITS == 8 { bytes(query, rows) } else { packed::<BITS>(query, rows) }

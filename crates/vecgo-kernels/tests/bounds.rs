@@ -111,6 +111,9 @@ fn code_kernels_read_nothing_outside_their_rows() -> rustix::io::Result<()> {
                     let estimate = Estimate { factors, scale: 1.0, middle: 0.0, bound: u64::MAX };
                     let found = kernels.within(bits, query, rows, &estimate, &numbers, &mut kept);
                     assert_eq!(found, count);
+                    let all = 0..numbers.last().expect("one") + 1;
+                    let found = kernels.scan(bits, query, rows, &estimate, all, &mut kept);
+                    assert_eq!(found, count);
                 }
             }
         }

@@ -72,7 +72,7 @@ fn within(
 }
 
 /// Every level must give the sums, and keep those rows, in their order, whose distance is below
-/// the bound, with any bound.
+/// the bound, with any bound; of rows that follow one another, too.
 fn check(
     bits: Bits,
     query: &[i8],
@@ -83,14 +83,18 @@ fn check(
 ) {
     let sums: Vec<i32> = rows.iter().map(|row| dot(bits, query, all.row(*row))).collect();
     let middle = query.iter().map(|value| f32::from(*value)).sum::<f32>() * 7.5;
-    let distances: Vec<u64> = rows
-        .iter()
-        .zip(&sums)
-        .map(|(row, sum)| {
-            let [squared, factor] = factors.of(*row);
-            pack(squared - scale * factor * (*sum as f32 - middle), *row)
-        })
-        .collect();
+    let distance = |row: u32| {
+        let [squared, factor] = factors.of(row);
+        let sum = dot(bits, query, all.row(row)) as f32;
+        pack(squared - scale * factor * (sum - middle), row)
+    };
+    let distances: Vec<u64> = rows.iter().map(|row| distance(*row)).collect();
+    // From the first of them to the last.
+    let range = match (rows.iter().min(), rows.iter().max()) {
+        (Some(first), Some(last)) => *first..last + 1,
+        _ => 0..0,
+    };
+    let following: Vec<u64> = range.clone().map(distance).collect();
     let mut bounds = vec![0, u64::MAX, pack(0.0, 0), pack(f32::INFINITY, 0)];
     bounds.extend(distances.iter().step_by(5).flat_map(|d| [*d, d.saturating_add(1)]));
     for kernels in AVAILABLE.iter().copied() {
@@ -100,8 +104,16 @@ fn check(
         assert_eq!(out, sums, "{what}");
         for bound in &bounds {
             let estimate = Estimate { factors, scale, middle, bound: *bound };
-            let expected: Vec<u64> = distances.iter().copied().filter(|d| d < bound).collect();
-            assert_eq!(within(bits, kernels, query, all, &estimate, rows), expected, "{what}");
+            let near =
+                |of: &[u64]| -> Vec<u64> { of.iter().copied().filter(|d| d < bound).collect() };
+            assert_eq!(
+                within(bits, kernels, query, all, &estimate, rows),
+                near(&distances),
+                "{what}"
+            );
+            let mut out = vec![u64::MAX; range.len()];
+            let kept = kernels.scan(bits, query, all, &estimate, range.clone(), &mut out);
+            assert_eq!(out[..kept], near(&following), "{what}, a scan");
         }
     }
 }

@@ -179,7 +179,7 @@ impl Codebook {
 pub(crate) fn within(
     tables: &[[f32; CENTROIDS]],
     codes: CodeRows<'_>,
-    rows: &[u32],
+    mut rows: impl ExactSizeIterator<Item = u32> + Clone,
     bound: u64,
     out: &mut [u64],
 ) -> usize {
@@ -188,12 +188,17 @@ pub(crate) fn within(
     assert_eq!(rows.len(), out.len(), "one place for each row");
     assert_eq!(codes.stride(), tables.len(), "a table for each part");
     let mut kept = 0;
-    rows.iter().take(AHEAD).for_each(|row| codes.prefetch(*row));
-    for (number, four) in rows.chunks(TOGETHER).enumerate() {
-        let ahead = rows.get(number * TOGETHER + AHEAD..).unwrap_or_default();
-        ahead.iter().take(TOGETHER).for_each(|row| codes.prefetch(*row));
-        let last = four.len() - 1;
-        let of: [&[u8]; TOGETHER] = std::array::from_fn(|i| codes.row(four[i.min(last)]));
+    let mut ahead = rows.clone();
+    ahead.by_ref().take(AHEAD).for_each(|row| codes.prefetch(row));
+    while let Some(first) = rows.next() {
+        ahead.by_ref().take(TOGETHER).for_each(|row| codes.prefetch(row));
+        let mut four = [first; TOGETHER];
+        let mut count = 1;
+        for (place, row) in four.iter_mut().skip(1).zip(rows.by_ref()) {
+            *place = row;
+            count += 1;
+        }
+        let of: [&[u8]; TOGETHER] = std::array::from_fn(|i| codes.row(four[i]));
         let mut sums = [0.0f32; TOGETHER];
         let [a, b, c, d] = of;
         for ((((table, a), b), c), d) in tables.iter().zip(a).zip(b).zip(c).zip(d) {
@@ -201,7 +206,7 @@ pub(crate) fn within(
                 *sum += table[usize::from(*code)];
             }
         }
-        for (row, sum) in four.iter().zip(sums) {
+        for (row, sum) in four.iter().zip(sums).take(count) {
             let packed = pack(sum, *row);
             if packed < bound {
                 out[kept] = packed;

@@ -76,7 +76,13 @@ impl CodeQuery {
     ///
     /// If one of `rows` is not there, if `out` is not as long as `rows`, or if codes are of another
     /// number of parts.
-    pub fn within(&self, codes: CodeRows<'_>, rows: &[u32], bound: u64, out: &mut [u64]) -> usize {
+    pub fn within(
+        &self,
+        codes: CodeRows<'_>,
+        rows: impl ExactSizeIterator<Item = u32> + Clone,
+        bound: u64,
+        out: &mut [u64],
+    ) -> usize {
         within(&self.tables, codes, rows, bound, out)
     }
 

@@ -188,6 +188,29 @@ fn batches_wait_for_the_index() {
     assert_eq!(found(&exact, &queries[1]), K);
 }
 
+/// What a search through an index scores by vectors that stay where they are comes at once, from wherever in
+/// the segment.
+#[test]
+fn vectors_that_stay_where_they_are_take_one_round_trip() {
+    let fake = Fake::start().unwrap();
+    fill(&fake, Config::new(DIM, Metric::L2).with_index(Index::disk()), true);
+    let docs = reader(&fake);
+    // As many as wait for the index.
+    docs.search_batch((0..8).map(|n| vector(ROWS + n))).k(1).wait().unwrap();
+    // Between rows of many clusters.
+    let of: Vec<Vec<f32>> = (0..16).map(|n| vector(50 + n * 11)).collect();
+    let query: Vec<f32> =
+        (0..DIM).map(|d| of.iter().map(|row| row[d]).sum::<f32>() / of.len() as f32).collect();
+    fake.forget();
+    fake.count_rounds(QUIET);
+    let explained = docs.search(&query).k(100).explain().wait().unwrap();
+    let (rounds, asked) = (fake.rounds(), fake.asked().len());
+    fake.count_rounds(Duration::ZERO);
+    assert_eq!(explained.parts[0].plan, Plan::Walk);
+    assert!(asked >= 5, "{asked} requests are too few to tell");
+    assert_eq!(rounds, 1, "{:#?}", fake.asked());
+}
+
 /// Segments without an index have codes for those who come from afar: an eighth of what vectors are.
 #[test]
 fn what_has_no_index_is_found_by_codes() {

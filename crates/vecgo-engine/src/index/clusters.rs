@@ -42,6 +42,11 @@ impl Clusters {
         self.starts.len()
     }
 
+    /// What follows the number of the last.
+    pub(super) fn number_end(&self) -> u32 {
+        u32::try_from(self.count()).unwrap_or(u32::MAX)
+    }
+
     /// The codes of their centres: row n is that of the n-th.
     pub(super) fn centres(&self) -> Result<Codes<'_>> {
         self.centres.codes()
@@ -56,7 +61,7 @@ impl Clusters {
     /// Those with rows that a filter matches.
     pub(super) fn with<'a>(&self, only: &'a MatchedRows) -> &'a RowSet {
         only.clusters.get_or_init(|| {
-            let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
+            let count = self.number_end();
             let has = |number: &u32| only.set.iter_within(self.rows(*number)).next().is_some();
             let mut with = RowSet::none(count);
             (0..count).filter(has).for_each(|number| with.insert(number));

@@ -1,8 +1,9 @@
 //! The index of a segment: made of its vectors when it is written (`make.rs`, watched by
 //! `progress.rs`), read into memory when it is first searched (`part.rs`; `coded.rs`, `graph.rs` and
-//! `clusters.rs` are what it consists of), and walked (`walk.rs`) or scanned (`scan.rs`). What either
+//! `clusters.rs` are what it consists of), and walked (`walk.rs`), scanned (`scan.rs`) or probed (`probe.rs`). What each
 //! finds by codes is put in order by more of their bits (`rerank.rs`).
 
+mod best;
 mod by_vectors;
 mod clusters;
 mod codebook;
@@ -13,6 +14,7 @@ mod layout;
 mod lengths;
 mod make;
 mod part;
+mod probe;
 mod progress;
 mod rerank;
 mod scan;
@@ -28,10 +30,10 @@ pub(crate) use graph::Graph;
 pub(crate) use lengths::index_bytes;
 pub(crate) use make::{Old, make};
 pub(crate) use part::{IndexPart, Through};
+pub(crate) use probe::Probe;
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;
 pub(crate) use rerank::Rerank;
-pub(crate) use scan::Probe;
 pub(crate) use short::short_codes;
 pub(crate) use walk::{Start, Walker};
 pub(crate) use walkers::Walkers;

@@ -123,6 +123,12 @@ impl IndexPart {
         self.coded.as_ref().map_or(0, Coded::table_bytes)
     }
 
+    /// Whether queries gain by going through a cluster together: what one is scored by takes less of the
+    /// cache than the rows. Of a codebook it has tables of many times as much.
+    pub(crate) fn scans_in_cache(&self) -> bool {
+        self.coded.as_ref().is_some_and(|coded| coded.codebook.is_none())
+    }
+
     /// Whether searches go by the vectors themselves, which have to be loaded.
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()

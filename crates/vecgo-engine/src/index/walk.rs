@@ -5,6 +5,7 @@ use vecgo_quant::{CodeQuery, Space};
 use super::clusters::Clusters;
 use super::coded::Coded;
 use super::graph::Starts;
+use super::probe::Asked;
 use super::rerank::Rerank;
 use super::scan::Scanned;
 use super::walkers::Counts;
@@ -73,6 +74,9 @@ fn keep_live(
 pub(crate) struct Walker {
     scratch: Scratch,
     pub(super) scanned: Scanned,
+    /// Queries of a probe, and clusters that are still to be gone through, with the queries' numbers.
+    pub(super) asked: Vec<Asked>,
+    pub(super) later: Vec<(u32, u32)>,
     pub(super) query: CodeQuery,
     point: Vec<f32>,
     /// All entries or clusters, and those of them where a search starts.

@@ -10,6 +10,7 @@ use super::exact::{Scored, Which};
 use super::explain::Plan;
 use super::nearest::Nearest;
 use super::params::SearchParams;
+use super::probe::RowsFound;
 use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Seen, Snapshot};
@@ -22,6 +23,11 @@ use crate::{Error, Result};
 /// what is far is about as near as much else.
 const AWAY: usize = 3;
 
+/// Queries that go through clusters together.
+const TOGETHER: usize = 256;
+/// Fewer gain nothing by it.
+const LEAST_TOGETHER: usize = 4;
+
 impl Effort {
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
     /// as many candidates takes. The fewer edges lead from it to itself, the more lists of them the walk
@@ -33,7 +39,7 @@ impl Effort {
 }
 
 /// How to go through a segment.
-enum Way<'a> {
+pub(super) enum Way<'a> {
     /// Nothing of it is wanted.
     Nothing,
     /// Scores vectors, or short codes first.
@@ -47,11 +53,39 @@ enum Way<'a> {
 }
 
 impl Snapshot {
-    /// About the k nearest live rows, nearest first. Every index must be loaded.
+    /// About the k nearest live rows of each query, nearest first. Every index must be loaded.
+    pub(super) async fn estimated_searches(
+        &self,
+        queries: &[f32],
+        params: SearchParams,
+    ) -> Result<Vec<Vec<Scored>>> {
+        let dim = self.shared.dim();
+        let mut answers = Vec::with_capacity(queries.len() / dim);
+        for queries in queries.chunks(TOGETHER * dim) {
+            let mut found = match queries.len() / dim {
+                0..LEAST_TOGETHER => Vec::new(),
+                _ => {
+                    let mut walker = self.shared.walkers.take();
+                    let found = self.probe_together(&mut walker, queries, params);
+                    self.shared.walkers.give_back(walker);
+                    found?
+                }
+            }
+            .into_iter();
+            for query in queries.chunks_exact(dim) {
+                let found = found.next().unwrap_or_default();
+                answers.push(self.estimated_search(query, params, found).await?);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The same of one, of which in some segments the rows were found.
     pub(crate) async fn estimated_search(
         &self,
         query: &[f32],
         params: SearchParams,
+        mut found: RowsFound,
     ) -> Result<Vec<Scored>> {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let params = SearchParams { k, ..params };
@@ -65,13 +99,13 @@ impl Snapshot {
         let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned)).await?;
         scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
         let mut walker = self.shared.walkers.take();
-        let mut cold = self.cold_rows(&mut walker, &cold, query, params).await?;
+        found.extend(self.cold_rows(&mut walker, &cold, query, params).await?);
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
             let (of, effort) =
                 ((source, live), Effort::of(params, &live.segment, self.matched.is_some()));
-            match cold.remove(&source) {
+            match found.remove(&source) {
                 Some(found) => rows = found,
                 None if self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? => {}
                 None => continue,
@@ -153,7 +187,12 @@ impl Snapshot {
 
     /// How to go through a segment: what a filter matches is looked at one by one where a walk to
     /// so many would take longer, or all clusters would be searched.
-    fn plan<'a>(&self, live: &'a LiveSegment, seen: Seen<'_>, effort: Effort) -> Result<Way<'a>> {
+    pub(super) fn plan<'a>(
+        &self,
+        live: &'a LiveSegment,
+        seen: Seen<'_>,
+        effort: Effort,
+    ) -> Result<Way<'a>> {
         if seen.matched().is_some_and(|matched| matched.count == 0) {
             return Ok(Way::Nothing);
         }

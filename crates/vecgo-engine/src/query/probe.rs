@@ -1,12 +1,21 @@
 //! Search through clusters: those nearest to the query are scanned by codes, and what comes near is
 //! scored by its vectors.
 
+use std::collections::BTreeMap;
+
+use vecgo_index::Neighbour;
+
 use super::effort::Effort;
+use super::estimated::Way;
+use super::params::SearchParams;
 use super::view::{RowSource, Snapshot};
 use crate::Result;
 use crate::filter::MatchedRows;
 use crate::index::{Clusters, IndexPart, Probe, Walker};
 use crate::segment::LiveSegment;
+
+/// The rows of segments to score by their vectors, by the segments' numbers.
+pub(super) type RowsFound = BTreeMap<u32, Vec<u32>>;
 
 impl Effort {
     /// How many clusters are searched of which so many rows of a segment are wanted: the fewer, the
@@ -32,6 +41,16 @@ impl Effort {
     }
 }
 
+/// What to look for in a segment with clusters.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    probe: Probe<'a>,
+    /// Whether rows that do not live lie among the others.
+    some_are_dead: bool,
+    /// Fewer are not enough, if there are more clusters.
+    least: usize,
+}
+
 impl Snapshot {
     /// The rows of a segment to score by their vectors.
     pub(super) fn probe(
@@ -43,29 +62,83 @@ impl Snapshot {
         rows: &mut Vec<u32>,
     ) -> Result<()> {
         let seen = self.seen(source, RowSource::Segment(live));
-        let only = seen.matched();
-        let all = part.row_count();
-        let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
-        let lives = (dead > 0).then_some(|row| seen.has(row));
-        let wanted = only.map_or(all, |only| only.count as usize);
-        let (by_vectors, keep) = match part.needs_vectors() {
-            true => (Some(self.by_vectors(live, query)?), effort.k),
-            false => (None, effort.keep(part.times_kept())),
-        };
-        let live = wanted as u128 * all.saturating_sub(dead) as u128 / all.max(1) as u128;
-        let live = usize::try_from(live).unwrap_or(wanted);
-        let mut searched = effort.clusters_of((part, clusters), live, only.is_some());
+        let (of, kernels) = ((part, clusters), self.shared.kernels);
+        let mut wanted = self.wanted((source, live), of, effort);
+        let lives = wanted.some_are_dead.then_some(|row| seen.has(row));
         loop {
-            let probe = Probe { clusters: searched, keep, rerank: effort.rerank, only };
-            let (of, how) = ((part, clusters), (probe, by_vectors.as_ref()));
-            let found = walker.probe(self.shared.kernels, of, query, how, lives)?;
-            if found.len() >= effort.k || searched >= clusters.count() {
+            let mut keep = |found: &[Neighbour]| {
                 rows.clear();
-                rows.extend(found.iter().map(|row| row.row()));
+                rows.extend(found.iter().map(|found| found.row()));
+            };
+            if part.needs_vectors() {
+                let by = self.by_vectors(live, query)?;
+                keep(walker.probe_vectors(of, &by, wanted.probe, lives)?);
+            } else {
+                walker.probe(kernels, of, std::iter::once(query), wanted.probe, lives, keep)?;
+            }
+            let searched = &mut wanted.probe.clusters;
+            if rows.len() >= wanted.least || *searched >= clusters.count() {
                 self.note(source, |note| note.clusters = walker.probed() as u64);
                 return Ok(());
             }
-            searched = searched.saturating_mul(4);
+            *searched = searched.saturating_mul(4);
         }
+    }
+
+    /// The same for several queries, of all segments that are searched through clusters by codes. What was
+    /// not enough is left out.
+    pub(super) fn probe_together(
+        &self,
+        walker: &mut Walker,
+        queries: &[f32],
+        params: SearchParams,
+    ) -> Result<Vec<RowsFound>> {
+        let dim = self.shared.dim();
+        let mut all = vec![RowsFound::new(); queries.len() / dim];
+        for (source, row_source) in self.sources() {
+            let RowSource::Segment(live) = row_source else { continue };
+            if !self.by_index(live, params) || live.segment.head_alone().is_some() && self.cold {
+                continue;
+            }
+            let effort = Effort::of(params, &live.segment, self.matched.is_some());
+            let seen = self.seen(source, row_source);
+            let Way::Probe(part, clusters) = self.plan(live, seen, effort)? else { continue };
+            if !part.scans_in_cache() {
+                continue;
+            }
+            let wanted = self.wanted((source, live), (part, clusters), effort);
+            let lives = wanted.some_are_dead.then_some(|row| seen.has(row));
+            let (of, vectors) = ((part, clusters), queries.chunks_exact(dim));
+            let mut all = all.iter_mut();
+            let each = |found: &[Neighbour]| {
+                let are_enough = found.len() >= wanted.least;
+                if let (Some(all), true) = (all.next(), are_enough) {
+                    all.insert(source, found.iter().map(|found| found.row()).collect());
+                }
+            };
+            walker.probe(self.shared.kernels, of, vectors, wanted.probe, lives, each)?;
+        }
+        Ok(all)
+    }
+
+    fn wanted<'a>(
+        &'a self,
+        (source, live): (u32, &'a LiveSegment),
+        (part, clusters): (&IndexPart, &Clusters),
+        effort: Effort,
+    ) -> Wanted<'a> {
+        let only = self.seen(source, RowSource::Segment(live)).matched();
+        let all = part.row_count();
+        let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
+        let matched = only.map_or(all, |only| only.count as usize);
+        let keep = match part.needs_vectors() {
+            true => effort.k,
+            false => effort.keep(part.times_kept()),
+        };
+        let live = matched as u128 * all.saturating_sub(dead) as u128 / all.max(1) as u128;
+        let live = usize::try_from(live).unwrap_or(matched);
+        let searched = effort.clusters_of((part, clusters), live, only.is_some());
+        let probe = Probe { clusters: searched, keep, rerank: effort.rerank, only };
+        Wanted { probe, some_are_dead: dead > 0, least: effort.k }
     }
 }

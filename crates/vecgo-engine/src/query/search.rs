@@ -174,14 +174,11 @@ impl Snapshot {
     async fn scan(&self, queries: &[f32], params: SearchParams) -> Result<Vec<Vec<Hit>>> {
         let mut answers = Vec::new();
         let mut account = Account::new(&self.shared.env.memory);
-        if self.is_estimated(params) {
-            for query in queries.chunks_exact(self.shared.dim()) {
-                let scored = self.estimated_search(query, params).await?;
-                answers.push(self.hits(scored, params.fetch, &mut account).await?);
-            }
-            return Ok(answers);
-        }
-        for scored in self.exact_search(queries, params.k, Which::All).await? {
+        let found = match self.is_estimated(params) {
+            true => self.estimated_searches(queries, params).await?,
+            false => self.exact_search(queries, params.k, Which::All).await?,
+        };
+        for scored in found {
             answers.push(self.hits(scored, params.fetch, &mut account).await?);
         }
         Ok(answers)

@@ -123,7 +123,7 @@ impl Snapshot {
         let kernels = self.shared.kernels;
         let mut near = BinaryHeap::new();
         let mut packed = vec![0; CHUNK_ROWS];
-        let numbers: Vec<u32> = (0u32..).take(CHUNK_ROWS).collect();
+        let rows = 0..u32::try_from(CHUNK_ROWS).unwrap_or(u32::MAX);
         for source in coded {
             let metric = self.shared.metric();
             let query = source.query(kernels, metric, query);
@@ -131,19 +131,19 @@ impl Snapshot {
             let mut scored = 0;
             for (first, chunk) in (0u32..).step_by(CHUNK_ROWS).zip(source.chunks()) {
                 let limit = query.limit(nearest.bound());
-                let mut rows = near.into_vec();
-                rows.clear();
+                let mut nearer = near.into_vec();
+                nearer.clear();
                 let most = pack(limit + query.margin * chunk.most_deviation, u32::MAX);
                 let codes = chunk.codes()?;
-                let kept = codes.within(kernels, &query.code, &numbers, most, &mut packed);
+                let kept = codes.scan(kernels, &query.code, rows.clone(), most, &mut packed);
                 for found in packed[..kept].iter().map(|packed| Neighbour::of(*packed)) {
                     let deviation = chunk.deviations[found.row() as usize];
                     let least = found.distance() - query.margin * deviation;
                     if least <= limit {
-                        rows.push(Reverse(Neighbour::new(least, found.row())));
+                        nearer.push(Reverse(Neighbour::new(least, found.row())));
                     }
                 }
-                near = BinaryHeap::from(rows);
+                near = BinaryHeap::from(nearer);
                 while let Some(Reverse(found)) = near.pop() {
                     if found.distance() > query.limit(nearest.bound()) {
                         break;

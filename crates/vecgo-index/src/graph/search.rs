@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use vecgo_kernels::{Bits, CodeRows, Estimate, Factors, Kernels, pack};
 use vecgo_quant::{CodeQuery, Loss, error_of};
 
@@ -103,11 +105,33 @@ impl<'a> Codes<'a> {
         out: &mut [u64],
     ) -> usize {
         let Form::Places { bits, factors } = self.form else {
-            return query.within(self.rows, rows, bound, out);
+            return query.within(self.rows, rows.iter().copied(), bound, out);
         };
         let (scale, middle) = (query.scale(), query.middle(bits.count()));
         let estimate = Estimate { factors, scale, middle, bound };
         kernels.within(bits, query.values(), self.rows, &estimate, rows, out)
+    }
+
+    /// As [`within`](Codes::within), of rows that follow one another.
+    ///
+    /// # Panics
+    ///
+    /// As `within`.
+    #[inline]
+    pub fn scan(
+        &self,
+        kernels: Kernels,
+        query: &CodeQuery,
+        rows: Range<u32>,
+        bound: u64,
+        out: &mut [u64],
+    ) -> usize {
+        let Form::Places { bits, factors } = self.form else {
+            return query.within(self.rows, rows, bound, out);
+        };
+        let (scale, middle) = (query.scale(), query.middle(bits.count()));
+        let estimate = Estimate { factors, scale, middle, bound };
+        kernels.scan(bits, query.values(), self.rows, &estimate, rows, out)
     }
 
     /// Estimates for all of `rows`, in their order: of squared distances, less the query's own

@@ -1,19 +1,26 @@
 //! The code kernels for AVX2.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi32, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi16,
-    _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi256_si128,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_hadd_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute_ps, _mm256_permute2f128_ps,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
-    _mm256_srli_epi16, _mm256_srlv_epi32, _mm256_storeu_ps,
+    __m128, __m128i, __m256i, _mm_add_epi32, _mm_castps_si128, _mm_castsi128_ps, _mm_cmpeq_epi32,
+    _mm_cvtepi32_ps, _mm_loadu_si128, _mm_min_epu32, _mm_movemask_ps, _mm_mul_ps, _mm_or_si128,
+    _mm_set1_epi32, _mm_set1_ps, _mm_shuffle_ps, _mm_srai_epi32, _mm_sub_ps, _mm_xor_si128,
+    _mm256_add_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16,
+    _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_epi32,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+    _mm256_permute_ps, _mm256_permute2f128_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srli_epi16, _mm256_srlv_epi32,
+    _mm256_storeu_ps,
 };
 
-use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, scoring, store};
+use super::distance::SIGN;
+use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, pack_ordered, scoring, store};
 
 pub(crate) static TABLE: CodeTable =
-    CodeTable { dots: DOTS, within: WITHIN, hadamard, round, nearest };
+    CodeTable { dots: DOTS, within: WITHIN, scan: SCAN, hadamard, round, nearest };
+
+/// Of four rows.
+pub(super) type Sums = __m128i;
 
 /// Bytes in a register.
 const BYTES: usize = 32;
@@ -23,7 +30,7 @@ const BYTES: usize = 32;
 /// Each row must hold a code for each byte of the query.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+unsafe fn packed<const BITS: usize>(query: &[i8], rows: [*const u8; TOGETHER]) -> Sums {
     let ones = _mm256_set1_epi16(1);
     let mut sums = [_mm256_setzero_si256(); TOGETHER];
     for (unit, query) in query.chunks_exact(UNIT).enumerate() {
@@ -105,7 +112,7 @@ fn fields_of_two_bits(bytes: __m256i) -> [__m256i; 4] {
 /// Each row must be as long as the query.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
+unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> Sums {
     let mut sums = [_mm256_setzero_si256(); TOGETHER];
     for (part, query) in query.chunks_exact(BYTES / 2).enumerate() {
         // SAFETY: a chunk of the query is half a register, and the caller vouches for as much
@@ -174,16 +181,101 @@ unsafe fn load<T>(from: *const T) -> __m256i {
 /// Adds up the lanes of each of four registers.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn reduce([a, b, c, d]: [__m256i; TOGETHER]) -> [i32; TOGETHER] {
+fn reduce([a, b, c, d]: [__m256i; TOGETHER]) -> Sums {
     let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-    to_array(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums)))
+    _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums))
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn to_array(lanes: __m128i) -> [i32; TOGETHER] {
+pub(super) fn to_array(lanes: Sums) -> [i32; TOGETHER] {
     // SAFETY: both are four 32-bit integers, and any bits are a value of either.
     unsafe { std::mem::transmute(lanes) }
+}
+
+/// Rows of a block.
+const BLOCK: u32 = 4;
+
+/// # Safety
+///
+/// As many rows must follow one another at `codes`, each with a code for each byte of the query.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn block<const BITS: usize>(query: &[i8], codes: *const u8, stride: usize) -> Sums {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let row = |number| codes.add(number * stride);
+        score::<BITS>(query, [row(0), row(1), row(2), row(3)])
+    }
+}
+
+/// The distances of four rows by their sums and factors, as numbers that order as they do.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn ordered(
+    estimate: &Estimate<'_>,
+    sums: Sums,
+    factors: [[f32; 2]; TOGETHER],
+) -> __m128i {
+    // SAFETY: both are two times four floats.
+    let [a, b]: [__m128; 2] = unsafe { std::mem::transmute(factors) };
+    let squared = _mm_shuffle_ps::<0b10_00_10_00>(a, b);
+    let factor = _mm_shuffle_ps::<0b11_01_11_01>(a, b);
+    let dots = _mm_sub_ps(_mm_cvtepi32_ps(sums), _mm_set1_ps(estimate.middle));
+    let scaled = _mm_mul_ps(_mm_mul_ps(_mm_set1_ps(estimate.scale), factor), dots);
+    let bits = _mm_castps_si128(_mm_sub_ps(squared, scaled));
+    let sign = _mm_set1_epi32(SIGN.cast_signed());
+    _mm_xor_si128(bits, _mm_or_si128(_mm_srai_epi32::<31>(bits), sign))
+}
+
+/// # Safety
+///
+/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn keep_block<const BITS: usize>(
+    estimate: &Estimate<'_>,
+    first: u32,
+    sums: Sums,
+    out: &mut [u64],
+    kept: usize,
+) -> usize {
+    // SAFETY: passed on from the caller.
+    unsafe { keep_four(estimate, &[first, first + 1, first + 2, first + 3], sums, out, kept) }
+}
+
+/// # Safety
+///
+/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn keep_four(
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    sums: Sums,
+    out: &mut [u64],
+    mut kept: usize,
+) -> usize {
+    let &[a, b, c, d] = rows else {
+        // SAFETY: passed on from the caller.
+        return unsafe { keep(estimate, rows, to_array(sums), out, kept) };
+    };
+    let of = estimate.factors;
+    // SAFETY: the caller vouches for the rows' factors.
+    let ordered = unsafe { ordered(estimate, sums, [of.get(a), of.get(b), of.get(c), of.get(d)]) };
+    let bound = _mm_set1_epi32(((estimate.bound >> 32) as u32).cast_signed());
+    let near = _mm_cmpeq_epi32(_mm_min_epu32(ordered, bound), ordered);
+    let mut near = _mm_movemask_ps(_mm_castsi128_ps(near)).cast_unsigned();
+    let ordered = to_array(ordered).map(i32::cast_unsigned);
+    while near != 0 {
+        let place = near.trailing_zeros() as usize;
+        near &= near - 1;
+        let packed = pack_ordered(ordered[place], rows[place]);
+        // SAFETY: the caller vouches for the place.
+        unsafe { *out.get_unchecked_mut(kept) = packed };
+        kept += usize::from(packed < estimate.bound);
+    }
+    kept
 }
 
 scoring!(#[target_feature(enable = "avx2,fma")]);

@@ -43,7 +43,16 @@ impl Estimate<'_> {
 #[must_use]
 pub fn pack(distance: f32, row: u32) -> u64 {
     let bits = distance.to_bits();
-    let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 0x8000_0000);
+    let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | SIGN);
+    pack_ordered(ordered, row)
+}
+
+/// The sign of a float.
+pub(super) const SIGN: u32 = 0x8000_0000;
+
+/// The same of a distance whose bits are in order already.
+#[inline(always)]
+pub(super) fn pack_ordered(ordered: u32, row: u32) -> u64 {
     u64::from(ordered) << 32 | u64::from(row)
 }
 
@@ -52,6 +61,6 @@ pub fn pack(distance: f32, row: u32) -> u64 {
 #[must_use]
 pub fn packed_distance(packed: u64) -> f32 {
     let ordered = (packed >> 32) as u32;
-    let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000;
+    let mask = !((ordered.cast_signed() >> 31).cast_unsigned()) | SIGN;
     f32::from_bits(ordered ^ mask)
 }

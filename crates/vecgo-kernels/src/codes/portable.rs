@@ -5,6 +5,7 @@ use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, scoring, store}
 pub(crate) static TABLE: CodeTable = CodeTable {
     dots: DOTS,
     within: WITHIN,
+    scan: SCAN,
     hadamard,
     round: super::round,
     nearest: super::nearest,
@@ -59,6 +60,59 @@ unsafe fn bytes(query: &[i8], rows: [*const u8; TOGETHER]) -> [i32; TOGETHER] {
         let row = unsafe { std::slice::from_raw_parts(row, query.len()) };
         row.iter().zip(query).map(|(code, value)| i32::from(*code) * i32::from(*value)).sum()
     })
+}
+
+/// Of four rows.
+type Sums = [i32; TOGETHER];
+
+#[inline(always)]
+fn to_array(sums: Sums) -> [i32; TOGETHER] {
+    sums
+}
+
+/// Rows of a block.
+const BLOCK: u32 = 4;
+
+/// # Safety
+///
+/// As many rows must follow one another at `codes`, each with a code for each byte of the query.
+#[inline(always)]
+unsafe fn block<const BITS: usize>(query: &[i8], codes: *const u8, stride: usize) -> Sums {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let row = |number| codes.add(number * stride);
+        score::<BITS>(query, [row(0), row(1), row(2), row(3)])
+    }
+}
+
+/// # Safety
+///
+/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
+#[inline(always)]
+unsafe fn keep_block<const BITS: usize>(
+    estimate: &Estimate<'_>,
+    first: u32,
+    sums: Sums,
+    out: &mut [u64],
+    kept: usize,
+) -> usize {
+    // SAFETY: passed on from the caller.
+    unsafe { keep_four(estimate, &[first, first + 1, first + 2, first + 3], sums, out, kept) }
+}
+
+/// # Safety
+///
+/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
+#[inline(always)]
+unsafe fn keep_four(
+    estimate: &Estimate<'_>,
+    rows: &[u32],
+    sums: Sums,
+    out: &mut [u64],
+    kept: usize,
+) -> usize {
+    // SAFETY: passed on from the caller.
+    unsafe { keep(estimate, rows, to_array(sums), out, kept) }
 }
 
 scoring!();

@@ -52,10 +52,15 @@ impl<'a> CodeRows<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn check(&self, bits: Bits, query: usize, rows: &[u32], places: usize) {
+    pub(super) fn check_query(&self, bits: Bits, query: usize) {
         let whole = if bits == Bits::Eight { LINE } else { UNIT };
         assert!(query.is_multiple_of(whole) && query <= MAX_QUERY, "a query of {query} bytes");
         assert!(bits.bytes_of(query) <= self.stride, "a code for each of {query} bytes");
+    }
+
+    #[inline(always)]
+    pub(super) fn check(&self, bits: Bits, query: usize, rows: &[u32], places: usize) {
+        self.check_query(bits, query);
         assert_eq!(rows.len(), places, "one place for each row");
         let most = rows.iter().fold(0, |most, row| most.max(*row));
         assert!(rows.is_empty() || (most as usize) < self.count, "row {most} of {}", self.count);
@@ -69,7 +74,7 @@ pub struct Factors<'a> {
     /// Where the first row's are.
     offset: usize,
     /// From one row's to the next.
-    step: usize,
+    pub(super) step: usize,
     pub(super) count: usize,
 }
 
@@ -115,12 +120,20 @@ impl<'a> Factors<'a> {
     /// There must be such a row.
     #[inline(always)]
     pub(super) unsafe fn get(&self, row: u32) -> [f32; 2] {
+        // SAFETY: the caller vouches for the row. Any bits are floats.
+        unsafe { self.address(row as usize).cast::<[f32; 2]>().read_unaligned() }
+    }
+
+    /// Where the factors of a row are.
+    ///
+    /// # Safety
+    ///
+    /// There must be such a row.
+    #[inline(always)]
+    pub(super) unsafe fn address(&self, row: usize) -> *const u8 {
         // SAFETY: the last row's factors end within the bytes, whichever constructor it was, and
-        // the caller vouches for the row. Any bits are floats.
-        unsafe {
-            let at = self.bytes.as_ptr().add(self.offset + row as usize * self.step);
-            at.cast::<[f32; 2]>().read_unaligned()
-        }
+        // the caller vouches for the row.
+        unsafe { self.bytes.as_ptr().add(self.offset + row * self.step) }
     }
 
     /// Asks for a row's factors, if it is there.

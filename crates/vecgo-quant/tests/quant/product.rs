@@ -31,7 +31,11 @@ fn estimates(space: &Space, book: &Codebook, codes: &[u8], query: &[f32]) -> Vec
     let rows = CodeRows::new(codes, book.parts()).expect("whole rows");
     let numbers: Vec<u32> = (0..rows.count() as u32).collect();
     let mut out = vec![0; numbers.len()];
-    assert_eq!(of.within(rows, &numbers, u64::MAX, &mut out), numbers.len(), "none is NaN");
+    assert_eq!(
+        of.within(rows, numbers.iter().copied(), u64::MAX, &mut out),
+        numbers.len(),
+        "none is NaN"
+    );
     out.iter().map(|packed| f64::from(packed_distance(*packed)) + f64::from(of.squared())).collect()
 }
 

@@ -89,6 +89,9 @@ fn what_matches_is_found() {
             };
             let recall = docs.recall(&queries, 10, filtered);
             assert!(recall >= 0.95, "{}: {most} match, recall {recall}", docs.what());
+            let one: Vec<_> = queries.iter().map(|query| filtered(query, 10)).collect();
+            let batch = docs.docs.search_batch(&queries).k(10).filter(filter()).wait().unwrap();
+            assert_eq!(batch, one, "{}: {most} match, a batch", docs.what());
             for k in [1, 10, 300] {
                 let search = docs.all_effort(docs.docs.search(&queries[0]).k(k));
                 let hits = search.filter(filter()).wait().unwrap();

@@ -60,6 +60,32 @@ fn k_rows_are_found_where_clusters_are_dead() {
     }
 }
 
+/// Queries that go through clusters together find what each finds by itself, whichever of them is near
+/// to which cluster, and where some do not find enough.
+#[test]
+fn a_batch_finds_what_each_query_finds() {
+    for (metric, quantization) in
+        combinations().chain([(Metric::L2, Quantization::Pq { parts: 6 })])
+    {
+        let mut docs = Fixture::with(config(metric, quantization), &clustered(1, 4000, DIM));
+        let queries = clustered(2, 600, DIM);
+        for state in ["all live", "some are dead", "most are dead"] {
+            match state {
+                "some are dead" => docs.delete(ids(0..400)),
+                "most are dead" => docs.delete(ids(400..3900)),
+                _ => {}
+            }
+            for (nprobe, k) in [(1, 10), (9, 30), (40, 10)] {
+                let one =
+                    |query: &Vec<f32>| docs.docs.search(query).k(k).nprobe(nprobe).wait().unwrap();
+                let one: Vec<_> = queries.iter().map(one).collect();
+                let batch = docs.docs.search_batch(&queries).k(k).nprobe(nprobe).wait().unwrap();
+                assert_eq!(batch, one, "{}: {state}, {nprobe} clusters", docs.what());
+            }
+        }
+    }
+}
+
 /// Level after level, with rows that come, go and are replaced.
 #[test]
 fn rows_are_found_merge_after_merge() {
