@@ -64,9 +64,8 @@ fn k_rows_are_found_where_clusters_are_dead() {
 /// to which cluster, and where some do not find enough.
 #[test]
 fn a_batch_finds_what_each_query_finds() {
-    for (metric, quantization) in
-        combinations().chain([(Metric::L2, Quantization::Pq { parts: 6 })])
-    {
+    let pq = (Metric::L2, Quantization::Pq { parts: 6 });
+    for (metric, quantization) in combinations().step_by(3).chain([pq]) {
         let mut docs = Fixture::with(config(metric, quantization), &clustered(1, 4000, DIM));
         let queries = clustered(2, 600, DIM);
         for state in ["all live", "some are dead", "most are dead"] {
