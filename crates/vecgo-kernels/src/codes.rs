@@ -5,6 +5,8 @@
 //! rows ahead of the one they work on, and add up four rows at a time. Sums are exact integers:
 //! every level gives the same.
 
+use std::ops::Range;
+
 mod bits;
 mod distance;
 mod portable;
@@ -236,9 +238,9 @@ unsafe fn by_fours<S>(
 }
 
 /// The entries of a level's table that score rows: from its `packed` and `bytes`, which score four
-/// rows, and its `block` and `keep_block`, which do so many as follow one another; all are inlined into them.
+/// rows, its `keep_four`, and `$blocks`, which a scan begins with; all are inlined into them.
 macro_rules! scoring {
-    ($(#[$feature:meta])*) => {
+    ($blocks:ident $(, #[$feature:meta])*) => {
         const DOTS: [super::Dots; super::Bits::ALL.len()] =
             [dots::<1>, dots::<2>, dots::<3>, dots::<4>, dots::<8>];
         const WITHIN: [super::Within; super::Bits::ALL.len()] =
@@ -292,28 +294,18 @@ macro_rules! scoring {
             codes: *const u8,
             stride: usize,
             estimate: &Estimate<'_>,
-            rows: std::ops::Range<u32>,
+            rows: Range<u32>,
             out: &mut [u64],
         ) -> usize {
-            let (mut kept, mut first) = (0, rows.start);
-            while rows.end - first >= BLOCK {
+            // SAFETY: passed on from the caller.
+            let (mut left, mut kept) = unsafe { $blocks::<BITS>(query, codes, stride, estimate, rows, out) };
+            while !left.is_empty() {
+                let four: [u32; TOGETHER] = std::array::from_fn(|_| left.next().unwrap_or(left.end - 1));
+                let rows = &four[..(left.start - four[0]) as usize];
                 // SAFETY: the caller vouches for the rows, which have factors, and for the places.
                 unsafe {
-                    let sums = block::<BITS>(query, codes.add(first as usize * stride), stride);
-                    kept = keep_block::<BITS>(estimate, first, sums, out, kept);
-                }
-                first += BLOCK;
-            }
-            let mut left = [0; BLOCK as usize];
-            let left = &mut left[..(rows.end - first) as usize];
-            left.iter_mut().zip(first..).for_each(|(place, row)| *place = row);
-            for rows in left.chunks(TOGETHER) {
-                let last = rows.len() - 1;
-                // SAFETY: as above.
-                unsafe {
-                    let row = |i: usize| codes.add(rows[i.min(last)] as usize * stride);
-                    let sums = score::<BITS>(query, [row(0), row(1), row(2), row(3)]);
-                    kept = keep_four(estimate, rows, sums, out, kept);
+                    let address = four.map(|row| codes.add(row as usize * stride));
+                    kept = keep_four(estimate, rows, score::<BITS>(query, address), out, kept);
                 }
             }
             kept
@@ -336,6 +328,23 @@ macro_rules! scoring {
     };
 }
 use scoring;
+
+/// Of a level without larger blocks than of four rows: leaves all.
+///
+/// # Safety
+///
+/// None is needed.
+#[inline(always)]
+unsafe fn no_blocks<const BITS: usize>(
+    _: &[i8],
+    _: *const u8,
+    _: usize,
+    _: &Estimate<'_>,
+    rows: Range<u32>,
+    _: &mut [u64],
+) -> (Range<u32>, usize) {
+    (rows, 0)
+}
 
 /// Puts sums in their places.
 #[inline(always)]

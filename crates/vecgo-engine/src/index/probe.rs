@@ -198,28 +198,22 @@ impl Walker {
         self.chosen.len()
     }
 
-    /// Keeps the nearest clusters, nearest first, of those with rows that are wanted.
+    /// Keeps the nearest clusters, nearest first, of those with rows that a filter matches.
     fn choose_clusters(
         &mut self,
         kernels: Kernels,
         clusters: &Clusters,
         probe: Probe<'_>,
     ) -> Result<()> {
-        if probe.only.is_some() {
-            self.score_clusters(kernels, clusters, probe.only)?;
-            std::mem::swap(&mut self.chosen, &mut self.scored);
-            Neighbour::keep_nearest(&mut self.chosen, probe.clusters);
-            self.chosen.sort_unstable();
-            return Ok(());
-        }
         let centres = clusters.centres()?;
+        let with = probe.only.map(|only| clusters.with(only));
         let Scanned { packed, best, .. } = &mut self.scanned;
         best.begin(probe.clusters);
         for numbers in pieces(0..clusters.number_end()) {
             packed.resize(numbers.len().max(packed.len()), 0);
             let out = &mut packed[..numbers.len()];
             let near = centres.scan(kernels, &self.query, numbers, best.bound(), out);
-            best.add(&packed[..near], |_| true);
+            best.add(&packed[..near], |cluster| with.is_none_or(|with| with.contains(cluster)));
         }
         best.end(&mut self.chosen);
         self.counts.estimates += clusters.count() as u64;

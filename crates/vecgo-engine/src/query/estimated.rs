@@ -60,6 +60,8 @@ impl Snapshot {
         params: SearchParams,
     ) -> Result<Vec<Vec<Scored>>> {
         let dim = self.shared.dim();
+        let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
+        let params = SearchParams { k, ..params };
         let mut answers = Vec::with_capacity(queries.len() / dim);
         for queries in queries.chunks(TOGETHER * dim) {
             let mut found = match queries.len() / dim {
@@ -81,14 +83,13 @@ impl Snapshot {
     }
 
     /// The same of one, of which in some segments the rows were found.
-    pub(crate) async fn estimated_search(
+    async fn estimated_search(
         &self,
         query: &[f32],
         params: SearchParams,
         mut found: RowsFound,
     ) -> Result<Vec<Scored>> {
-        let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        let params = SearchParams { k, ..params };
+        let k = params.k;
         let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
         let mut nearest = Nearest::new(k);
         // Decided once: what is loaded meanwhile is for others.

@@ -14,6 +14,9 @@ use crate::filter::MatchedRows;
 use crate::index::{Clusters, IndexPart, Probe, Walker};
 use crate::segment::LiveSegment;
 
+/// Clusters and candidates, of eight bytes each, of all queries that go through a segment together.
+const MOST_KEPT: usize = 1 << 20;
+
 /// The rows of segments to score by their vectors, by the segments' numbers.
 pub(super) type RowsFound = BTreeMap<u32, Vec<u32>>;
 
@@ -43,12 +46,20 @@ impl Effort {
 
 /// What to look for in a segment with clusters.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+struct Sought<'a> {
     probe: Probe<'a>,
     /// Whether rows that do not live lie among the others.
     some_are_dead: bool,
     /// Fewer are not enough, if there are more clusters.
     least: usize,
+}
+
+impl Sought<'_> {
+    /// How many queries go through a segment together: what is kept of each meanwhile is bounded.
+    fn together(&self) -> usize {
+        let of_one = self.probe.clusters.saturating_add(self.probe.keep.saturating_mul(2));
+        (MOST_KEPT / of_one.max(1)).max(1)
+    }
 }
 
 impl Snapshot {
@@ -63,8 +74,8 @@ impl Snapshot {
     ) -> Result<()> {
         let seen = self.seen(source, RowSource::Segment(live));
         let (of, kernels) = ((part, clusters), self.shared.kernels);
-        let mut wanted = self.wanted((source, live), of, effort);
-        let lives = wanted.some_are_dead.then_some(|row| seen.has(row));
+        let mut sought = self.sought((source, live), of, effort);
+        let lives = sought.some_are_dead.then_some(|row| seen.has(row));
         loop {
             let mut keep = |found: &[Neighbour]| {
                 rows.clear();
@@ -72,12 +83,12 @@ impl Snapshot {
             };
             if part.needs_vectors() {
                 let by = self.by_vectors(live, query)?;
-                keep(walker.probe_vectors(of, &by, wanted.probe, lives)?);
+                keep(walker.probe_vectors(of, &by, sought.probe, lives)?);
             } else {
-                walker.probe(kernels, of, std::iter::once(query), wanted.probe, lives, keep)?;
+                walker.probe(kernels, of, std::iter::once(query), sought.probe, lives, keep)?;
             }
-            let searched = &mut wanted.probe.clusters;
-            if rows.len() >= wanted.least || *searched >= clusters.count() {
+            let searched = &mut sought.probe.clusters;
+            if rows.len() >= sought.least || *searched >= clusters.count() {
                 self.note(source, |note| note.clusters = walker.probed() as u64);
                 return Ok(());
             }
@@ -106,27 +117,29 @@ impl Snapshot {
             if !part.scans_in_cache() {
                 continue;
             }
-            let wanted = self.wanted((source, live), (part, clusters), effort);
-            let lives = wanted.some_are_dead.then_some(|row| seen.has(row));
-            let (of, vectors) = ((part, clusters), queries.chunks_exact(dim));
+            let sought = self.sought((source, live), (part, clusters), effort);
+            let lives = sought.some_are_dead.then_some(|row| seen.has(row));
             let mut all = all.iter_mut();
-            let each = |found: &[Neighbour]| {
-                let are_enough = found.len() >= wanted.least;
+            let mut each = |found: &[Neighbour]| {
+                let are_enough = found.len() >= sought.least;
                 if let (Some(all), true) = (all.next(), are_enough) {
                     all.insert(source, found.iter().map(|found| found.row()).collect());
                 }
             };
-            walker.probe(self.shared.kernels, of, vectors, wanted.probe, lives, each)?;
+            for queries in queries.chunks(dim * sought.together()) {
+                let (of, vectors) = ((part, clusters), queries.chunks_exact(dim));
+                walker.probe(self.shared.kernels, of, vectors, sought.probe, lives, &mut each)?;
+            }
         }
         Ok(all)
     }
 
-    fn wanted<'a>(
+    fn sought<'a>(
         &'a self,
         (source, live): (u32, &'a LiveSegment),
         (part, clusters): (&IndexPart, &Clusters),
         effort: Effort,
-    ) -> Wanted<'a> {
+    ) -> Sought<'a> {
         let only = self.seen(source, RowSource::Segment(live)).matched();
         let all = part.row_count();
         let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
@@ -139,6 +152,6 @@ impl Snapshot {
         let live = usize::try_from(live).unwrap_or(matched);
         let searched = effort.clusters_of((part, clusters), live, only.is_some());
         let probe = Probe { clusters: searched, keep, rerank: effort.rerank, only };
-        Wanted { probe, some_are_dead: dead > 0, least: effort.k }
+        Sought { probe, some_are_dead: dead > 0, least: effort.k }
     }
 }

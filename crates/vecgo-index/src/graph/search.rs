@@ -104,11 +104,9 @@ impl<'a> Codes<'a> {
         bound: u64,
         out: &mut [u64],
     ) -> usize {
-        let Form::Places { bits, factors } = self.form else {
+        let Some((bits, estimate)) = self.estimate(query, bound) else {
             return query.within(self.rows, rows.iter().copied(), bound, out);
         };
-        let (scale, middle) = (query.scale(), query.middle(bits.count()));
-        let estimate = Estimate { factors, scale, middle, bound };
         kernels.within(bits, query.values(), self.rows, &estimate, rows, out)
     }
 
@@ -126,12 +124,18 @@ impl<'a> Codes<'a> {
         bound: u64,
         out: &mut [u64],
     ) -> usize {
-        let Form::Places { bits, factors } = self.form else {
+        let Some((bits, estimate)) = self.estimate(query, bound) else {
             return query.within(self.rows, rows, bound, out);
         };
-        let (scale, middle) = (query.scale(), query.middle(bits.count()));
-        let estimate = Estimate { factors, scale, middle, bound };
         kernels.scan(bits, query.values(), self.rows, &estimate, rows, out)
+    }
+
+    /// How distances are estimated by dot products, where codes are of places.
+    #[inline(always)]
+    fn estimate(&self, query: &CodeQuery, bound: u64) -> Option<(Bits, Estimate<'a>)> {
+        let Form::Places { bits, factors } = self.form else { return None };
+        let (scale, middle) = (query.scale(), query.middle(bits.count()));
+        Some((bits, Estimate { factors, scale, middle, bound }))
     }
 
     /// Estimates for all of `rows`, in their order: of squared distances, less the query's own

@@ -13,8 +13,12 @@ use std::arch::x86_64::{
     _mm256_storeu_ps,
 };
 
+use std::ops::Range;
+
 use super::distance::SIGN;
-use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, pack_ordered, scoring, store};
+use super::{
+    CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, no_blocks, pack_ordered, scoring, store,
+};
 
 pub(crate) static TABLE: CodeTable =
     CodeTable { dots: DOTS, within: WITHIN, scan: SCAN, hadamard, round, nearest };
@@ -193,22 +197,6 @@ pub(super) fn to_array(lanes: Sums) -> [i32; TOGETHER] {
     unsafe { std::mem::transmute(lanes) }
 }
 
-/// Rows of a block.
-const BLOCK: u32 = 4;
-
-/// # Safety
-///
-/// As many rows must follow one another at `codes`, each with a code for each byte of the query.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn block<const BITS: usize>(query: &[i8], codes: *const u8, stride: usize) -> Sums {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let row = |number| codes.add(number * stride);
-        score::<BITS>(query, [row(0), row(1), row(2), row(3)])
-    }
-}
-
 /// The distances of four rows by their sums and factors, as numbers that order as they do.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -226,22 +214,6 @@ pub(super) fn ordered(
     let bits = _mm_castps_si128(_mm_sub_ps(squared, scaled));
     let sign = _mm_set1_epi32(SIGN.cast_signed());
     _mm_xor_si128(bits, _mm_or_si128(_mm_srai_epi32::<31>(bits), sign))
-}
-
-/// # Safety
-///
-/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn keep_block<const BITS: usize>(
-    estimate: &Estimate<'_>,
-    first: u32,
-    sums: Sums,
-    out: &mut [u64],
-    kept: usize,
-) -> usize {
-    // SAFETY: passed on from the caller.
-    unsafe { keep_four(estimate, &[first, first + 1, first + 2, first + 3], sums, out, kept) }
 }
 
 /// # Safety
@@ -278,4 +250,4 @@ unsafe fn keep_four(
     kept
 }
 
-scoring!(#[target_feature(enable = "avx2,fma")]);
+scoring!(no_blocks, #[target_feature(enable = "avx2,fma")]);

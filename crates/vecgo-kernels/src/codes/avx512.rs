@@ -17,6 +17,8 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
+use std::ops::Range;
+
 use super::avx2::{Sums, ordered, to_array};
 use super::distance::SIGN;
 use super::{CodeTable, Estimate, LINE, TOGETHER, UNIT, by_fours, keep, scoring, store};
@@ -240,6 +242,34 @@ unsafe fn keep_block<const BITS: usize>(
     kept
 }
 
+/// Goes through rows by blocks, as many as there are whole ones, and says what is left, and how many are
+/// kept.
+///
+/// # Safety
+///
+/// As [`CodeTable`] has it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
+unsafe fn blocks<const BITS: usize>(
+    query: &[i8],
+    codes: *const u8,
+    stride: usize,
+    estimate: &Estimate<'_>,
+    mut rows: Range<u32>,
+    out: &mut [u64],
+) -> (Range<u32>, usize) {
+    let mut kept = 0;
+    while rows.end - rows.start >= BLOCK {
+        // SAFETY: the caller vouches for the rows, which have factors, and for the places.
+        unsafe {
+            let sums = block::<BITS>(query, codes.add(rows.start as usize * stride), stride);
+            kept = keep_block::<BITS>(estimate, rows.start, sums, out, kept);
+        }
+        rows.start += BLOCK;
+    }
+    (rows, kept)
+}
+
 /// # Safety
 ///
 /// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
@@ -274,4 +304,4 @@ unsafe fn keep_four(
     kept + near.count_ones() as usize
 }
 
-scoring!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]);
+scoring!(blocks, #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]);

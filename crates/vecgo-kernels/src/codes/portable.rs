@@ -1,6 +1,8 @@
 //! The reference: what the other levels must equal.
 
-use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, scoring, store};
+use std::ops::Range;
+
+use super::{CodeTable, Estimate, TOGETHER, UNIT, by_fours, keep, no_blocks, scoring, store};
 
 pub(crate) static TABLE: CodeTable = CodeTable {
     dots: DOTS,
@@ -70,36 +72,6 @@ fn to_array(sums: Sums) -> [i32; TOGETHER] {
     sums
 }
 
-/// Rows of a block.
-const BLOCK: u32 = 4;
-
-/// # Safety
-///
-/// As many rows must follow one another at `codes`, each with a code for each byte of the query.
-#[inline(always)]
-unsafe fn block<const BITS: usize>(query: &[i8], codes: *const u8, stride: usize) -> Sums {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let row = |number| codes.add(number * stride);
-        score::<BITS>(query, [row(0), row(1), row(2), row(3)])
-    }
-}
-
-/// # Safety
-///
-/// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
-#[inline(always)]
-unsafe fn keep_block<const BITS: usize>(
-    estimate: &Estimate<'_>,
-    first: u32,
-    sums: Sums,
-    out: &mut [u64],
-    kept: usize,
-) -> usize {
-    // SAFETY: passed on from the caller.
-    unsafe { keep_four(estimate, &[first, first + 1, first + 2, first + 3], sums, out, kept) }
-}
-
 /// # Safety
 ///
 /// The rows must have factors, and `out` must have a place for each beyond the first `kept`.
@@ -115,4 +87,4 @@ unsafe fn keep_four(
     unsafe { keep(estimate, rows, to_array(sums), out, kept) }
 }
 
-scoring!();
+scoring!(no_blocks);
