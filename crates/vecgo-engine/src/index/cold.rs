@@ -281,7 +281,7 @@ impl Fetched {
         let of = (&self.coded, &head.space);
         let found = walker.scan_codes(kernels, of, vector, how, &wanted, none)?;
         let row = |place: u32| rows.get(place as usize).copied();
-        Ok(found.iter().filter_map(|found| row(found.row())).collect())
+        Ok(found.iter().filter_map(|found| row(found.row)).collect())
     }
 }
 

@@ -129,6 +129,11 @@ impl IndexPart {
         self.coded.as_ref().is_some_and(|coded| coded.codebook.is_none())
     }
 
+    /// Squared length of the longest row, where that matters.
+    pub(crate) fn longest(&self) -> f32 {
+        self.space.longest()
+    }
+
     /// Whether searches go by the vectors themselves, which have to be loaded.
     pub(crate) fn needs_vectors(&self) -> bool {
         self.coded.is_none()

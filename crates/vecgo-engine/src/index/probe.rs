@@ -6,7 +6,7 @@ use vecgo_quant::CodeQuery;
 
 use super::best::Best;
 use super::clusters::Clusters;
-use super::rerank::Rerank;
+use super::rerank::{Candidate, Rerank};
 use super::scan::Scanned;
 use super::walk::Walker;
 use super::{ByVectors, IndexPart};
@@ -119,7 +119,7 @@ impl Walker {
         vectors: impl ExactSizeIterator<Item = &'v [f32]>,
         probe: Probe<'_>,
         lives: Option<impl Fn(u32) -> bool>,
-        mut each: impl FnMut(&[Neighbour]),
+        mut each: impl FnMut(&[Candidate]),
     ) -> Result<()> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
@@ -159,7 +159,7 @@ impl Walker {
             std::mem::swap(&mut asked.query, &mut self.query);
             asked.best.end(&mut self.found);
             self.look_again(kernels, (coded, &part.space), probe.rerank)?;
-            each(&self.found);
+            each(&self.candidates);
         }
         self.asked = all;
         self.counts.estimates += self.scanned.count as u64;
@@ -173,7 +173,7 @@ impl Walker {
         by: &ByVectors<'_>,
         probe: Probe<'_>,
         lives: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Neighbour]> {
+    ) -> Result<&[Candidate]> {
         self.set_query(by.kernels, (&part.space, None), by.query);
         self.choose_clusters(by.kernels, clusters, probe)?;
         let wanted = Wanted { only: probe.only, lives, hidden: self.hidden };
@@ -190,7 +190,8 @@ impl Walker {
         };
         self.scanned.nearest(by, probe.keep, take, &mut self.found);
         self.counts.estimates += self.scanned.count as u64;
-        Ok(&self.found)
+        self.keep_found();
+        Ok(&self.candidates)
     }
 
     /// How many clusters the last probe looked into.

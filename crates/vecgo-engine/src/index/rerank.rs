@@ -14,6 +14,10 @@ const DEVIATIONS: f32 = 3.0;
 /// A row may be among the best if it would be with its estimate, and that of the last of them,
 /// better or worse by so many standard deviations.
 const RERANK_DEVIATIONS: f32 = 1.5;
+/// It may be no farther than what was scored if it would be with its estimate better by so many.
+const MISS_DEVIATIONS: f32 = 2.0;
+/// What f32 rounds away of the sums that distances are made of.
+const ROUNDING: f32 = 4e-6;
 
 /// Which of what a walk finds is to be scored by vectors.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +28,30 @@ pub(crate) enum Rerank {
     MayBeAmong(usize),
 }
 
+/// A row to score by its vector, and how far away its point is by its code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    pub(crate) row: u32,
+    /// Squared distance, as it is estimated.
+    pub(crate) estimate: f32,
+    /// The least that it may be, given how far estimates are off.
+    pub(crate) least: f32,
+}
+
+impl Candidate {
+    /// One that is scored whatever else is found.
+    pub(crate) fn certain(row: u32) -> Self {
+        Self { row, estimate: f32::NEG_INFINITY, least: f32::NEG_INFINITY }
+    }
+}
+
 impl Walker {
+    /// What was found is scored, whatever else is.
+    pub(super) fn keep_found(&mut self) {
+        self.candidates.clear();
+        self.candidates.extend(self.found.iter().map(|found| Candidate::certain(found.row())));
+    }
+
     /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.
     pub(super) fn look_again(
         &mut self,
@@ -49,17 +76,30 @@ impl Walker {
             let margin = deviations * spread * error;
             self.by_all_bits(kernels, (upper, lower), best, margin, upper_margin);
         }
-        let margin = deviations * spread * error;
+        let (query, squared) = (&self.query, self.query.squared());
+        let deviation = |found: &Neighbour| {
+            let squared = walked.squared(found.row());
+            spread * error * walked.lengths(query, found.distance(), squared)
+        };
         match (rerank, self.found.get(best - 1)) {
             (Rerank::MayBeAmong(_), Some(last)) => {
-                let query = &self.query;
-                let margin = |found: &Neighbour| {
-                    margin * walked.lengths(query, found.distance(), walked.squared(found.row()))
-                };
-                let limit = last.distance() + margin(last);
-                self.found.retain(|found| found.distance() - margin(found) <= limit);
+                self.candidates.clear();
+                let limit = last.distance() + RERANK_DEVIATIONS * deviation(last);
+                self.candidates.extend(self.found.iter().filter_map(|found| {
+                    let deviation = deviation(found);
+                    if found.distance() - RERANK_DEVIATIONS * deviation > limit {
+                        return None;
+                    }
+                    let estimate = found.distance() + squared;
+                    let off = MISS_DEVIATIONS * deviation + ROUNDING * (squared + estimate.abs());
+                    let least = if off.is_finite() { estimate - off } else { f32::NEG_INFINITY };
+                    Some(Candidate { row: found.row(), estimate, least })
+                }));
             }
-            _ => self.found.truncate(best),
+            _ => {
+                self.found.truncate(best);
+                self.keep_found();
+            }
         }
         Ok(())
     }

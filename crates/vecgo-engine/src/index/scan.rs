@@ -5,7 +5,7 @@ use vecgo_quant::Space;
 use super::IndexPart;
 use super::best::Best;
 use super::coded::Coded;
-use super::rerank::Rerank;
+use super::rerank::{Candidate, Rerank};
 use super::walk::Walker;
 use crate::filter::RowSet;
 use crate::{Error, Result};
@@ -65,7 +65,7 @@ impl Walker {
         how: (usize, Rerank),
         only: &RowSet,
         dead: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Neighbour]> {
+    ) -> Result<&[Candidate]> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
         };
@@ -81,7 +81,7 @@ impl Walker {
         (keep, rerank): (usize, Rerank),
         only: &RowSet,
         dead: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Neighbour]> {
+    ) -> Result<&[Candidate]> {
         self.set_query(kernels, (space, Some(coded)), vector);
         let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
         let mut left = only.left();
@@ -98,6 +98,6 @@ impl Walker {
         self.scanned.nearest(&by, keep, take, &mut self.found);
         self.counts.estimates += self.scanned.count as u64;
         self.look_again(kernels, (coded, space), rerank)?;
-        Ok(&self.found)
+        Ok(&self.candidates)
     }
 }

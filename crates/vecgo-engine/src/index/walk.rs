@@ -6,7 +6,7 @@ use super::clusters::Clusters;
 use super::coded::Coded;
 use super::graph::Starts;
 use super::probe::Asked;
-use super::rerank::Rerank;
+use super::rerank::{Candidate, Rerank};
 use super::scan::Scanned;
 use super::walkers::Counts;
 use super::{ByVectors, Graph, IndexPart};
@@ -44,7 +44,7 @@ const NEARER_ENTRIES: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     /// Rows that live and are to be scored by their vectors, nearest first.
-    pub(crate) rows: &'a [Neighbour],
+    pub(crate) rows: &'a [Candidate],
     /// How many live of all that it found.
     pub(crate) live: usize,
     /// How many live of the nearest so many that it was to find.
@@ -85,6 +85,8 @@ pub(crate) struct Walker {
     pub(super) packed: Vec<u64>,
     pub(super) numbers: Vec<u32>,
     pub(super) found: Vec<Neighbour>,
+    /// Those of them to score by their vectors.
+    pub(super) candidates: Vec<Candidate>,
     pub(super) rows: Vec<u32>,
     pub(super) upper: Vec<i32>,
     pub(super) lower: Vec<i32>,
@@ -122,7 +124,7 @@ impl Walker {
         let live = self.found.len();
         self.count(graph.entries().len());
         self.look_again(kernels, (coded, &part.space), rerank)?;
-        Ok(Some(Found { rows: &self.found, live, near }))
+        Ok(Some(Found { rows: &self.candidates, live, near }))
     }
 
     /// The `k` rows nearest to a vector, nearest first: of those that a walk reaches, what lives.
@@ -147,8 +149,9 @@ impl Walker {
         let near = keep_live(found, &mut self.found, reach.wanted, lives);
         let live = self.found.len();
         self.found.truncate(k);
+        self.keep_found();
         self.count(entries.len());
-        Some(Found { rows: &self.found, live, near })
+        Some(Found { rows: &self.candidates, live, near })
     }
 
     /// Searches as if a row were not there from now on.

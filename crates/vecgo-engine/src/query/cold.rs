@@ -147,7 +147,6 @@ impl Snapshot {
                 let rows: Vec<u32> = matched.set.iter().filter(|row| seen.has(*row)).collect();
                 self.note(source, |note| {
                     note.plan = if rows.is_empty() { Plan::Nothing } else { Plan::Vectors };
-                    note.scored = rows.len() as u64;
                 });
                 found.insert(source, rows);
                 continue;
@@ -196,7 +195,7 @@ impl Snapshot {
                 if live.segment.has_index() {
                     (note.plan, note.clusters) = (Plan::Clusters, near.rows.len() as u64);
                 }
-                (note.estimated, note.scored) = (rows_in(&near.rows), rows.len() as u64);
+                note.estimated = rows_in(&near.rows);
             });
             found.insert(source, rows);
         }

@@ -4,18 +4,18 @@
 
 use vecgo_index::Reach;
 
+use super::candidates::{Candidates, OfPoints};
 use super::cold::Heads;
 use super::effort::Effort;
 use super::exact::{Scored, Which};
 use super::explain::Plan;
-use super::nearest::Nearest;
 use super::params::SearchParams;
 use super::probe::RowsFound;
 use super::short::Coded;
 use super::vector::ExactQuery;
-use super::view::{Address, RowSource, Seen, Snapshot};
+use super::view::{RowSource, Seen, Snapshot};
 use crate::filter::MatchedRows;
-use crate::index::{ByVectors, Clusters, Graph, IndexPart, Start, Through, Walker};
+use crate::index::{ByVectors, Candidate, Clusters, Graph, IndexPart, Start, Through, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -27,6 +27,9 @@ const AWAY: usize = 3;
 const TOGETHER: usize = 256;
 /// Fewer gain nothing by it.
 const LEAST_TOGETHER: usize = 4;
+/// Queries that are searched for at a time where vectors are on the disk: while it is asked for those of one, the next
+/// is under way.
+const AT_A_TIME: usize = 16;
 
 impl Effort {
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
@@ -52,6 +55,15 @@ pub(super) enum Way<'a> {
     Probe(&'a IndexPart, &'a Clusters),
 }
 
+/// A query that is being searched for.
+#[derive(Debug)]
+struct Search<'a> {
+    query: &'a [f32],
+    exact: ExactQuery<'a>,
+    coded: Vec<Coded<'a>>,
+    candidates: Candidates,
+}
+
 impl Snapshot {
     /// About the k nearest live rows of each query, nearest first. Every index must be loaded.
     pub(super) async fn estimated_searches(
@@ -63,6 +75,8 @@ impl Snapshot {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let params = SearchParams { k, ..params };
         let mut answers = Vec::with_capacity(queries.len() / dim);
+        let reads_rows = self.view.segments.iter().any(|live| live.segment.reads_rows());
+        let at_a_time = if reads_rows { AT_A_TIME } else { 1 };
         for queries in queries.chunks(TOGETHER * dim) {
             let mut found = match queries.len() / dim {
                 0..LEAST_TOGETHER => Vec::new(),
@@ -74,33 +88,46 @@ impl Snapshot {
                 }
             }
             .into_iter();
-            for query in queries.chunks_exact(dim) {
-                let found = found.next().unwrap_or_default();
-                answers.push(self.estimated_search(query, params, found).await?);
+            for queries in queries.chunks(at_a_time * dim) {
+                let mut searches = Vec::with_capacity(queries.len() / dim);
+                for query in queries.chunks_exact(dim) {
+                    let found = found.next().unwrap_or_default();
+                    searches.push(self.begin_search(query, params, found).await?);
+                }
+                for Search { exact, candidates, .. } in &mut searches {
+                    self.score_first(exact, candidates).await?;
+                }
+                for search in searches {
+                    answers.push(self.end_search(search).await?);
+                }
             }
         }
         Ok(answers)
     }
 
-    /// The same of one, of which in some segments the rows were found.
-    async fn estimated_search(
-        &self,
-        query: &[f32],
+    /// Finds what is to be scored for a query, but for the rows that were found before, and asks for the vectors of the
+    /// first of it.
+    async fn begin_search<'a>(
+        &'a self,
+        query: &'a [f32],
         params: SearchParams,
         mut found: RowsFound,
-    ) -> Result<Vec<Scored>> {
+    ) -> Result<Search<'a>> {
         let k = params.k;
         let exact = ExactQuery::new(self.shared.kernels, self.shared.metric(), query);
-        let mut nearest = Nearest::new(k);
+        let mut candidates = Candidates::new(k);
         // Decided once: what is loaded meanwhile is for others.
         let cold = self.heads();
         let mut coded = self.short_codes(params)?;
         coded.retain(|coded| !cold.contains_key(&coded.source));
         let not_scanned = self.rows_not_scanned(&coded, &cold, params)?;
         let scanned = self.exact_search(query, k, Which::Beyond(&not_scanned)).await?;
-        scanned.into_iter().flatten().for_each(|scored| nearest.push(scored));
+        scanned.into_iter().flatten().for_each(|scored| candidates.nearest.push(scored));
         let mut walker = self.shared.walkers.take();
-        found.extend(self.cold_rows(&mut walker, &cold, query, params).await?);
+        let from_afar = self.cold_rows(&mut walker, &cold, query, params).await?;
+        found.extend(from_afar.into_iter().map(|(source, rows)| {
+            (source, rows.into_iter().map(Candidate::certain).collect::<Vec<_>>())
+        }));
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
             let RowSource::Segment(live) = row_source else { continue };
@@ -111,17 +138,20 @@ impl Snapshot {
                 None if self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? => {}
                 None => continue,
             }
-            live.segment.prefetch(&rows);
-            for row in &rows {
-                let (distance, score) =
-                    live.segment.with_vector(*row, |vector| exact.score(vector)).await?;
-                nearest.push(Scored { distance, score, address: Address { source, row: *row } });
-            }
+            let of = OfPoints::new(self.shared.metric(), live.segment.index(), &exact);
+            candidates.add(source, of, &rows, live.segment.reads_rows());
         }
         self.shared.walkers.give_back(walker);
+        self.bring_first(&mut candidates);
+        Ok(Search { query, exact, coded, candidates })
+    }
+
+    async fn end_search(&self, search: Search<'_>) -> Result<Vec<Scored>> {
+        let Search { query, exact, coded, mut candidates } = search;
+        self.score_rest(&exact, &mut candidates).await?;
         // Last: the nearer the k-th is by then, the fewer rows have to be looked at.
-        self.scan_codes(&coded, query, &exact, &mut nearest)?;
-        Ok(nearest.into_sorted())
+        self.scan_codes(&coded, query, &exact, &mut candidates.nearest)?;
+        Ok(candidates.nearest.into_sorted())
     }
 
     /// Finds the rows of a segment to score by their vectors, if it is gone through by its index.
@@ -130,7 +160,7 @@ impl Snapshot {
         walker: &mut Walker,
         (source, live): (u32, &LiveSegment),
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<u32>,
+        rows: &mut Vec<Candidate>,
     ) -> Result<bool> {
         let seen = self.seen(source, RowSource::Segment(live));
         let estimated_before = walker.counts.estimates;
@@ -151,7 +181,7 @@ impl Snapshot {
         };
         let estimated = walker.counts.estimates - estimated_before;
         self.note(source, |note| {
-            (note.plan, note.estimated, note.scored) = (plan, estimated, rows.len() as u64);
+            (note.plan, note.estimated) = (plan, estimated);
             (note.effort, note.expected_recall) = effort.of_plan(plan);
         });
         Ok(true)
@@ -228,19 +258,20 @@ impl Snapshot {
         (live, part): (&LiveSegment, &IndexPart),
         seen: Seen<'_>,
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<u32>,
+        rows: &mut Vec<Candidate>,
     ) -> Result<()> {
         let Some(matched) = seen.matched() else { return Ok(()) };
         if part.needs_vectors() {
             rows.clear();
-            rows.extend(matched.set.iter().filter(|row| seen.has(*row)));
+            let seen = matched.set.iter().filter(|row| seen.has(*row));
+            rows.extend(seen.map(Candidate::certain));
             return Ok(());
         }
         let how = (effort.keep(part.times_kept()), effort.rerank);
         let dead = (live.dead.count_at(self.sequence) > 0).then_some(|row| !seen.has(row));
         let found = walker.scan(self.shared.kernels, part, query, how, &matched.set, dead)?;
         rows.clear();
-        rows.extend(found.iter().map(|row| row.row()));
+        rows.extend_from_slice(found);
         Ok(())
     }
 
@@ -263,7 +294,7 @@ impl Snapshot {
         (live, part, graph): (&LiveSegment, &IndexPart, &Graph),
         seen: Seen<'_>,
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<u32>,
+        rows: &mut Vec<Candidate>,
     ) -> Result<Plan> {
         let all = live.segment.rows() as usize;
         let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);
@@ -311,7 +342,7 @@ impl Snapshot {
             let found_enough = found.live >= enough && found.near >= enough.div_ceil(2);
             if found_enough || (ef >= all && seen.matched().is_none()) {
                 rows.clear();
-                rows.extend(found.rows.iter().map(|row| row.row()));
+                rows.extend_from_slice(found.rows);
                 return Ok(Plan::Walk);
             }
             // What matches is not where the walk came by.

@@ -1,6 +1,7 @@
 //! The read path: one view, read at one sequence number, whatever is written meanwhile.
 
 mod account;
+mod candidates;
 mod cold;
 mod effort;
 mod estimated;

@@ -3,22 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use vecgo_index::Neighbour;
-
 use super::effort::Effort;
 use super::estimated::Way;
 use super::params::SearchParams;
 use super::view::{RowSource, Snapshot};
 use crate::Result;
 use crate::filter::MatchedRows;
-use crate::index::{Clusters, IndexPart, Probe, Walker};
+use crate::index::{Candidate, Clusters, IndexPart, Probe, Walker};
 use crate::segment::LiveSegment;
 
 /// Clusters and candidates, of eight bytes each, of all queries that go through a segment together.
 const MOST_KEPT: usize = 1 << 20;
 
-/// The rows of segments to score by their vectors, by the segments' numbers.
-pub(super) type RowsFound = BTreeMap<u32, Vec<u32>>;
+/// What of segments is to be scored by its vectors, by the segments' numbers.
+pub(super) type RowsFound = BTreeMap<u32, Vec<Candidate>>;
 
 impl Effort {
     /// How many clusters are searched of which so many rows of a segment are wanted: the fewer, the
@@ -70,16 +68,16 @@ impl Snapshot {
         (source, live): (u32, &LiveSegment),
         (part, clusters): (&IndexPart, &Clusters),
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<u32>,
+        rows: &mut Vec<Candidate>,
     ) -> Result<()> {
         let seen = self.seen(source, RowSource::Segment(live));
         let (of, kernels) = ((part, clusters), self.shared.kernels);
         let mut sought = self.sought((source, live), of, effort);
         let lives = sought.some_are_dead.then_some(|row| seen.has(row));
         loop {
-            let mut keep = |found: &[Neighbour]| {
+            let mut keep = |found: &[Candidate]| {
                 rows.clear();
-                rows.extend(found.iter().map(|found| found.row()));
+                rows.extend_from_slice(found);
             };
             if part.needs_vectors() {
                 let by = self.by_vectors(live, query)?;
@@ -120,10 +118,10 @@ impl Snapshot {
             let sought = self.sought((source, live), (part, clusters), effort);
             let lives = sought.some_are_dead.then_some(|row| seen.has(row));
             let mut all = all.iter_mut();
-            let mut each = |found: &[Neighbour]| {
+            let mut each = |found: &[Candidate]| {
                 let are_enough = found.len() >= sought.least;
                 if let (Some(all), true) = (all.next(), are_enough) {
-                    all.insert(source, found.iter().map(|found| found.row()).collect());
+                    all.insert(source, found.to_vec());
                 }
             };
             for queries in queries.chunks(dim * sought.together()) {

@@ -65,6 +65,12 @@ impl<'a> ExactQuery<'a> {
         Self { kernels, metric, query, squared_length: kernels.exact_dot(query, query) }
     }
 
+    /// Of the query.
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is wanted")]
+    pub(super) fn squared_length(&self) -> f32 {
+        self.squared_length as f32
+    }
+
     /// Distance and score of a checked vector.
     #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is wanted")]
     pub(crate) fn score(&self, vector: &[f32]) -> (f32, f32) {

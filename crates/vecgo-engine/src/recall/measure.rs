@@ -131,6 +131,7 @@ impl Trial<'_> {
         let of = (0, &self.live);
         self.snapshot.rows_by_index(&mut walker, of, (vector, effort), &mut rows)?;
         self.walkers.lock().push(walker);
+        let mut rows: Vec<u32> = rows.iter().map(|found| found.row).collect();
         rows.sort_unstable();
         let is_found = |row: &u32| rows.binary_search(&self.place(*row)).is_ok();
         let found = self.sample.nearest(number, k).filter(is_found).count();

@@ -28,11 +28,11 @@ const OF_ROWS: [SectionKind; 7] = [
 impl Segment {
     /// Has the blocks fetched that the vectors of some rows are in, all at once, but for those in the cache:
     /// each read waits for the disk by itself otherwise.
-    pub(super) fn will_read_vectors(&self, rows: &[u32]) {
+    pub(super) fn will_read_vectors(&self, rows: impl Iterator<Item = u32>) {
         let Some(section) = self.directory.section(SectionKind::Vectors) else { return };
         let (row_bytes, block_bytes) = (self.dim() as u64 * 4, u64::from(section.block_bytes));
-        let blocks = rows.iter().flat_map(|row| {
-            let start = u64::from(*row) * row_bytes;
+        let blocks = rows.flat_map(|row| {
+            let start = u64::from(row) * row_bytes;
             start / block_bytes..=(start + row_bytes - 1) / block_bytes
         });
         let mut ranges: Vec<Range<u64>> = blocks

@@ -17,6 +17,10 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Bytes of a block of codes, of which whoever searches from afar reads those of some clusters: with smaller ones little
 /// else.
 const CODE_BLOCK_BYTES: u32 = 16 << 10;
+/// What a disk reads at once, at least.
+const PAGE_BYTES: u32 = 4096;
+/// Vectors of fewer bytes are as soon read whole.
+const LEAST_PAGED: usize = 1 << 20;
 
 /// A segment to be written.
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +152,8 @@ pub(crate) async fn build(
 /// Bytes of a block of vectors: whole rows in about a page, so that to read one row is to read and
 /// verify little else.
 fn vector_block_bytes(dim: usize) -> u32 {
-    const PAGE: u32 = 4096;
     match u32::try_from(dim.saturating_mul(4)) {
-        Ok(row @ 1..BLOCK_BYTES) => row * (PAGE / row).max(1),
+        Ok(row @ 1..BLOCK_BYTES) => row * (PAGE_BYTES / row).max(1),
         _ => BLOCK_BYTES,
     }
 }
@@ -161,6 +164,9 @@ async fn write_vectors(
     order: impl Iterator<Item = u32> + Clone,
     NewSegment { config, .. }: NewSegment<'_>,
 ) -> Result<()> {
+    if rows.len().saturating_mul(config.dim()).saturating_mul(4) >= LEAST_PAGED {
+        out.pad(u64::from(PAGE_BYTES)).await?;
+    }
     out.begin_section(vector_block_bytes(config.dim())).await?;
     for row in order.clone() {
         out.floats(rows.vector(row)?).await?;
@@ -280,10 +286,15 @@ impl<'s> SegmentWriter<'s> {
         Ok(())
     }
 
-    async fn begin_section(&mut self, block_bytes: u32) -> Result<()> {
-        let padding = self.at.next_multiple_of(SECTION_ALIGN) - self.at;
+    /// Goes on with zeros up to a multiple of so many bytes.
+    async fn pad(&mut self, align: u64) -> Result<()> {
+        let padding = self.at.next_multiple_of(align) - self.at;
         let zeros = vec![0u8; usize::try_from(padding).unwrap_or(0)];
-        self.raw(&zeros).await?;
+        self.raw(&zeros).await
+    }
+
+    async fn begin_section(&mut self, block_bytes: u32) -> Result<()> {
+        self.pad(SECTION_ALIGN).await?;
         self.section_start = self.at;
         self.block_bytes = block_bytes;
         self.sums = BlockChecksums::new(block_bytes);

@@ -220,6 +220,11 @@ impl Segment {
         self.is_far && if by_index { index.get().is_none() } else { vectors.get().is_none() }
     }
 
+    /// Whether vectors are read from the disk, those of each row by themselves.
+    pub(crate) fn reads_rows(&self) -> bool {
+        !self.is_far && self.resident.vectors.get().is_none()
+    }
+
     /// Loads what a search reads that goes through its index, or through all vectors.
     pub(crate) async fn load_for(
         &self,
@@ -373,17 +378,17 @@ impl Segment {
 
     /// Asks for what hits at these rows will be made of: vectors from memory, or else from the store,
     /// and ids where those are in memory.
-    pub(crate) fn prefetch(&self, rows: &[u32]) {
+    pub(crate) fn prefetch(&self, rows: impl Iterator<Item = u32> + Clone) {
         let Resident { vectors, numbers, .. } = &self.resident;
         if vectors.get().is_none() {
-            self.will_read_vectors(rows);
+            self.will_read_vectors(rows.clone());
         }
         for row in rows {
             if let Some(vectors) = vectors.get() {
-                prefetch_range(vectors, *row as usize * self.dim(), self.dim());
+                prefetch_range(vectors, row as usize * self.dim(), self.dim());
             }
             if let Some(numbers) = numbers.get() {
-                prefetch(numbers, *row as usize);
+                prefetch(numbers, row as usize);
             }
         }
     }

@@ -192,25 +192,3 @@ fn searches_go_on_meanwhile() {
         done.store(true, Ordering::Relaxed);
     });
 }
-
-/// Nor does a search of all rows keep what it reads.
-#[test]
-fn vectors_of_a_disk_index_stay_where_they_are() {
-    let dim = 128;
-    let (rows, query) = (clustered(1, 3000, dim), clustered(2, 1, dim).remove(0));
-    let vectors = (rows.len() * dim * 4) as u64;
-    let resident = |index: Index| {
-        let config = Config::new(dim, Metric::Cosine).with_index(index);
-        let docs = Fixture::with(config, &rows);
-        for _ in 0..2 {
-            docs.check(&query, 10, &docs.search(&query, 10));
-            docs.is_exact(&query, 10, &docs.docs.search(&query).k(10).exact().wait().unwrap());
-        }
-        let explained = docs.docs.search(clustered(3, 1, dim).remove(0)).explain().wait().unwrap();
-        (docs.docs.stats().resident_bytes, explained.parts[0].reads)
-    };
-    let (held, reads) = resident(Index::graph());
-    assert!(held > vectors && reads == 0, "{held} of {vectors} bytes, {reads} reads");
-    let (held, reads) = resident(Index::disk());
-    assert!(held < vectors / 2 && reads > 0, "{held} of {vectors} bytes, {reads} reads");
-}

@@ -11,6 +11,7 @@
 mod any_index;
 mod codes;
 mod configure;
+mod disk;
 mod fixture;
 mod graph;
 mod ivf;

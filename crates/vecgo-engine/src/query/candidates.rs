@@ -1,0 +1,135 @@
+//! Scores what indexes led to by vectors: what is nearest by estimates first, so that of the rest no more is read
+//! than may still be nearer than the last of that.
+
+use vecgo_format::Metric;
+
+use super::exact::Scored;
+use super::nearest::Nearest;
+use super::vector::ExactQuery;
+use super::view::{Address, RowSource, Snapshot};
+use crate::index::{Candidate, IndexPart};
+use crate::{Error, Result};
+
+/// What the search for a query found so far, and what it has yet to score.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    pub(super) nearest: Nearest,
+    /// How many are scored first.
+    first: usize,
+    waiting: Vec<Rough>,
+}
+
+/// A candidate among those of all segments, with distances as the metric has them.
+#[derive(Debug, Clone, Copy)]
+struct Rough {
+    estimate: f32,
+    least: f32,
+    address: Address,
+}
+
+/// How squared distances of a query's point to those of a segment become distances.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OfPoints {
+    scale: f32,
+    shift: f32,
+}
+
+impl OfPoints {
+    pub(super) fn new(metric: Metric, part: Option<&IndexPart>, exact: &ExactQuery<'_>) -> Self {
+        match metric {
+            Metric::L2 => Self { scale: 1.0, shift: 0.0 },
+            Metric::Cosine => Self { scale: 0.5, shift: 0.0 },
+            Metric::Dot => {
+                let longest = part.map_or(0.0, IndexPart::longest);
+                Self { scale: 0.5, shift: exact.squared_length() + longest }
+            }
+        }
+    }
+
+    fn distance(self, squared: f32) -> f32 {
+        (squared - self.shift) * self.scale
+    }
+}
+
+impl Candidates {
+    pub(super) fn new(k: usize) -> Self {
+        Self { nearest: Nearest::new(k), first: k, waiting: Vec::new() }
+    }
+
+    /// Adds what was found in a segment. Unless rows `are_read` from the disk all of it is scored: that takes no time
+    /// in memory, and from afar to ask twice takes longer than to ask for more.
+    pub(super) fn add(&mut self, source: u32, of: OfPoints, rows: &[Candidate], are_read: bool) {
+        self.waiting.extend(rows.iter().map(|found| {
+            let found = if are_read { *found } else { Candidate::certain(found.row) };
+            Rough {
+                estimate: of.distance(found.estimate),
+                least: of.distance(found.least),
+                address: Address { source, row: found.row },
+            }
+        }));
+    }
+}
+
+impl Snapshot {
+    /// Asks for the vectors of what is nearest by estimates.
+    pub(super) fn bring_first(&self, candidates: &mut Candidates) {
+        let Candidates { first, waiting, .. } = candidates;
+        waiting.sort_unstable_by(|a, b| a.estimate.total_cmp(&b.estimate));
+        let certain = waiting.partition_point(|rough| rough.estimate == f32::NEG_INFINITY);
+        *first = waiting.len().min(certain.max(*first));
+        self.bring(&waiting[..*first]);
+    }
+
+    /// Scores that, and asks for what else may be as near as the last of it.
+    pub(super) async fn score_first(
+        &self,
+        exact: &ExactQuery<'_>,
+        candidates: &mut Candidates,
+    ) -> Result<()> {
+        let Candidates { nearest, first, waiting } = candidates;
+        for rough in waiting.drain(..*first) {
+            self.score(exact, nearest, rough).await?;
+        }
+        waiting.retain(|rough| rough.least <= nearest.bound());
+        self.bring(waiting);
+        Ok(())
+    }
+
+    /// Scores the rest.
+    pub(super) async fn score_rest(
+        &self,
+        exact: &ExactQuery<'_>,
+        candidates: &mut Candidates,
+    ) -> Result<()> {
+        let Candidates { nearest, waiting, .. } = candidates;
+        for rough in waiting.drain(..) {
+            if rough.least <= nearest.bound() {
+                self.score(exact, nearest, rough).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bring(&self, some: &[Rough]) {
+        for (number, live) in (0u32..).zip(&self.view.segments) {
+            let rows = some.iter().filter(|rough| rough.address.source == number);
+            live.segment.prefetch(rows.map(|rough| rough.address.row));
+        }
+    }
+
+    async fn score(
+        &self,
+        exact: &ExactQuery<'_>,
+        nearest: &mut Nearest,
+        Rough { address, .. }: Rough,
+    ) -> Result<()> {
+        let Some(RowSource::Segment(live)) = self.source(address.source) else {
+            return Err(Error::internal("a candidate of no segment"));
+        };
+        let scored = live.segment.with_vector(address.row, |vector| exact.score(vector));
+        let (distance, score) = scored.await?;
+        self.note(address.source, |note| note.scored += 1);
+        nearest.push(Scored { distance, score, address });
+        Ok(())
+    }
+}
