@@ -115,7 +115,8 @@ macro_rules! settings {
             /// Candidates that are scored again by their vectors, 1 to
             /// [`MAX_CANDIDATES`](crate::MAX_CANDIDATES), because the codes of a quantization only
             /// estimate distances. At least `k` are. Without it all are that may be among the nearest,
-            /// given how far codes can be off.
+            /// given how far codes can be off; of vectors that are read from the disk, those that may be
+            /// nearer than `k` which were scored first.
             ///
             /// Refused, as `InvalidArgument`, without a quantization.
             pub fn rerank(mut self, candidates: usize) -> Self {

@@ -12,7 +12,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vecgo::{Collection, Config, Database, ErrorKind, Index, Metric, Record, Retention, WalSync};
+use vecgo::{
+    Collection, Config, Database, ErrorKind, Index, Metric, Quantization, Record, Retention,
+    WalSync,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -130,6 +133,49 @@ fn a_graph_for_which_there_is_no_memory_is_refused_with_the_figures() {
     assert!(docs.stats().memory.cache < 3 * MIB, "{:?}", docs.stats().memory);
     find_themselves(&docs, 0..3, DIM);
     docs.close().wait().unwrap();
+}
+
+/// 19 MiB of vectors in 16 MiB.
+#[test]
+fn vectors_are_read_where_there_is_room_for_the_index_alone() {
+    const DIM: usize = 512;
+    const ROWS: u64 = 9_600;
+    for (index, quantization) in [
+        (Index::ivf(), Quantization::RaBitQ { bits: 8 }),
+        (Index::ivf(), Quantization::Pq { parts: 32 }),
+        (Index::Graph { m: 16, ef_construction: 100 }, Quantization::RaBitQ { bits: 4 }),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let db = vecgo::open(root.path()).wait().unwrap();
+        let config = Config::new(DIM, Metric::L2).with_index(index).with_quantization(quantization);
+        let docs = db.open_or_create("docs", config).wait().unwrap();
+        fill(&docs, 0..ROWS, DIM);
+        docs.compact().wait().unwrap();
+        let queries: Vec<Vec<f32>> = (0..70).map(|n| vector(n * 977, DIM)).collect();
+        let in_memory = docs.search_batch(&queries).k(10).wait().unwrap();
+        docs.close().wait().unwrap();
+        drop((docs, db));
+
+        let db = open(root.path(), 16 * MIB, Duration::from_secs(10));
+        let docs = db.collection("docs").wait().unwrap();
+        let found = docs.search_batch(&queries).k(10).wait().unwrap();
+        let held = docs.stats().memory;
+        let vectors = ROWS * DIM as u64 * 4;
+        assert!(held.segments > 0 && held.kept < vectors, "{config}: {held:?}");
+        let one: Vec<_> =
+            queries.iter().map(|query| docs.search(query).k(10).wait().unwrap()).collect();
+        assert_eq!(found, one, "{config}: a batch");
+        let reads = docs.search(vector(ROWS, DIM)).explain().wait().unwrap().parts[0].reads;
+        assert!(reads > 0, "{config}: {reads} reads");
+        // Of what is read less is looked at, which costs most where all are about as far away.
+        let same = found
+            .iter()
+            .zip(&in_memory)
+            .map(|(found, before)| found.iter().filter(|hit| before.contains(hit)).count());
+        let same: usize = same.sum();
+        assert!(same >= 665, "{config}: {same} of 700");
+        docs.close().wait().unwrap();
+    }
 }
 
 /// Documents and payloads of an answer are of the memory, too; a scan has them a few at a time.

@@ -130,7 +130,7 @@ impl IndexPart {
     }
 
     /// Squared length of the longest row, where that matters.
-    pub(crate) fn longest(&self) -> f32 {
+    pub(crate) fn longest_squared(&self) -> f32 {
         self.space.longest()
     }
 

@@ -6,7 +6,7 @@ use vecgo_quant::CodeQuery;
 
 use super::best::Best;
 use super::clusters::Clusters;
-use super::rerank::{Candidate, Rerank};
+use super::rerank::{Estimated, Rerank};
 use super::scan::Scanned;
 use super::walk::Walker;
 use super::{ByVectors, IndexPart};
@@ -119,7 +119,7 @@ impl Walker {
         vectors: impl ExactSizeIterator<Item = &'v [f32]>,
         probe: Probe<'_>,
         lives: Option<impl Fn(u32) -> bool>,
-        mut each: impl FnMut(&[Candidate]),
+        mut each: impl FnMut(&[Estimated]),
     ) -> Result<()> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
@@ -173,7 +173,7 @@ impl Walker {
         by: &ByVectors<'_>,
         probe: Probe<'_>,
         lives: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Candidate]> {
+    ) -> Result<&[Estimated]> {
         self.set_query(by.kernels, (&part.space, None), by.query);
         self.choose_clusters(by.kernels, clusters, probe)?;
         let wanted = Wanted { only: probe.only, lives, hidden: self.hidden };

@@ -1,4 +1,4 @@
-use vecgo_index::Neighbour;
+use vecgo_index::{Form, Neighbour};
 use vecgo_kernels::{Estimate, Kernels};
 use vecgo_quant::{Space, error_of};
 
@@ -14,7 +14,8 @@ const DEVIATIONS: f32 = 3.0;
 /// A row may be among the best if it would be with its estimate, and that of the last of them,
 /// better or worse by so many standard deviations.
 const RERANK_DEVIATIONS: f32 = 1.5;
-/// It may be no farther than what was scored if it would be with its estimate better by so many.
+/// It may be no farther than a row that was scored if it would be with its estimate better by so many: of what is so
+/// missed, one part in a thousand of what is nearest is the most that was seen of real vectors.
 const MISS_DEVIATIONS: f32 = 2.0;
 /// What f32 rounds away of the sums that distances are made of.
 const ROUNDING: f32 = 4e-6;
@@ -30,7 +31,7 @@ pub(crate) enum Rerank {
 
 /// A row to score by its vector, and how far away its point is by its code.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Candidate {
+pub(crate) struct Estimated {
     pub(crate) row: u32,
     /// Squared distance, as it is estimated.
     pub(crate) estimate: f32,
@@ -38,7 +39,7 @@ pub(crate) struct Candidate {
     pub(crate) least: f32,
 }
 
-impl Candidate {
+impl Estimated {
     /// One that is scored whatever else is found.
     pub(crate) fn certain(row: u32) -> Self {
         Self { row, estimate: f32::NEG_INFINITY, least: f32::NEG_INFINITY }
@@ -49,7 +50,7 @@ impl Walker {
     /// What was found is scored, whatever else is.
     pub(super) fn keep_found(&mut self) {
         self.candidates.clear();
-        self.candidates.extend(self.found.iter().map(|found| Candidate::certain(found.row())));
+        self.candidates.extend(self.found.iter().map(|found| Estimated::certain(found.row())));
     }
 
     /// Keeps the candidates that are to be scored by vectors, in the order of all their bits.
@@ -84,6 +85,10 @@ impl Walker {
         match (rerank, self.found.get(best - 1)) {
             (Rerank::MayBeAmong(_), Some(last)) => {
                 self.candidates.clear();
+                // By product quantization what is near a row is estimated farther, by what its code leaves out.
+                let is_unbiased = matches!(walked.form, Form::Places { .. });
+                let mean = kernels.norm_squared(space.mean()).sqrt();
+                let lengths = 2.0 * mean + squared.sqrt();
                 let limit = last.distance() + RERANK_DEVIATIONS * deviation(last);
                 self.candidates.extend(self.found.iter().filter_map(|found| {
                     let deviation = deviation(found);
@@ -91,9 +96,13 @@ impl Walker {
                         return None;
                     }
                     let estimate = found.distance() + squared;
-                    let off = MISS_DEVIATIONS * deviation + ROUNDING * (squared + estimate.abs());
-                    let least = if off.is_finite() { estimate - off } else { f32::NEG_INFINITY };
-                    Some(Candidate { row: found.row(), estimate, least })
+                    // Turning a vector rounds by its own length, however near the mean it is.
+                    let lengths = lengths + walked.squared(found.row()).sqrt();
+                    let rounding = ROUNDING * lengths * (2.0 * estimate.abs().sqrt() + lengths);
+                    let off = MISS_DEVIATIONS * deviation + rounding;
+                    let tells = is_unbiased && off.is_finite();
+                    let least = if tells { estimate - off } else { f32::NEG_INFINITY };
+                    Some(Estimated { row: found.row(), estimate, least })
                 }));
             }
             _ => {

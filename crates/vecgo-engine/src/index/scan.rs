@@ -5,7 +5,7 @@ use vecgo_quant::Space;
 use super::IndexPart;
 use super::best::Best;
 use super::coded::Coded;
-use super::rerank::{Candidate, Rerank};
+use super::rerank::{Estimated, Rerank};
 use super::walk::Walker;
 use crate::filter::RowSet;
 use crate::{Error, Result};
@@ -65,7 +65,7 @@ impl Walker {
         how: (usize, Rerank),
         only: &RowSet,
         dead: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Candidate]> {
+    ) -> Result<&[Estimated]> {
         let Some(coded) = &part.coded else {
             return Err(Error::internal("a scan by codes that are not there"));
         };
@@ -81,7 +81,7 @@ impl Walker {
         (keep, rerank): (usize, Rerank),
         only: &RowSet,
         dead: Option<impl Fn(u32) -> bool>,
-    ) -> Result<&[Candidate]> {
+    ) -> Result<&[Estimated]> {
         self.set_query(kernels, (space, Some(coded)), vector);
         let by = ByCodes { kernels, codes: coded.walked.codes()?, query: &self.query };
         let mut left = only.left();

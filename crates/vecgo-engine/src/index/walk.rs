@@ -6,7 +6,7 @@ use super::clusters::Clusters;
 use super::coded::Coded;
 use super::graph::Starts;
 use super::probe::Asked;
-use super::rerank::{Candidate, Rerank};
+use super::rerank::{Estimated, Rerank};
 use super::scan::Scanned;
 use super::walkers::Counts;
 use super::{ByVectors, Graph, IndexPart};
@@ -44,7 +44,7 @@ const NEARER_ENTRIES: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     /// Rows that live and are to be scored by their vectors, nearest first.
-    pub(crate) rows: &'a [Candidate],
+    pub(crate) rows: &'a [Estimated],
     /// How many live of all that it found.
     pub(crate) live: usize,
     /// How many live of the nearest so many that it was to find.
@@ -86,7 +86,7 @@ pub(crate) struct Walker {
     pub(super) numbers: Vec<u32>,
     pub(super) found: Vec<Neighbour>,
     /// Those of them to score by their vectors.
-    pub(super) candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Estimated>,
     pub(super) rows: Vec<u32>,
     pub(super) upper: Vec<i32>,
     pub(super) lower: Vec<i32>,

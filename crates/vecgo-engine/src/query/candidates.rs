@@ -7,15 +7,19 @@ use super::exact::Scored;
 use super::nearest::Nearest;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Snapshot};
-use crate::index::{Candidate, IndexPart};
+use crate::index::{Estimated, IndexPart};
 use crate::{Error, Result};
+
+/// What f32 rounds away where it takes away much.
+const ROUNDING: f32 = 4e-6;
 
 /// What the search for a query found so far, and what it has yet to score.
 #[derive(Debug)]
 pub(super) struct Candidates {
     pub(super) nearest: Nearest,
-    /// How many are scored first.
-    first: usize,
+    k: usize,
+    /// Those that are scored before the others.
+    first: Vec<Rough>,
     waiting: Vec<Rough>,
 }
 
@@ -29,18 +33,18 @@ struct Rough {
 
 /// How squared distances of a query's point to those of a segment become distances.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OfPoints {
+pub(crate) struct PointDistances {
     scale: f32,
     shift: f32,
 }
 
-impl OfPoints {
-    pub(super) fn new(metric: Metric, part: Option<&IndexPart>, exact: &ExactQuery<'_>) -> Self {
+impl PointDistances {
+    pub(crate) fn new(metric: Metric, part: Option<&IndexPart>, exact: &ExactQuery<'_>) -> Self {
         match metric {
             Metric::L2 => Self { scale: 1.0, shift: 0.0 },
             Metric::Cosine => Self { scale: 0.5, shift: 0.0 },
             Metric::Dot => {
-                let longest = part.map_or(0.0, IndexPart::longest);
+                let longest = part.map_or(0.0, IndexPart::longest_squared);
                 Self { scale: 0.5, shift: exact.squared_length() + longest }
             }
         }
@@ -49,35 +53,53 @@ impl OfPoints {
     fn distance(self, squared: f32) -> f32 {
         (squared - self.shift) * self.scale
     }
+
+    /// The least that the distance to a row may be.
+    pub(crate) fn least(self, found: Estimated) -> f32 {
+        self.distance(found.least) - ROUNDING * self.shift
+    }
 }
 
 impl Candidates {
     pub(super) fn new(k: usize) -> Self {
-        Self { nearest: Nearest::new(k), first: k, waiting: Vec::new() }
+        Self { nearest: Nearest::new(k), k, first: Vec::new(), waiting: Vec::new() }
     }
 
     /// Adds what was found in a segment. Unless rows `are_read` from the disk all of it is scored: that takes no time
     /// in memory, and from afar to ask twice takes longer than to ask for more.
-    pub(super) fn add(&mut self, source: u32, of: OfPoints, rows: &[Candidate], are_read: bool) {
+    pub(super) fn add(
+        &mut self,
+        source: u32,
+        of: PointDistances,
+        rows: &[Estimated],
+        are_read: bool,
+    ) {
         self.waiting.extend(rows.iter().map(|found| {
-            let found = if are_read { *found } else { Candidate::certain(found.row) };
+            let found = if are_read { *found } else { Estimated::certain(found.row) };
             Rough {
                 estimate: of.distance(found.estimate),
-                least: of.distance(found.least),
+                least: of.least(found),
                 address: Address { source, row: found.row },
             }
         }));
+    }
+
+    /// Takes those that are scored first: what is scored in any case, and the nearest k of the rest.
+    fn choose_first(&mut self) {
+        let Self { nearest, k, first, waiting } = self;
+        waiting.retain(|rough| rough.least <= nearest.bound());
+        waiting.sort_unstable_by(|a, b| a.estimate.total_cmp(&b.estimate));
+        let certain = waiting.partition_point(|rough| rough.estimate == f32::NEG_INFINITY);
+        let rest = waiting.split_off(waiting.len().min(certain.saturating_add(*k)));
+        *first = std::mem::replace(waiting, rest);
     }
 }
 
 impl Snapshot {
     /// Asks for the vectors of what is nearest by estimates.
     pub(super) fn bring_first(&self, candidates: &mut Candidates) {
-        let Candidates { first, waiting, .. } = candidates;
-        waiting.sort_unstable_by(|a, b| a.estimate.total_cmp(&b.estimate));
-        let certain = waiting.partition_point(|rough| rough.estimate == f32::NEG_INFINITY);
-        *first = waiting.len().min(certain.max(*first));
-        self.bring(&waiting[..*first]);
+        candidates.choose_first();
+        self.bring(&candidates.first);
     }
 
     /// Scores that, and asks for what else may be as near as the last of it.
@@ -86,8 +108,8 @@ impl Snapshot {
         exact: &ExactQuery<'_>,
         candidates: &mut Candidates,
     ) -> Result<()> {
-        let Candidates { nearest, first, waiting } = candidates;
-        for rough in waiting.drain(..*first) {
+        let Candidates { nearest, first, waiting, .. } = candidates;
+        for rough in first.drain(..) {
             self.score(exact, nearest, rough).await?;
         }
         waiting.retain(|rough| rough.least <= nearest.bound());

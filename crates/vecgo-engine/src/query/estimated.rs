@@ -4,7 +4,7 @@
 
 use vecgo_index::Reach;
 
-use super::candidates::{Candidates, OfPoints};
+use super::candidates::{Candidates, PointDistances};
 use super::cold::Heads;
 use super::effort::Effort;
 use super::exact::{Scored, Which};
@@ -15,7 +15,7 @@ use super::short::Coded;
 use super::vector::ExactQuery;
 use super::view::{RowSource, Seen, Snapshot};
 use crate::filter::MatchedRows;
-use crate::index::{ByVectors, Candidate, Clusters, Graph, IndexPart, Start, Through, Walker};
+use crate::index::{ByVectors, Clusters, Estimated, Graph, IndexPart, Start, Through, Walker};
 use crate::segment::LiveSegment;
 use crate::{Error, Result};
 
@@ -27,9 +27,11 @@ const AWAY: usize = 3;
 const TOGETHER: usize = 256;
 /// Fewer gain nothing by it.
 const LEAST_TOGETHER: usize = 4;
-/// Queries that are searched for at a time where vectors are on the disk: while it is asked for those of one, the next
-/// is under way.
+/// Queries that are searched for at a time where vectors are on the disk: it fetches those of one while the next is
+/// under way.
 const AT_A_TIME: usize = 16;
+/// Candidates, of 16 bytes each, of all queries that are searched for together.
+const MOST_WAITING: usize = 1 << 20;
 
 impl Effort {
     /// Whether what a filter matches is estimated one by one in about the time that a walk to `times`
@@ -75,9 +77,10 @@ impl Snapshot {
         let k = params.k.min(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         let params = SearchParams { k, ..params };
         let mut answers = Vec::with_capacity(queries.len() / dim);
+        let together = self.searched_together(params);
         let reads_rows = self.view.segments.iter().any(|live| live.segment.reads_rows());
-        let at_a_time = if reads_rows { AT_A_TIME } else { 1 };
-        for queries in queries.chunks(TOGETHER * dim) {
+        let at_a_time = if reads_rows { together.min(AT_A_TIME) } else { 1 };
+        for queries in queries.chunks(together * dim) {
             let mut found = match queries.len() / dim {
                 0..LEAST_TOGETHER => Vec::new(),
                 _ => {
@@ -105,6 +108,17 @@ impl Snapshot {
         Ok(answers)
     }
 
+    /// Queries whose candidates are held at the same time.
+    fn searched_together(&self, params: SearchParams) -> usize {
+        let candidates = |live: &LiveSegment| {
+            let effort = Effort::of(params, &live.segment, self.matched.is_some());
+            let times = live.segment.index().map_or(1, IndexPart::times_kept);
+            effort.keep(times).min(live.segment.rows() as usize)
+        };
+        let each = self.view.segments.iter().map(candidates).fold(1, usize::saturating_add);
+        (MOST_WAITING / each).clamp(1, TOGETHER)
+    }
+
     /// Finds what is to be scored for a query, but for the rows that were found before, and asks for the vectors of the
     /// first of it.
     async fn begin_search<'a>(
@@ -126,7 +140,7 @@ impl Snapshot {
         let mut walker = self.shared.walkers.take();
         let from_afar = self.cold_rows(&mut walker, &cold, query, params).await?;
         found.extend(from_afar.into_iter().map(|(source, rows)| {
-            (source, rows.into_iter().map(Candidate::certain).collect::<Vec<_>>())
+            (source, rows.into_iter().map(Estimated::certain).collect::<Vec<_>>())
         }));
         let mut rows = Vec::new();
         for (source, row_source) in self.sources() {
@@ -138,7 +152,7 @@ impl Snapshot {
                 None if self.rows_by_index(&mut walker, of, (query, effort), &mut rows)? => {}
                 None => continue,
             }
-            let of = OfPoints::new(self.shared.metric(), live.segment.index(), &exact);
+            let of = PointDistances::new(self.shared.metric(), live.segment.index(), &exact);
             candidates.add(source, of, &rows, live.segment.reads_rows());
         }
         self.shared.walkers.give_back(walker);
@@ -160,7 +174,7 @@ impl Snapshot {
         walker: &mut Walker,
         (source, live): (u32, &LiveSegment),
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<Candidate>,
+        rows: &mut Vec<Estimated>,
     ) -> Result<bool> {
         let seen = self.seen(source, RowSource::Segment(live));
         let estimated_before = walker.counts.estimates;
@@ -258,13 +272,13 @@ impl Snapshot {
         (live, part): (&LiveSegment, &IndexPart),
         seen: Seen<'_>,
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<Candidate>,
+        rows: &mut Vec<Estimated>,
     ) -> Result<()> {
         let Some(matched) = seen.matched() else { return Ok(()) };
         if part.needs_vectors() {
             rows.clear();
             let seen = matched.set.iter().filter(|row| seen.has(*row));
-            rows.extend(seen.map(Candidate::certain));
+            rows.extend(seen.map(Estimated::certain));
             return Ok(());
         }
         let how = (effort.keep(part.times_kept()), effort.rerank);
@@ -294,7 +308,7 @@ impl Snapshot {
         (live, part, graph): (&LiveSegment, &IndexPart, &Graph),
         seen: Seen<'_>,
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<Candidate>,
+        rows: &mut Vec<Estimated>,
     ) -> Result<Plan> {
         let all = live.segment.rows() as usize;
         let dead = usize::try_from(live.dead.count_at(self.sequence)).unwrap_or(all);

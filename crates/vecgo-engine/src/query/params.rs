@@ -29,7 +29,8 @@ pub struct SearchParams {
     /// own, if it has one.
     pub recall_target: Option<f64>,
     /// Candidates that are scored again by their vectors, 1 to [`MAX_CANDIDATES`]; at least `k`
-    /// are. If absent, all that may be among the nearest, given how far codes can be off.
+    /// are. If absent, all that may be among the nearest, given how far codes can be off; of vectors that
+    /// are read from the disk, those that may be nearer than `k` which were scored first.
     pub rerank: Option<usize>,
     /// Scores every record; `ef`, `nprobe`, `recall_target` and `rerank` have no say then.
     pub exact: bool,

@@ -9,14 +9,14 @@ use super::params::SearchParams;
 use super::view::{RowSource, Snapshot};
 use crate::Result;
 use crate::filter::MatchedRows;
-use crate::index::{Candidate, Clusters, IndexPart, Probe, Walker};
+use crate::index::{Clusters, Estimated, IndexPart, Probe, Walker};
 use crate::segment::LiveSegment;
 
 /// Clusters and candidates, of eight bytes each, of all queries that go through a segment together.
 const MOST_KEPT: usize = 1 << 20;
 
 /// What of segments is to be scored by its vectors, by the segments' numbers.
-pub(super) type RowsFound = BTreeMap<u32, Vec<Candidate>>;
+pub(super) type RowsFound = BTreeMap<u32, Vec<Estimated>>;
 
 impl Effort {
     /// How many clusters are searched of which so many rows of a segment are wanted: the fewer, the
@@ -68,14 +68,14 @@ impl Snapshot {
         (source, live): (u32, &LiveSegment),
         (part, clusters): (&IndexPart, &Clusters),
         (query, effort): (&[f32], Effort),
-        rows: &mut Vec<Candidate>,
+        rows: &mut Vec<Estimated>,
     ) -> Result<()> {
         let seen = self.seen(source, RowSource::Segment(live));
         let (of, kernels) = ((part, clusters), self.shared.kernels);
         let mut sought = self.sought((source, live), of, effort);
         let lives = sought.some_are_dead.then_some(|row| seen.has(row));
         loop {
-            let mut keep = |found: &[Candidate]| {
+            let mut keep = |found: &[Estimated]| {
                 rows.clear();
                 rows.extend_from_slice(found);
             };
@@ -118,7 +118,7 @@ impl Snapshot {
             let sought = self.sought((source, live), (part, clusters), effort);
             let lives = sought.some_are_dead.then_some(|row| seen.has(row));
             let mut all = all.iter_mut();
-            let mut each = |found: &[Candidate]| {
+            let mut each = |found: &[Estimated]| {
                 let are_enough = found.len() >= sought.least;
                 if let (Some(all), true) = (all.next(), are_enough) {
                     all.insert(source, found.to_vec());

@@ -8,8 +8,8 @@ use vecgo_index::{Hidden, Parallel, Threads};
 use super::{NEIGHBOURS, Sample};
 use crate::Result;
 use crate::collection::Shared;
-use crate::index::{IndexPart, Walker};
-use crate::query::{Effort, SearchParams, Snapshot, View};
+use crate::index::{Estimated, IndexPart, Walker};
+use crate::query::{Effort, ExactQuery, PointDistances, SearchParams, Snapshot, View};
 use crate::segment::{LiveSegment, Segment, Stop};
 
 /// Once so much is found, going farther tells nothing more.
@@ -131,12 +131,32 @@ impl Trial<'_> {
         let of = (0, &self.live);
         self.snapshot.rows_by_index(&mut walker, of, (vector, effort), &mut rows)?;
         self.walkers.lock().push(walker);
-        let mut rows: Vec<u32> = rows.iter().map(|found| found.row).collect();
+        let is_scored = self.is_scored(number, k, vector);
+        let rows = rows.iter().enumerate().filter(|(place, found)| is_scored(*place, **found));
+        let mut rows: Vec<u32> = rows.map(|(_, found)| found.row).collect();
         rows.sort_unstable();
         let is_found = |row: &u32| rows.binary_search(&self.place(*row)).is_ok();
         let found = self.sample.nearest(number, k).filter(is_found).count();
         // Which of several as near are found makes no difference.
         Ok((found.min(k), k))
+    }
+
+    /// Whether what is found at a place in the order of estimates is read and scored where rows are read for it: what
+    /// can be no nearer than the last of the nearest is not.
+    fn is_scored(
+        &self,
+        number: usize,
+        k: usize,
+        vector: &[f32],
+    ) -> impl Fn(usize, Estimated) -> bool {
+        let (shared, segment) = (&self.snapshot.shared, &self.live.segment);
+        let exact = ExactQuery::new(shared.kernels, shared.metric(), vector);
+        let of = PointDistances::new(shared.metric(), segment.index(), &exact);
+        let limit = match segment.config().index() {
+            Index::Disk { .. } => self.sample.distance(number, k),
+            _ => f32::INFINITY,
+        };
+        move |place, found| place < k || of.least(found) <= limit
     }
 
     /// Of a row, at most.

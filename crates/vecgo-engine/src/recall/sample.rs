@@ -101,10 +101,14 @@ impl Sample {
         (self.rows[number], vector)
     }
 
+    /// How far away the `k`-th nearest other is.
+    pub(super) fn distance(&self, number: usize, k: usize) -> f32 {
+        self.nearest[number].get(k - 1).map_or(f32::INFINITY, |last| last.0)
+    }
+
     /// The others that may be among the `k` nearest to it: more than so many if some are as near as the last.
     pub(super) fn nearest(&self, number: usize, k: usize) -> impl Iterator<Item = u32> {
-        let nearest = &self.nearest[number];
-        let last = nearest.get(k - 1).map_or(f32::INFINITY, |last| last.0);
+        let (nearest, last) = (&self.nearest[number], self.distance(number, k));
         nearest.iter().take_while(move |(distance, _)| *distance <= last).map(|(_, row)| *row)
     }
 }

@@ -42,8 +42,7 @@ impl Segment {
             .collect();
         ranges.sort_unstable_by_key(|range| range.start);
         ranges.dedup();
-        // One alone is read as soon.
-        if ranges.len() > 1 {
+        if !ranges.is_empty() {
             self.object.will_read(&ranges);
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod full_disk;
+mod not_measured;
 mod own_log;
 mod panics;
 mod reopened;

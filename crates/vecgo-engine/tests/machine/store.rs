@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use vecgo_io::{
     BoxFuture, Env, Listed, Log, Logs, Object, ObjectWriter, PutOutcome, Store, StoreError,
     StoreLock,
@@ -26,6 +27,25 @@ pub(crate) struct Traps {
     pub(crate) mute: AtomicBool,
     /// Bytes that are free; 0 for what the store says.
     pub(crate) free: AtomicU64,
+    pub(crate) opening: Opening,
+}
+
+/// What is done when a segment is opened, which cannot be if that gives false.
+#[derive(Default)]
+pub(crate) struct Opening(Mutex<Option<Opens>>);
+
+type Opens = Box<dyn FnMut() -> bool + Send>;
+
+impl Opening {
+    pub(crate) fn set(&self, opens: impl FnMut() -> bool + Send + 'static) {
+        *self.0.lock() = Some(Box::new(opens));
+    }
+}
+
+impl std::fmt::Debug for Opening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opening")
+    }
 }
 
 fn spring(trap: &AtomicBool) {
@@ -54,6 +74,11 @@ impl Store for Trapped {
     }
 
     fn open<'a>(&'a self, key: &'a str, length: Option<u64>) -> Answer<'a, Box<dyn Object>> {
+        let mut opening = self.traps.opening.0.lock();
+        let opens = opening.as_mut().filter(|_| key.contains("/segment/"));
+        if opens.is_some_and(|opens| !opens()) {
+            return Box::pin(async { Err(mute(key)) });
+        }
         self.store.open(key, length)
     }
 

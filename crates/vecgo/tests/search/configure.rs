@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use vecgo::{Config, ErrorKind, Index, Metric, Plan, Quantization};
+use serde_json::json;
+use vecgo::filter::lt;
+use vecgo::{Config, ErrorKind, Id, Index, Metric, Plan, Quantization, Record};
 
 use crate::fixture::{Fixture, clustered, ids};
 
@@ -99,6 +101,48 @@ fn a_reader_follows() {
         assert_eq!(reader.config(), to);
         let recall = found(&docs);
         assert!(recall >= 0.95, "{}: recall {recall}", docs.what());
+    }
+}
+
+/// Among segments with one index, with the other, and with none yet.
+#[test]
+fn what_matches_is_found_by_either_index() {
+    const ROWS: u64 = 3650;
+    let (rows, queries) = (clustered(1, ROWS as usize, DIM), clustered(3, 20, DIM));
+    for pair in configs()[1..].windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let mut docs = Fixture::with(from, &[]);
+        let put = |docs: &Fixture, range: std::ops::Range<u64>| {
+            let record =
+                |n: u64| Record::new(n, rows[n as usize].clone()).metadata(json!({"n": n % 100}));
+            docs.docs.upsert(range.map(record)).wait().unwrap();
+            docs.docs.flush().wait().unwrap();
+        };
+        put(&docs, 0..3000);
+        docs.merge();
+        configure(&mut docs, to);
+        docs.reopen_to_merge();
+        for part in 0..6 {
+            put(&docs, 3000 + part * 100..3100 + part * 100);
+        }
+        docs.docs.settle().wait().unwrap();
+        put(&docs, 3600..ROWS);
+        docs.docs.delete((0..ROWS).step_by(7).map(Id::from)).wait().unwrap();
+        let there = indexes(&docs);
+        let none = (Index::Flat, Quantization::None);
+        assert!([has(from), has(to), none].iter().all(|of| there.contains(of)), "{there:?}");
+        for most in [3, 30, 100] {
+            let lives = (0..ROWS).filter(|n| n % 7 != 0 && n % 100 < most);
+            docs.model = lives.map(|n| (Id::from(n), rows[n as usize].clone())).collect();
+            let filtered = |query: &[f32], k: usize| {
+                docs.docs.search(query).k(k).filter(lt("n", most)).wait().unwrap()
+            };
+            let recall = docs.recall(&queries, 10, filtered);
+            assert!(recall >= 0.95, "{from}, {to}: {most} percent match, recall {recall}");
+            let one: Vec<_> = queries.iter().map(|query| filtered(query, 10)).collect();
+            let batch = docs.docs.search_batch(&queries).k(10).filter(lt("n", most));
+            assert_eq!(batch.wait().unwrap(), one, "{from}, {to}: {most} percent match, a batch");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::oracle::distance;
 /// What should be there.
 type Model = BTreeMap<Id, Vec<f32>>;
 
-const METRICS: [Metric; 3] = [Metric::Cosine, Metric::L2, Metric::Dot];
+pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::L2, Metric::Dot];
 
 pub(crate) fn quantizations() -> [Quantization; 4] {
     let rabitq = |bits| Quantization::RaBitQ { bits };
@@ -125,10 +125,25 @@ impl Fixture {
         self.docs = open(self.dir.path()).collection("docs").wait().unwrap();
     }
 
+    /// Merges by itself from now on.
+    pub(crate) fn reopen_to_merge(&mut self) {
+        self.docs.close().wait().unwrap();
+        let database = vecgo::open(self.dir.path()).index_rows(200).wait().unwrap();
+        self.docs = database.collection("docs").wait().unwrap();
+    }
+
     /// The same, opened to be read only.
     pub(crate) fn reader(&self) -> Collection {
         let database = vecgo::open(self.dir.path()).read_only(true).wait().unwrap();
         database.collection("docs").wait().unwrap()
+    }
+
+    /// What is in the files of a folder of the collection.
+    #[expect(clippy::disallowed_methods, reason = "it looks at files")]
+    pub(crate) fn files(&self, folder: &str) -> Vec<Vec<u8>> {
+        let collection = std::fs::read_dir(self.dir.path().join("collections")).unwrap().next();
+        let files = std::fs::read_dir(collection.unwrap().unwrap().path().join(folder)).unwrap();
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
     }
 
     pub(crate) fn what(&self) -> String {
