@@ -71,6 +71,8 @@ class Row:
                        "bytes a vector": [mb * MB / run["n"] for mb in serve], "disk MB": [result["disk_mb"]] if "disk_mb" in result else [],
                        "open s": [each["open_s"] + each["first_query_s"] for each in opens],
                        "cold open s": [each["open_s"] + each["first_query_s"] for each in colds]}
+        # Of a run with other threads than one it stays empty.
+        self.values |= {f"one @{target:.2f}": [] for target in TARGETS}
         for mode, threads in modes(run):
             for target in TARGETS:
                 values = [at_recall(search["points"], target, mode) for search in searches(result, threads)]
