@@ -23,8 +23,14 @@ pub struct Space {
     rotation: Rotation,
     /// Mean of the rotated rows.
     mean: Vec<f32>,
+    mean_length: f32,
     /// Squared length of the longest row, for [`Kind::Dot`].
     longest: f32,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+fn length(vector: &[f32]) -> f32 {
+    vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32
 }
 
 impl Space {
@@ -37,7 +43,8 @@ impl Space {
         let places = dims.next_multiple_of(UNIT).max(UNIT);
         let room = places - 2 * SPARE >= dims;
         let rotation = Rotation::new(places - if room { 2 * SPARE } else { 0 }, seed);
-        Space { kind, dim, places, rotation, mean, longest }
+        let mean_length = length(&mean);
+        Space { kind, dim, places, rotation, mean, mean_length, longest }
     }
 
     /// The space of some rows of `dim` floats: every `step`-th of them for the mean, and the longest
@@ -73,6 +80,7 @@ impl Space {
         #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
         let mean = sums.iter().map(|sum| if count > 0.0 { (sum / count) as f32 } else { 0.0 });
         space.mean = mean.collect();
+        space.mean_length = length(&space.mean);
         space
     }
 
@@ -104,6 +112,12 @@ impl Space {
     #[must_use]
     pub fn mean(&self) -> &[f32] {
         &self.mean
+    }
+
+    /// The length of that.
+    #[must_use]
+    pub fn mean_length(&self) -> f32 {
+        self.mean_length
     }
 
     /// Squared length of the longest row, for [`Kind::Dot`].

@@ -33,7 +33,7 @@ pub(crate) use part::{IndexPart, Through};
 pub(crate) use probe::Probe;
 pub use progress::GraphBuild;
 pub(crate) use progress::Progress;
-pub(crate) use rerank::{Estimated, Rerank};
+pub(crate) use rerank::{Estimated, ROUNDING, Rerank};
 pub(crate) use short::short_codes;
 pub(crate) use walk::{Start, Walker};
 pub(crate) use walkers::Walkers;

@@ -18,7 +18,7 @@ const RERANK_DEVIATIONS: f32 = 1.5;
 /// missed, one part in a thousand of what is nearest is the most that was seen of real vectors.
 const MISS_DEVIATIONS: f32 = 2.0;
 /// What f32 rounds away of the sums that distances are made of.
-const ROUNDING: f32 = 4e-6;
+pub(crate) const ROUNDING: f32 = 4e-6;
 
 /// Which of what a walk finds is to be scored by vectors.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +87,7 @@ impl Walker {
                 self.candidates.clear();
                 // By product quantization what is near a row is estimated farther, by what its code leaves out.
                 let is_unbiased = matches!(walked.form, Form::Places { .. });
-                let mean = kernels.norm_squared(space.mean()).sqrt();
-                let lengths = 2.0 * mean + squared.sqrt();
+                let lengths = 2.0 * space.mean_length() + squared.sqrt();
                 let limit = last.distance() + RERANK_DEVIATIONS * deviation(last);
                 self.candidates.extend(self.found.iter().filter_map(|found| {
                     let deviation = deviation(found);

@@ -7,11 +7,8 @@ use super::exact::Scored;
 use super::nearest::Nearest;
 use super::vector::ExactQuery;
 use super::view::{Address, RowSource, Snapshot};
-use crate::index::{Estimated, IndexPart};
+use crate::index::{Estimated, IndexPart, ROUNDING};
 use crate::{Error, Result};
-
-/// What f32 rounds away where it takes away much.
-const ROUNDING: f32 = 4e-6;
 
 /// What the search for a query found so far, and what it has yet to score.
 #[derive(Debug)]

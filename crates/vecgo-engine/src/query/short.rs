@@ -200,9 +200,9 @@ impl Coded<'_> {
         // Turning a vector rounds by its own length, however near the mean it is.
         let rounding = match metric {
             Metric::L2 => {
-                let length = |vector: &[f32]| kernels.norm_squared(vector).sqrt();
+                let length = kernels.norm_squared(query).sqrt();
                 let rows = self.chunks().iter().map(|chunk| chunk.longest).fold(0.0, f32::max);
-                ROUNDING * (length(query) + length(self.space.mean()) + rows)
+                ROUNDING * (length + self.space.mean_length() + rows)
             }
             Metric::Cosine | Metric::Dot => ROUNDING,
         };
