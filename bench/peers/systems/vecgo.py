@@ -18,7 +18,7 @@ class System:
                "disk": dict(create=["--index", "disk"]), "binary": dict(create=["--quantization", "binary"]), "rabitq2": dict(create=["--quantization", "rabitq:2"]),
                "pq": dict(one_byte=8), "disk_binary": dict(create=["--index", "disk", "--quantization", "binary"]), "disk_rabitq2": dict(create=["--index", "disk", "--quantization", "rabitq:2"]),
                "disk_pq": dict(create=["--index", "disk"], one_byte=8),
-               "disk_m16_rabitq6": dict(create=["--index", "disk", "--m", "16", "--quantization", "rabitq:6"]),
+               "disk_rabitq5": dict(create=["--index", "disk", "--quantization", "rabitq:5"]),
                "ivf_binary": dict(create=["--index", "ivf", "--quantization", "binary"], knob="nprobe", grid=c.NPROBE),
                "ivf_pq": dict(create=["--index", "ivf"], one_byte=8, knob="nprobe", grid=c.NPROBE)}
 
