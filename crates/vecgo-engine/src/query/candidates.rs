@@ -47,14 +47,31 @@ impl PointDistances {
         }
     }
 
+    /// What the distance to a row is estimated to be, and the least that it may be.
+    pub(crate) fn range(self, found: Estimated) -> (f32, f32) {
+        (self.distance(found.estimate), self.least(found))
+    }
+
     fn distance(self, squared: f32) -> f32 {
         (squared - self.shift) * self.scale
     }
 
-    /// The least that the distance to a row may be.
-    pub(crate) fn least(self, found: Estimated) -> f32 {
+    fn least(self, found: Estimated) -> f32 {
         self.distance(found.least) - ROUNDING * self.shift
     }
+}
+
+/// Whether what stands at a place in the order of estimates is read to be scored, given how far the last of the nearest
+/// k is. Where more than k others may be nearer than that, each of the rest is the less likely to be found: of those as
+/// much is read as would be at half of what estimates may be off by.
+pub(crate) fn may_be_found(
+    (place, k): (usize, usize),
+    (estimate, least): (f32, f32),
+    bound: f32,
+) -> bool {
+    let is_among_many = place >= k.saturating_mul(2);
+    let least = if is_among_many { estimate.midpoint(least) } else { least };
+    least <= bound
 }
 
 impl Candidates {
@@ -73,11 +90,8 @@ impl Candidates {
     ) {
         self.waiting.extend(rows.iter().map(|found| {
             let found = if are_read { *found } else { Estimated::certain(found.row) };
-            Rough {
-                estimate: of.distance(found.estimate),
-                least: of.least(found),
-                address: Address { source, row: found.row },
-            }
+            let (estimate, least) = of.range(found);
+            Rough { estimate, least, address: Address { source, row: found.row } }
         }));
     }
 
@@ -105,11 +119,17 @@ impl Snapshot {
         exact: &ExactQuery<'_>,
         candidates: &mut Candidates,
     ) -> Result<()> {
-        let Candidates { nearest, first, waiting, .. } = candidates;
+        let Candidates { nearest, k, first, waiting } = candidates;
         for rough in first.drain(..) {
             self.score(exact, nearest, rough).await?;
         }
-        waiting.retain(|rough| rough.least <= nearest.bound());
+        let bound = nearest.bound();
+        waiting.retain(|rough| rough.least <= bound);
+        let mut places = *k..;
+        waiting.retain(|rough| {
+            let place = places.next().unwrap_or(usize::MAX);
+            may_be_found((place, *k), (rough.estimate, rough.least), bound)
+        });
         self.bring(waiting);
         Ok(())
     }

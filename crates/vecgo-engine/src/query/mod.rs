@@ -31,7 +31,7 @@ pub use request::{Request, Selection};
 pub use scroll::Scan;
 pub use search::Hit;
 
-pub(crate) use candidates::PointDistances;
+pub(crate) use candidates::{PointDistances, may_be_found};
 pub(crate) use effort::Effort;
 pub(crate) use scoring::Scoring;
 pub(crate) use vector::{ExactQuery, check_vector, norm};

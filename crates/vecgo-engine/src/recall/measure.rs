@@ -9,7 +9,9 @@ use super::{NEIGHBOURS, Sample};
 use crate::Result;
 use crate::collection::Shared;
 use crate::index::{Estimated, IndexPart, Walker};
-use crate::query::{Effort, ExactQuery, PointDistances, SearchParams, Snapshot, View};
+use crate::query::{
+    Effort, ExactQuery, PointDistances, SearchParams, Snapshot, View, may_be_found,
+};
 use crate::segment::{LiveSegment, Segment, Stop};
 
 /// Once so much is found, going farther tells nothing more.
@@ -156,7 +158,7 @@ impl Trial<'_> {
             Index::Disk { .. } => self.sample.distance(number, k),
             _ => f32::INFINITY,
         };
-        move |place, found| place < k || of.least(found) <= limit
+        move |place, found| place < k || may_be_found((place, k), of.range(found), limit)
     }
 
     /// Of a row, at most.
