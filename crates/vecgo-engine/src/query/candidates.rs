@@ -49,21 +49,18 @@ impl PointDistances {
 
     /// What the distance to a row is estimated to be, and the least that it may be.
     pub(crate) fn range(self, found: Estimated) -> (f32, f32) {
-        (self.distance(found.estimate), self.least(found))
+        let least = self.distance(found.least) - ROUNDING * self.shift;
+        (self.distance(found.estimate), least)
     }
 
     fn distance(self, squared: f32) -> f32 {
         (squared - self.shift) * self.scale
     }
-
-    fn least(self, found: Estimated) -> f32 {
-        self.distance(found.least) - ROUNDING * self.shift
-    }
 }
 
 /// Whether what stands at a place in the order of estimates is read to be scored, given how far the last of the nearest
-/// k is. Where more than k others may be nearer than that, each of the rest is the less likely to be found: of those as
-/// much is read as would be at half of what estimates may be off by.
+/// k is. Where so many may be nearer than that, each is the less likely to be found: beyond the first 2k half of what
+/// estimates may be off by counts. Of what is nearest another one in a thousand is missed so, of real vectors.
 pub(crate) fn may_be_found(
     (place, k): (usize, usize),
     (estimate, least): (f32, f32),
@@ -124,7 +121,6 @@ impl Snapshot {
             self.score(exact, nearest, rough).await?;
         }
         let bound = nearest.bound();
-        waiting.retain(|rough| rough.least <= bound);
         let mut places = *k..;
         waiting.retain(|rough| {
             let place = places.next().unwrap_or(usize::MAX);

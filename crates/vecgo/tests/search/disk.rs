@@ -97,3 +97,31 @@ fn many_vectors_begin_on_a_page() {
     // A MiB, and a row less, which does not come to lie there by itself.
     assert_eq!([aligned(2048), aligned(2047)], [true, false]);
 }
+
+/// Where many rows may be as near less of the rest is read, and what is not told apart by codes is all read.
+#[test]
+fn rows_that_codes_hardly_tell_apart_are_found() {
+    let dim = 64;
+    for spread in [0.45, 0.25, 0.03] {
+        let mut random = noise(9);
+        let centres = clustered(1, 20, dim);
+        let mut near = |count: usize| -> Vec<Vec<f32>> {
+            let mut moved = |value: &f32| round(value + spread * random());
+            (0..count).map(|n| centres[n % 20].iter().map(&mut moved).collect()).collect()
+        };
+        let (rows, queries) = (near(4000), near(60));
+        let searched = |index| {
+            let config = Config::new(dim, Metric::L2).with_index(index);
+            let four = config.with_quantization(Quantization::RaBitQ { bits: 4 });
+            let docs = Fixture::with(four, &rows);
+            let scored = |query| docs.docs.search(query).explain().wait().unwrap().parts[0].scored;
+            (docs.usual_recall(&queries), queries.iter().map(scored).sum::<u64>())
+        };
+        let Index::Disk { m, ef_construction } = Index::disk() else { unreachable!() };
+        let (in_memory, all) = searched(Index::Graph { m, ef_construction });
+        let (on_disk, read) = searched(Index::disk());
+        let figures = format!("{spread}: {on_disk} of {in_memory}, {read} of {all}");
+        assert!(on_disk >= in_memory - 0.005, "{figures}");
+        assert!(if spread > 0.1 { read < all } else { read == all }, "{figures}");
+    }
+}
