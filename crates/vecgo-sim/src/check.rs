@@ -21,6 +21,8 @@ pub struct Checker {
     random: Random,
     /// Every so many crashes everything is checked that can be.
     thorough_every: usize,
+    /// Steps of one recovery that are crashed at, about.
+    steps_of_a_recovery: usize,
     /// Crashes checked so far: each a power failure, a recovery, and a look at all that is there.
     pub crashes: u64,
     /// Backups restored after them, and held against what they should hold.
@@ -42,11 +44,20 @@ enum Look {
 impl Checker {
     /// A checker of databases set up in one way.
     pub fn new(settings: Settings, random: Random) -> Self {
-        Self { settings, random, thorough_every: 4, crashes: 0, backups: 0 }
+        let steps_of_a_recovery = usize::MAX;
+        Self { settings, random, thorough_every: 4, steps_of_a_recovery, crashes: 0, backups: 0 }
+    }
+
+    /// Crashes at about so many steps of each recovery, not at every one: a recovery has some hundred,
+    /// and one during a recovery the square of that.
+    #[must_use]
+    pub(crate) fn with_steps_of_a_recovery(mut self, about: usize) -> Self {
+        self.steps_of_a_recovery = about;
+        self
     }
 
     /// Checks a disk as a crash left it. `nested`: so many more crashes during recovery, each at
-    /// every step.
+    /// every step, unless told otherwise.
     ///
     /// # Errors
     /// A promise that was not kept.
@@ -72,7 +83,11 @@ impl Checker {
         self.visit(&again, &mut found.clone(), Look::Contents, None)
             .map_err(|violation| violation.context("after a second crash"))?;
         let during = std::mem::take(&mut *during.lock());
+        let every = during.len().div_ceil(self.steps_of_a_recovery);
         for image in &during {
+            if every > 1 && !self.random.one_in(every) {
+                continue;
+            }
             for outcome in [Outcome::Strict, Outcome::Random] {
                 let image = image.crash(outcome, &mut self.random);
                 self.after_crash(&image, expected, nested - 1)
@@ -80,6 +95,11 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    fn boot(&mut self, image: &Image) -> Machine {
+        Machine::boot(image.clone(), self.random.fork(1), Arc::new(Trace::unread()))
+            .with_own_logs(self.settings.own_logs)
     }
 
     /// Comes up on a disk, looks, and writes something; gives the disk as it is then.
@@ -91,8 +111,7 @@ impl Checker {
         watch: Option<&Arc<Mutex<Vec<Image>>>>,
     ) -> Result<Image, Violation> {
         self.crashes += 1;
-        let mut machine = Machine::boot(image.clone(), self.random.fork(1), Arc::default())
-            .with_own_logs(self.settings.own_logs);
+        let mut machine = self.boot(image);
         let process = machine.start(Access::Write, false);
         let database = process.database(self.settings.options())?;
         if let Some(images) = watch {
@@ -165,9 +184,7 @@ impl Checker {
 
     /// I8: a reader beside no writer sees the last version that was committed, or a later one.
     fn replica(&mut self, image: &Image, expected: &Expected) -> Result<(), Violation> {
-        let mut machine =
-            Machine::boot(image.clone(), self.random.fork(1), Arc::new(Trace::default()))
-                .with_own_logs(self.settings.own_logs);
+        let mut machine = self.boot(image);
         let process = machine.start(Access::Read, false);
         let database = process.database(self.settings.options())?;
         let looked = process.run(async {

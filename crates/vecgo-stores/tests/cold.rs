@@ -105,7 +105,8 @@ fn recall(fake: &Fake, filtered: Option<(&Filter, Matches)>) -> (f64, String) {
         let hits: Vec<u64> = explained.hits.iter().map(|hit| number(&hit.id)).collect();
         assert_eq!(hits.len(), K);
         assert!(hits.iter().all(|n| !is_dead(*n) && is_wanted(*n)), "{hits:?}");
-        found += hits.iter().filter(|n| nearest(&query, is_wanted).contains(n)).count();
+        let nearest = nearest(&query, is_wanted);
+        found += hits.iter().filter(|n| nearest.contains(n)).count();
         let segments = explained.parts.iter().filter(|part| part.segment.is_some());
         plans.extend(segments.map(|part| part.plan.name()));
     }

@@ -7,7 +7,7 @@ use vecgo_engine::{Database, ErrorKind, Metric};
 use vecgo_io::Access;
 
 use crate::disk::Image;
-use crate::machine::Machine;
+use crate::machine::{Machine, Trace};
 use crate::oracle::{Expected, invariants};
 use crate::random::Random;
 use crate::violation::Failure;
@@ -233,7 +233,7 @@ impl AtRest {
         visit: Visit,
         mut expected: Expected,
     ) -> Result<bool, Violation> {
-        let mut machine = Machine::boot(image.clone(), Random::new(2), Arc::default());
+        let mut machine = Machine::boot(image.clone(), Random::new(2), Arc::new(Trace::unread()));
         let access = if visit == Visit::Read { Access::Read } else { Access::Write };
         let process = machine.start(access, false);
         let database = process.database(self.settings.options())?;
@@ -266,7 +266,7 @@ impl AtRest {
 
     /// Whether `verify` says that the file is damaged.
     fn verify(&self, image: &Image, path: &str) -> Result<bool, Violation> {
-        let mut machine = Machine::boot(image.clone(), Random::new(2), Arc::default());
+        let mut machine = Machine::boot(image.clone(), Random::new(2), Arc::new(Trace::unread()));
         let process = machine.start(Access::Read, false);
         let database = process.database(self.settings.options())?;
         let report = process.run(database.verify())?;

@@ -11,6 +11,9 @@ use crate::{Tally, Violation};
 /// Crashes of a run that are checked, about.
 const CRASHES_A_RUN: usize = 60;
 
+/// Steps of a recovery that are crashed at, about.
+const CRASHES_A_RECOVERY: usize = 16;
+
 /// Damages at rest that are tried at the end of a run.
 const DAMAGES_A_RUN: usize = 8;
 
@@ -35,7 +38,8 @@ pub(super) fn run(
 ) -> Result<Tally, Violation> {
     let settings = &plan.settings;
     let mut driver = Driver::new(settings.clone(), random.fork(1), Arc::clone(trace));
-    let mut checker = Checker::new(settings.clone(), random.fork(2));
+    let mut checker =
+        Checker::new(settings.clone(), random.fork(2)).with_steps_of_a_recovery(CRASHES_A_RECOVERY);
     let mut tally = Tally { runs: 1, ..Tally::default() };
     for (number, phase) in plan.phases.iter().enumerate() {
         let sealed = number == 0 || plan.phases[number - 1].end == End::Close;
