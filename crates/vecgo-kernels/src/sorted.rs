@@ -38,28 +38,29 @@ fn portable(keys: &mut [u64], new: u64) -> usize {
 #[target_feature(enable = "avx512f")]
 unsafe fn avx512(keys: &mut [u64], new: u64) -> usize {
     use std::arch::x86_64::{
-        _mm512_cmpgt_epu64_mask, _mm512_loadu_si512, _mm512_mask_storeu_epi64, _mm512_set1_epi64,
-        _mm512_storeu_si512,
+        _mm512_cmpgt_epu64_mask, _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi64,
+        _mm512_set1_epi64,
     };
     const KEYS: usize = 8;
+    const ALL: u8 = 0xff;
     let wanted = _mm512_set1_epi64(new.cast_signed());
     let start = keys.as_mut_ptr();
     let mut left = keys.len() - 1;
     // SAFETY: `left` keys are left, and one place behind them.
     unsafe {
         while left >= KEYS {
-            let from = start.add(left - KEYS);
-            let block = _mm512_loadu_si512(from.cast());
+            // By masks: plain loads and stores are several times slower with assertions.
+            let from = start.wrapping_add(left - KEYS).cast::<i64>();
+            let block = _mm512_maskz_loadu_epi64(ALL, from);
             let greater = _mm512_cmpgt_epu64_mask(block, wanted);
-            if greater != 0xff {
+            if greater != ALL {
+                _mm512_mask_storeu_epi64(from.wrapping_add(1), greater, block);
                 // Sorted, so the greater ones are the last ones.
-                let moved = greater.count_ones() as usize;
-                _mm512_mask_storeu_epi64(from.add(1).cast(), greater, block);
-                let place = left - moved;
-                *start.add(place) = new;
+                let place = left - greater.count_ones() as usize;
+                *start.wrapping_add(place) = new;
                 return place;
             }
-            _mm512_storeu_si512(from.add(1).cast(), block);
+            _mm512_mask_storeu_epi64(from.wrapping_add(1), ALL, block);
             left -= KEYS;
         }
         while left > 0 && *start.add(left - 1) > new {

@@ -116,7 +116,7 @@ fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
     let mut model = Model::new();
     let mut docs = place.writer(None);
     let mut committed = (0, Model::new());
-    let (mut reopened, mut looks) = (0, 0);
+    let mut reopened = 0;
     for step in 0..steps {
         trouble(step);
         let before = model.clone();
@@ -165,9 +165,13 @@ fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
             assert!(is(&docs, &model).unwrap(), "step {step}: {} expected", model.len());
             let reader = place.open(true).unwrap();
             if reader.version() == committed.0 {
-                looks += 1;
                 assert!(is(&reader, &committed.1).unwrap(), "step {step}: version {}", committed.0);
             }
+            // A flush or a merge may have come after that commit; after this one they change nothing.
+            committed = (docs.commit().wait().unwrap(), model.clone());
+            let reader = place.open(true).unwrap();
+            assert!(reader.version() >= committed.0, "step {step}");
+            assert!(is(&reader, &model).unwrap(), "step {step}: version {}", committed.0);
         }
     }
     trouble(0);
@@ -175,8 +179,8 @@ fn run(place: &Place, steps: u64, trouble: impl Fn(u64)) {
     let docs = place.open(false).unwrap();
     assert!(is(&docs, &model).unwrap());
     check_search(&docs, &model, [500.0, 500.0]).unwrap();
-    println!("{steps} operations, reopened {reopened} times, {looks} looks at what was committed");
-    assert!(looks > 0 && model.len() > 10);
+    println!("{steps} operations, reopened {reopened} times");
+    assert!(model.len() > 10);
 }
 
 fn steps(usual: u64) -> u64 {
