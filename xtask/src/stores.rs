@@ -9,8 +9,9 @@ use crate::{Outcome, workspace};
 const PYTHON: &str = "crates/vecgo-stores/servers/requirements.txt";
 /// What is installed by Node's.
 const NODE: &str = "azurite@3.35.0";
-/// The tests that want them, and what those are called there: the others need none, and have passed.
+/// The programs with tests that want them.
 const TESTS: [&str; 4] = ["servers", "one_writer", "bucket_model", "backups"];
+/// What is in the names of those tests. The others need no server, and run in `cargo test`.
 const NAMES: [&str; 4] = ["seaweedfs", "moto", "azurite", "on_a_real_server"];
 
 /// Installs the servers, unless they are there, and runs the tests that want them.
@@ -21,12 +22,12 @@ pub(crate) fn run(closing: &mut Vec<String>) -> Outcome {
     let tests = tests.args(["--"]).args(NAMES).env("VECGO_WEED", weed).env("VECGO_MOTO", moto);
     let before = closing.len();
     tests.env("VECGO_AZURITE", azurite).env("VECGO_REQUIRE_STORES", "1").run_tests(closing)?;
-    match closing[before..].iter().find(|line| line.contains(" 0 passed")) {
-        Some(_) => {
-            Err(format!("each of {TESTS:?} has tests with one of {NAMES:?} in their names").into())
-        }
-        None => Ok(()),
+    if closing[before..].iter().any(|line| line.contains(" 0 passed")) {
+        return Err(
+            format!("one of {TESTS:?} has no test with one of {NAMES:?} in its name").into()
+        );
     }
+    Ok(())
 }
 
 fn install(place: &Path) -> Outcome<[PathBuf; 3]> {
